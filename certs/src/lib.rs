@@ -1,0 +1,1 @@
+//! Identity, membership and mutual TLS.

@@ -1,0 +1,1 @@
+//! The coordinator: schedules studies, recovers aggregates, keeps the log.

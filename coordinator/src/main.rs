@@ -1,0 +1,2 @@
+//! The deployed binary.
+fn main() {}

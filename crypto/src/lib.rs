@@ -1,0 +1,1 @@
+//! Cryptographic primitives composed for secure aggregation; knows nothing of rounds.

@@ -1,0 +1,1 @@
+//! What is learned: studies, tables, statistics, models and objectives.

@@ -1,0 +1,1 @@
+//! One round of secure aggregation, both sides, without input or output.

@@ -1,0 +1,1 @@
+//! The agent inside the hospital: the party that protects the data.

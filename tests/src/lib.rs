@@ -1,0 +1,1 @@
+//! Stories, properties and adversaries that cross crates.

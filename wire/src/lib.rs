@@ -1,0 +1,1 @@
+//! The gRPC contract: protobuf at the edge and its conversions.

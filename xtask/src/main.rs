@@ -1,0 +1,2 @@
+//! Checks and figures of the workspace.
+fn main() {}
