@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Randomness that the caller passes in: this crate never asks the operating system for any.
+
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
+use zeroize::Zeroize;
+
+use crate::secret::{Secret, Secret32};
+
+/// A source of uniform bytes.
+pub trait RandomSource {
+    /// Overwrites `bytes` with uniform bytes.
+    fn fill(&mut self, bytes: &mut [u8]);
+
+    /// A uniform 64-bit integer.
+    fn next_u64(&mut self) -> u64 {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// A fresh uniform 32-byte secret.
+    fn secret32(&mut self) -> Secret32 {
+        Secret::filled(|bytes| self.fill(bytes))
+    }
+}
+
+impl<R: RandomSource + ?Sized> RandomSource for &mut R {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        (**self).fill(bytes);
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        (**self).next_u64()
+    }
+}
+
+/// The generator behind everything that a round keeps secret, noise included: ChaCha20 with fast key
+/// erasure. Each 4 KiB of output starts from a new key, and the old key and every byte handed out
+/// are wiped, so reading the state tells nothing about what came before.
+///
+/// The release path takes this concrete type; seed it once from the operating system.
+pub struct RoundRandom(Generator);
+
+impl RoundRandom {
+    /// Starts from a seed that came from the operating system and is used nowhere else.
+    pub fn from_seed(seed: Secret32) -> Self {
+        Self(Generator::new(&seed))
+    }
+}
+
+impl RandomSource for RoundRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
+/// A repeatable generator for tests and simulations. Anyone who guesses the 64-bit seed knows
+/// every byte: never use it where something is to stay secret.
+pub struct InsecureSeededRandom(Generator);
+
+impl InsecureSeededRandom {
+    /// The same seed gives the same bytes, on every platform.
+    pub fn from_seed(seed: u64) -> Self {
+        let key = Secret::filled(|key: &mut [u8; 32]| {
+            for (byte, seed_byte) in key.iter_mut().zip(seed.to_le_bytes()) {
+                *byte = seed_byte;
+            }
+        });
+        Self(Generator::new(&key))
+    }
+}
+
+impl RandomSource for InsecureSeededRandom {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill(bytes);
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+}
+
+impl std::fmt::Debug for RoundRandom {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("RoundRandom(..)")
+    }
+}
+
+impl std::fmt::Debug for InsecureSeededRandom {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("InsecureSeededRandom(..)")
+    }
+}
+
+/// A batch of keystream: the first 32 bytes are the next key, the rest is output.
+struct Generator {
+    batch: Secret<[u8; BATCH]>,
+    used: usize,
+}
+
+impl Generator {
+    fn new(seed: &Secret32) -> Self {
+        let mut generator = Self {
+            batch: Secret::new([0; BATCH]),
+            used: KEY,
+        };
+        generator.restart(seed);
+        generator
+    }
+
+    fn restart(&mut self, key: &Secret32) {
+        // The zero nonce is used once per key: every batch has a key of its own.
+        let mut keystream = ChaCha20::new(key.expose().into(), &[0; 12].into());
+        self.batch = Secret::filled(|batch| keystream.apply_keystream(batch));
+        self.used = KEY;
+    }
+
+    fn refill(&mut self) {
+        let batch = self.batch.expose();
+        let key = Secret::filled(|key: &mut [u8; KEY]| {
+            for (byte, next) in key.iter_mut().zip(batch) {
+                *byte = *next;
+            }
+        });
+        self.restart(&key);
+    }
+
+    fn fill(&mut self, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            if self.used == BATCH {
+                self.refill();
+            }
+            let count = bytes.len().min(BATCH - self.used);
+            let (now, later) = bytes.split_at_mut(count);
+            let output = &mut self.batch.expose_mut()[self.used..self.used + count];
+            now.copy_from_slice(output);
+            output.zeroize();
+            self.used += count;
+            bytes = later;
+        }
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        if let Some(word) = self.batch.expose_mut()[self.used..].first_chunk_mut::<8>() {
+            let value = u64::from_le_bytes(*word);
+            *word = [0; 8];
+            self.used += 8;
+            return value;
+        }
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+}
+
+const KEY: usize = 32;
+const BATCH: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_bytes_however_they_are_asked_for() {
+        let mut whole = [0; 20_000];
+        InsecureSeededRandom::from_seed(3).fill(&mut whole);
+        let mut pieces = Vec::new();
+        let mut random = InsecureSeededRandom::from_seed(3);
+        for length in (0..).map(|step| step % 97) {
+            let mut piece = vec![0; length];
+            random.fill(&mut piece);
+            pieces.extend(piece);
+            if pieces.len() > whole.len() {
+                break;
+            }
+        }
+        assert_eq!(pieces[..whole.len()], whole);
+
+        let mut words = InsecureSeededRandom::from_seed(3);
+        for expected in whole.chunks_exact(8) {
+            assert_eq!(words.next_u64().to_le_bytes(), expected);
+        }
+    }
+
+    #[test]
+    fn the_first_batch_is_the_chacha20_keystream_after_the_next_key() {
+        let mut keystream = [0; 64];
+        ChaCha20::new(&[9; 32].into(), &[0; 12].into()).apply_keystream(&mut keystream);
+        let mut first = [0; 32];
+        RoundRandom::from_seed(Secret32::new([9; 32])).fill(&mut first);
+        assert_eq!(first, keystream[32..]);
+    }
+
+    #[test]
+    fn other_seeds_give_other_bytes() {
+        let first = InsecureSeededRandom::from_seed(1).next_u64();
+        let second = InsecureSeededRandom::from_seed(2).next_u64();
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn bytes_handed_out_are_wiped_from_the_state() {
+        let mut generator = Generator::new(&Secret32::new([1; 32]));
+        generator.fill(&mut [0; 100]);
+        let _ = generator.next_u64();
+        assert_eq!(generator.batch.expose()[KEY..KEY + 108], [0; 108]);
+        assert_ne!(generator.batch.expose()[KEY + 108..KEY + 124], [0; 16]);
+    }
+
+    #[test]
+    fn a_source_can_be_lent() {
+        fn draw(random: &mut dyn RandomSource) -> u64 {
+            random.next_u64()
+        }
+        let mut random = InsecureSeededRandom::from_seed(5);
+        let lent: &mut dyn RandomSource = &mut random;
+        assert_ne!(draw(lent), draw(lent));
+    }
+}

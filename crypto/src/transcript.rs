@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Labelled hashing and key derivation over lists of byte strings.
+//!
+//! Both encode the label and each part as a length (eight bytes, little-endian) followed by the
+//! bytes, so two different lists never encode alike. The number of parts is fixed by the label.
+
+use hkdf::Hkdf;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use crate::digest::Digest;
+use crate::label::Label;
+use crate::secret::Secret;
+
+/// SHA-256 of the label and the parts, each behind its length.
+pub fn hash(label: Label, parts: &[&[u8]]) -> Digest {
+    let mut sha256 = Sha256::new();
+    encode(label, parts, |bytes| sha256.update(bytes));
+    Digest::from_bytes(sha256.finalize().into())
+}
+
+/// Plain SHA-256 ([FIPS 180-4]), for names of files and formats that others define.
+///
+/// [FIPS 180-4]: https://doi.org/10.6028/NIST.FIPS.180-4
+pub fn sha256(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(Sha256::digest(bytes).into())
+}
+
+/// HKDF-SHA256 ([RFC 5869]): extract with the transcript digest `salt` and the secret, expand with
+/// the label and the parts encoded as in [`hash`].
+///
+/// [RFC 5869]: https://www.rfc-editor.org/rfc/rfc5869
+pub fn derive_key<const N: usize>(
+    salt: &Digest,
+    secret: &[u8; 32],
+    label: Label,
+    parts: &[&[u8]],
+) -> Secret<[u8; N]> {
+    let mut info = Zeroizing::new(Vec::new());
+    encode(label, parts, |bytes| info.extend_from_slice(bytes));
+    expand(salt.as_bytes(), secret, &info)
+}
+
+fn expand<const N: usize>(salt: &[u8], secret: &[u8], info: &[u8]) -> Secret<[u8; N]> {
+    const { assert!(N <= 255 * 32, "HKDF-SHA256 gives at most 8160 bytes") };
+    let keys = Hkdf::<Sha256>::new(Some(salt), secret);
+    Secret::filled(|key| {
+        #[expect(clippy::expect_used, reason = "the only failure is too long an output")]
+        keys.expand(info, key)
+            .expect("the length was checked when compiling");
+    })
+}
+
+fn encode(label: Label, parts: &[&[u8]], mut write: impl FnMut(&[u8])) {
+    let mut write_part = |part: &[u8]| {
+        // A usize has at most 64 bits on every platform that Rust supports.
+        write(&(part.len() as u64).to_le_bytes());
+        write(part);
+    };
+    write_part(label.as_str().as_bytes());
+    for part in parts {
+        write_part(part);
+    }
+}
