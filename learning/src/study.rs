@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The study file: what a researcher asks of every hospital, in one signed text.
+//!
+//! [`Study::parse`] accepts exactly the keys of this version; everything it returns has been checked,
+//! and every fault names its field. What the sections mean is told by the types of the same names.
+
+use serde::Serialize;
+use toml::Table as Toml;
+
+pub use analysis::{
+    Analysis, HistogramPlan, Method, MomentPlan, RegressionPlan, Rounds, StatisticsPlan, TablePlan,
+};
+pub use fault::StudyFault;
+pub use privacy::{Aggregation, Distributed, Mode, Privacy};
+pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number};
+
+pub(crate) use section::nearest;
+
+use section::Section;
+
+mod analysis;
+mod fault;
+mod privacy;
+mod schema;
+mod section;
+
+/// A study whose every field has been checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Study {
+    /// `[study]`: who asks, why, and about which data.
+    pub heading: Heading,
+    /// `[data]`: the columns in public constants.
+    pub data: DataSchema,
+    /// `[analysis]`: what is computed.
+    pub analysis: Analysis,
+    /// `[rounds]`: how often.
+    pub rounds: Rounds,
+    /// `[privacy]`: with what noise.
+    pub privacy: Privacy,
+    /// `[aggregation]`: in what integers.
+    pub aggregation: Aggregation,
+}
+
+/// `[study]`: who asks, why, and about which data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// A name for people.
+    pub name: String,
+    /// The researcher as named in the roster.
+    pub researcher: String,
+    /// The purpose that hospitals' policies permit or do not.
+    pub purpose: String,
+    /// The legal basis, where a policy asks for one.
+    pub basis: Option<String>,
+    /// The reference of the ethics approval.
+    pub ethics: String,
+    /// The name under which each hospital registered its own data set.
+    pub data: String,
+    /// Hours after which an unanswered study counts as refused.
+    pub deadline_hours: u32,
+    /// The silos asked; empty means every member of the roster.
+    pub invite: Vec<String>,
+}
+
+impl Study {
+    /// Reads a study file.
+    ///
+    /// # Errors
+    /// [`StudyFault`] names the field that is wrong and what to write instead.
+    pub fn parse(bytes: &[u8]) -> Result<Self, StudyFault> {
+        let text = std::str::from_utf8(bytes).map_err(|_| StudyFault::NotText)?;
+        let table: Toml =
+            toml::from_str(text).map_err(|fault| StudyFault::Malformed(Box::new(fault)))?;
+        let mut file = Section::open("", table, SECTIONS)?;
+
+        let heading = Heading::read(file.section("study", HEADING_KEYS)?)?;
+        let data = DataSchema::read(file.section("data", &["patient", "missing", "columns"])?)?;
+        let privacy = Privacy::read(file.section("privacy", privacy::PRIVACY_KEYS)?, &data)?;
+        let (analysis, rounds) = Analysis::read(
+            file.section("analysis", analysis::ANALYSIS_KEYS)?,
+            file.optional_section("rounds", analysis::ROUNDS_KEYS)?,
+            &data,
+            privacy.mode(),
+        )?;
+        let aggregation = Aggregation::read(
+            file.optional_section("aggregation", &["fraction_bits", "word_bits"])?,
+            privacy.mode(),
+        )?;
+        check_evaluation(file.optional_section("evaluation", &["hold_out"])?)?;
+        Ok(Self {
+            heading,
+            data,
+            analysis,
+            rounds,
+            privacy,
+            aggregation,
+        })
+    }
+
+    /// The canonical bytes of everything that decides what is computed from the data: the name of
+    /// the data set and the sections data, analysis, rounds, privacy and aggregation.
+    pub fn task_bytes(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct TaskText<'a> {
+            data_set: &'a str,
+            data: &'a DataSchema,
+            analysis: &'a Analysis,
+            rounds: &'a Rounds,
+            privacy: &'a Privacy,
+            aggregation: &'a Aggregation,
+        }
+        let text = TaskText {
+            data_set: &self.heading.data,
+            data: &self.data,
+            analysis: &self.analysis,
+            rounds: &self.rounds,
+            privacy: &self.privacy,
+            aggregation: &self.aggregation,
+        };
+        #[expect(
+            clippy::expect_used,
+            reason = "maps have text keys and every number is finite"
+        )]
+        serde_json::to_vec(&text).expect("a checked study is expressible as JSON")
+    }
+
+    /// Whether noise protects each patient.
+    pub fn is_noised(&self) -> bool {
+        self.privacy.mode() == Mode::Distributed
+    }
+
+    /// Attempts that are reserved in every hospital's ledger: rounds and spare ones.
+    pub fn attempts(&self) -> u32 {
+        self.rounds.most.saturating_add(self.rounds.spare_attempts)
+    }
+}
+
+impl Heading {
+    fn read(mut section: Section) -> Result<Self, StudyFault> {
+        let heading = Self {
+            name: section.required("name")?,
+            researcher: section.required("researcher")?,
+            purpose: section.required("purpose")?,
+            basis: section.optional("basis")?,
+            ethics: section.required("ethics")?,
+            data: section.required("data")?,
+            deadline_hours: section.required("deadline_hours")?,
+            invite: section.optional("invite")?.unwrap_or_default(),
+        };
+        let texts = [
+            ("name", &heading.name),
+            ("researcher", &heading.researcher),
+            ("purpose", &heading.purpose),
+            ("ethics", &heading.ethics),
+            ("data", &heading.data),
+        ];
+        for (key, text) in texts {
+            if text.trim().is_empty()
+                || text.len() > LONGEST_TEXT
+                || text.chars().any(char::is_control)
+            {
+                return Err(section.invalid(
+                    key,
+                    "empty, too long, or with control characters",
+                    format!("write 1 to {LONGEST_TEXT} printable characters"),
+                ));
+            }
+        }
+        if heading.deadline_hours == 0 || heading.deadline_hours > LONGEST_DEADLINE_HOURS {
+            return Err(section.invalid(
+                "deadline_hours",
+                "out of bounds",
+                format!("write 1 to {LONGEST_DEADLINE_HOURS}"),
+            ));
+        }
+        for (index, silo) in heading.invite.iter().enumerate() {
+            if heading
+                .invite
+                .iter()
+                .take(index)
+                .any(|earlier| earlier == silo)
+            {
+                return Err(section.invalid(
+                    "invite",
+                    format!("`{silo}` is named twice"),
+                    "name it once",
+                ));
+            }
+        }
+        Ok(heading)
+    }
+}
+
+/// Splitting off a test set is not part of this version; the key may say so.
+fn check_evaluation(section: Option<Section>) -> Result<(), StudyFault> {
+    let Some(mut section) = section else {
+        return Ok(());
+    };
+    match section.optional::<f64>("hold_out")? {
+        Some(share) if share != 0.0 => {
+            Err(section.invalid("hold_out", "no test set can be held out yet", "write 0.0"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+const SECTIONS: &[&str] = &[
+    "study",
+    "data",
+    "analysis",
+    "rounds",
+    "privacy",
+    "aggregation",
+    "evaluation",
+];
+const HEADING_KEYS: &[&str] = &[
+    "name",
+    "researcher",
+    "purpose",
+    "basis",
+    "ethics",
+    "data",
+    "deadline_hours",
+    "invite",
+];
+const LONGEST_TEXT: usize = 200;
+const LONGEST_DEADLINE_HOURS: u32 = 24 * 365;
+
+#[cfg(test)]
+mod tests;

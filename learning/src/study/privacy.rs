@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `[privacy]` and `[aggregation]`: the noise of the study and the integers it is summed in.
+
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon};
+use serde::Serialize;
+
+use super::StudyFault;
+use super::schema::DataSchema;
+use super::section::Section;
+
+/// Who adds noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nobody; every hospital's policy must permit it in words.
+    None,
+    /// Every silo adds a share under the masks; the sum carries the whole.
+    Distributed,
+}
+
+/// `[privacy]`: with what noise patients are protected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Privacy {
+    /// No noise at all.
+    None,
+    /// Noise shares under the masks.
+    Distributed(Distributed),
+}
+
+/// The promise to each patient and the public constants it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Distributed {
+    /// The privacy loss of the whole study, for one patient added or removed.
+    pub epsilon: Epsilon,
+    /// The probability with which `epsilon` may not hold.
+    pub delta: Delta,
+    /// The L2 norm to which one patient's vector is clipped.
+    pub clip: ClippingNorm,
+    /// The nominal number of patients in all silos: a public constant, never the true count.
+    pub expected_patients: u64,
+    /// A public bound on the patients of one silo; it sizes the words of the sum.
+    pub most_patients_per_silo: u64,
+}
+
+/// `[aggregation]`: the integers in which contributions are summed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Aggregation {
+    /// Unnoised: fixed-point numbers.
+    FixedPoint {
+        /// Binary digits after the point.
+        fraction_bits: u8,
+        /// Binary digits of a word.
+        word_bits: u8,
+    },
+    /// Noised: quantised vectors, in the narrowest words that hold their sum.
+    Quantised,
+}
+
+impl Mode {
+    /// The word for it in a study file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Distributed => "distributed",
+        }
+    }
+}
+
+impl Privacy {
+    /// Who adds noise.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Self::None => Mode::None,
+            Self::Distributed(_) => Mode::Distributed,
+        }
+    }
+
+    pub(crate) fn read(mut section: Section, data: &DataSchema) -> Result<Self, StudyFault> {
+        match section.word(
+            "mode",
+            &[("none", Mode::None), ("distributed", Mode::Distributed)],
+        )? {
+            None => Err(StudyFault::Missing {
+                field: section.field("mode"),
+                expected: "`distributed` or, where every hospital permits it, `none`",
+            }),
+            Some(Mode::None) => {
+                let noise_keys = PRIVACY_KEYS.get(1..).unwrap_or_default();
+                section.refuse_all(noise_keys, "a study in mode `none` has no such key")?;
+                Ok(Self::None)
+            }
+            Some(Mode::Distributed) => {
+                if data.patient.is_none() {
+                    return Err(StudyFault::Missing {
+                        field: "data.patient".to_owned(),
+                        expected: "the column that marks the rows of one patient, whom the noise protects",
+                    });
+                }
+                Distributed::read(section).map(Self::Distributed)
+            }
+        }
+    }
+}
+
+impl Distributed {
+    fn read(mut section: Section) -> Result<Self, StudyFault> {
+        let epsilon: String = section.required("epsilon")?;
+        let epsilon = Epsilon::parse(&epsilon).map_err(|fault| {
+            section.invalid("epsilon", fault.to_string(), "write it as \"1.0\"")
+        })?;
+        let delta: String = section.required("delta")?;
+        let delta = Delta::parse(&delta)
+            .map_err(|fault| section.invalid("delta", fault.to_string(), "write it as \"1e-5\""))?;
+        let clip: f64 = section.required("clip")?;
+        let clip = ClippingNorm::new(clip).map_err(|fault| {
+            section.invalid("clip", fault.to_string(), "write a positive number")
+        })?;
+        if section
+            .optional::<f64>("sampling_rate")?
+            .is_some_and(|rate| rate != 1.0)
+        {
+            return Err(section.invalid(
+                "sampling_rate",
+                "rounds on a sample of the patients are not available yet",
+                "write 1.0",
+            ));
+        }
+        let distributed = Self {
+            epsilon,
+            delta,
+            clip,
+            expected_patients: section.required("expected_patients")?,
+            most_patients_per_silo: section.required("most_patients_per_silo")?,
+        };
+        for (key, count) in [
+            ("expected_patients", distributed.expected_patients),
+            ("most_patients_per_silo", distributed.most_patients_per_silo),
+        ] {
+            if count == 0 || count > MOST_PATIENTS {
+                return Err(section.invalid(
+                    key,
+                    "out of bounds",
+                    format!("write 1 to {MOST_PATIENTS}"),
+                ));
+            }
+        }
+        Ok(distributed)
+    }
+}
+
+impl Aggregation {
+    pub(crate) fn read(section: Option<Section>, mode: Mode) -> Result<Self, StudyFault> {
+        let Some(mut section) = section else {
+            return Ok(match mode {
+                Mode::None => Self::FixedPoint {
+                    fraction_bits: 32,
+                    word_bits: 64,
+                },
+                Mode::Distributed => Self::Quantised,
+            });
+        };
+        match mode {
+            Mode::Distributed => {
+                let problem = "with noise the words follow from the noise";
+                section.refuse_all(&["fraction_bits", "word_bits"], problem)?;
+                Ok(Self::Quantised)
+            }
+            Mode::None => {
+                let fraction_bits: u32 = section.optional("fraction_bits")?.unwrap_or(32);
+                let word_bits: u32 = section.optional("word_bits")?.unwrap_or(64);
+                match (u8::try_from(fraction_bits), u8::try_from(word_bits)) {
+                    (Ok(fraction), Ok(word)) if (16..=64).contains(&word) && (1..=52).contains(&fraction) && fraction < word - 8 => {
+                        Ok(Self::FixedPoint {
+                            fraction_bits: fraction,
+                            word_bits: word,
+                        })
+                    }
+                    _ => Err(section.invalid(
+                        "word_bits",
+                        format!("{word_bits}-bit words cannot hold {fraction_bits} fractional bits and a whole part"),
+                        "write 16 to 64, at least 9 more than `fraction_bits` (1 to 52)",
+                    )),
+                }
+            }
+        }
+    }
+}
+
+/// The keys of `[privacy]`; `mode` first.
+pub(crate) const PRIVACY_KEYS: &[&str] = &[
+    "mode",
+    "epsilon",
+    "delta",
+    "clip",
+    "sampling_rate",
+    "expected_patients",
+    "most_patients_per_silo",
+];
+
+/// More people than live in any federation of hospitals.
+const MOST_PATIENTS: u64 = 1_000_000_000;

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One study as the coordinator and the silos run it: contribute, add up, advance.
+
+use consilium_privacy::noise_plan::VectorPlan;
+use thiserror::Error;
+
+use crate::contribution::Contribution;
+use crate::model::Model;
+use crate::regression::{Advance, Correctness, Regression};
+use crate::result::StudyResult;
+use crate::statistics::Statistics;
+use crate::study::{Analysis, Privacy, Study};
+use crate::table::{Table, TableWarning};
+
+/// What a study computes, ready to run.
+#[derive(Clone, Debug)]
+pub struct Task {
+    kind: Kind,
+    /// The norm to which the agent clips a patient's vector; `None` without noise.
+    clip: Option<f64>,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Statistics(Statistics),
+    Regression(Regression),
+}
+
+/// What the sum of a round leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Another round, from this model.
+    Continue(Model),
+    /// The end.
+    Finished(Outcome),
+}
+
+/// How a study ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The last model.
+    pub model: Model,
+    /// What the researcher gets.
+    pub result: StudyResult,
+}
+
+impl Task {
+    /// Makes a study ready to run.
+    ///
+    /// # Errors
+    /// [`TaskFault::UndeclaredColumn`], which no study from [`Study::parse`] meets.
+    pub fn new(study: &Study) -> Result<Self, TaskFault> {
+        let kind = match &study.analysis {
+            Analysis::Statistics(plan) => Kind::Statistics(Statistics::new(plan, study)?),
+            Analysis::LogisticRegression(plan) => Kind::Regression(Regression::new(plan, study)?),
+        };
+        let clip = match &study.privacy {
+            Privacy::None => None,
+            Privacy::Distributed(distributed) => Some(distributed.clip.value()),
+        };
+        Ok(Self { kind, clip })
+    }
+
+    /// Coordinates of a contribution.
+    pub fn dimension(&self) -> usize {
+        match &self.kind {
+            Kind::Statistics(statistics) => statistics.dimension(),
+            Kind::Regression(regression) => regression.dimension(),
+        }
+    }
+
+    /// The model of the first round.
+    pub fn initial_model(&self) -> Model {
+        match &self.kind {
+            Kind::Statistics(_) => Model::none(),
+            Kind::Regression(regression) => regression.initial_model(),
+        }
+    }
+
+    /// What a silo's data contribute to the round that starts from `model`.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the table or the model belong to another study.
+    pub fn contribution(&self, model: &Model, table: &Table) -> Result<Contribution, TaskFault> {
+        match &self.kind {
+            Kind::Statistics(statistics) => statistics.contribution(table),
+            Kind::Regression(regression) => regression.contribution(model, table),
+        }
+    }
+
+    /// The reals that a centred integer sum stands for: fixed-point numbers, or quantised vectors
+    /// scaled back by C/D.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the sum or the plan belong to another study.
+    pub fn decode(&self, plan: &VectorPlan, sum: &[i64]) -> Result<Vec<f64>, TaskFault> {
+        self.check_length(sum.len())?;
+        match (&plan.noise, self.clip) {
+            (None, None) => {
+                let fixed_point = plan.fixed_point().map_err(|_| TaskFault::OtherPlan)?;
+                Ok(sum
+                    .iter()
+                    .map(|integer| fixed_point.decode(*integer))
+                    .collect())
+            }
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "noise is far larger than the 53rd bit"
+            )]
+            (Some(noise), Some(clip)) => Ok(sum
+                .iter()
+                .map(|integer| *integer as f64 * clip / noise.clip_integer as f64)
+                .collect()),
+            (Some(_), None) | (None, Some(_)) => Err(TaskFault::OtherPlan),
+        }
+    }
+
+    /// Takes the decoded sum of the round that started from `model`. The model counts its rounds;
+    /// everybody who calls this with the same arguments gets the same bits.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the sum is of another study or the regression has no solution.
+    pub fn advance(&self, model: &Model, sum: &[f64]) -> Result<Step, TaskFault> {
+        self.check_length(sum.len())?;
+        if !sum.iter().all(|number| number.is_finite()) {
+            return Err(TaskFault::NotFinite);
+        }
+        let step = match &self.kind {
+            Kind::Statistics(statistics) => Step::Finished(Outcome {
+                model: Model {
+                    rounds: model.rounds.saturating_add(1),
+                    ..Model::none()
+                },
+                result: StudyResult::Statistics(statistics.result(sum)),
+            }),
+            Kind::Regression(regression) => match regression.advance(model, sum)? {
+                Advance::Continue(next) => Step::Continue(next),
+                Advance::Finished(last, result) => Step::Finished(Outcome {
+                    model: last,
+                    result: StudyResult::LogisticRegression(result),
+                }),
+            },
+        };
+        let (Step::Continue(next) | Step::Finished(Outcome { model: next, .. })) = &step;
+        if next
+            .parameters
+            .iter()
+            .all(|parameter| parameter.is_finite())
+        {
+            Ok(step)
+        } else {
+            Err(TaskFault::Diverged)
+        }
+    }
+
+    /// What a hospital should know about its table in this study: for its own log only.
+    pub fn warnings(&self, table: &Table) -> Vec<TableWarning> {
+        let mut warnings = table.warnings().to_vec();
+        if let Kind::Regression(regression) = &self.kind {
+            warnings.extend(regression.warnings(table));
+        }
+        warnings
+    }
+
+    /// How many rows of a table a model predicts on the right side of one half; `None` for statistics.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the table or the model belong to another study.
+    pub fn evaluate(&self, model: &Model, table: &Table) -> Result<Option<Correctness>, TaskFault> {
+        match &self.kind {
+            Kind::Statistics(_) => Ok(None),
+            Kind::Regression(regression) => regression.evaluate(model, table).map(Some),
+        }
+    }
+
+    fn check_length(&self, found: usize) -> Result<(), TaskFault> {
+        if found == self.dimension() {
+            Ok(())
+        } else {
+            Err(TaskFault::OtherLength {
+                expected: self.dimension(),
+                found,
+            })
+        }
+    }
+}
+
+/// Why a round of a study cannot be computed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TaskFault {
+    /// The analysis names a column that `[data]` does not declare in the right kind.
+    #[error(
+        "the analysis names the column `{column}`, which `[data.columns]` does not declare as such"
+    )]
+    UndeclaredColumn {
+        /// The column.
+        column: String,
+    },
+    /// The table was read by another study's columns.
+    #[error("the table was read for another study: its column `{column}` does not fit")]
+    OtherTable {
+        /// The column.
+        column: String,
+    },
+    /// The model has another number of parameters.
+    #[error("the model has {found} parameters, the study {expected}")]
+    OtherModel {
+        /// Parameters of the study.
+        expected: usize,
+        /// Parameters of the model.
+        found: usize,
+    },
+    /// The sum has another number of coordinates.
+    #[error("the sum has {found} coordinates, the study {expected}")]
+    OtherLength {
+        /// Coordinates of the study.
+        expected: usize,
+        /// Coordinates of the sum.
+        found: usize,
+    },
+    /// The plan is noised and the study is not, or the reverse.
+    #[error("the vector plan belongs to another study")]
+    OtherPlan,
+    /// The sum holds an infinity.
+    #[error("the sum holds a number that is not finite")]
+    NotFinite,
+    /// No row took part.
+    #[error("no row took part in the sum")]
+    NoExamples,
+    /// The information matrix cannot be inverted.
+    #[error(
+        "the regression has no unique solution: a feature is constant, follows from the others, or separates the outcomes; leave it out"
+    )]
+    NotPositiveDefinite,
+    /// The parameters left every bound.
+    #[error("the parameters grew without bound; lower `rounds.learning_rate`")]
+    Diverged,
+}
+
+#[cfg(test)]
+mod tests;
