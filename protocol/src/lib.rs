@@ -1,1 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One round of secure aggregation, both sides, without input or output.
+//!
+//! The protocol is Bonawitz et al. 2017 ("Practical Secure Aggregation for Privacy-Preserving Machine Learning",
+//! CCS), active-adversary variant on the complete graph, with fresh keys in each attempt, a cohort that is fixed
+//! late, and masks bound to the whole transcript.
+//!
+//! Five names to know: [`RoundPlan`] (the public parameters), [`SiloMachine`] and [`CoordinatorMachine`] (the two
+//! sides), [`Delivery`] (the only thing that travels) and [`Fault`] (what a peer did wrong).
+//!
+//! The crate opens no socket and no file, knows no clock and draws no randomness of its own: drivers pass events,
+//! time and a random source in and perform the effects that come out, after they have persisted the snapshot.
+
+mod book;
+mod coordinator;
+mod deal;
+mod effect;
+mod envelope;
+mod fault;
+mod id;
+mod log_verifier;
+mod mask_job;
+mod membership;
+mod memory;
+mod message;
+mod release;
+mod round_plan;
+mod secrets;
+mod silo;
+mod unmask;
+
+pub use coordinator::{CoordinatorMachine, CoordinatorSurroundings, Deadlines};
+pub use effect::{CoordinatorEffect, CoordinatorEvent, RecordKind, SiloEffect, SiloEvent};
+pub use envelope::{Delivery, Envelope, Sender, peek_plan};
+pub use fault::Fault;
+pub use id::{AttemptId, SiloName, SiloNameFault};
+pub use log_verifier::LogVerifier;
+pub use mask_job::{MaskJob, chunk_digest, upload_root};
+pub use membership::Membership;
+pub use message::{CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage};
+pub use release::{VerifiedSum, verify_release};
+pub use round_plan::{
+    CHUNK_FIELDS, MaskCipher, PROTOCOL_VERSION, PlanFault, READY_GRID_MILLISECONDS, RoundPlan,
+    Thresholds,
+};
+pub use silo::{RestoreFault, SiloMachine, SiloSurroundings};
+pub use unmask::{ChunkSource, UnmaskFault, UnmaskJob};

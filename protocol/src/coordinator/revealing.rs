@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Holds: the certificate. Accepts: proven shares, one kind per peer. Asks for: unmasking. Aborts: when good shares give a
+//! secret that its dealer did not commit to.
+
+use super::Step;
+use super::committing::Committing;
+use super::phase::{Close, Phase};
+use super::voting::Voting;
+use crate::deal;
+use crate::effect::CoordinatorEffect;
+use crate::envelope::{Delivery, VerifiedSilo};
+use crate::fault::Fault;
+use crate::id::SiloName;
+use crate::message::{RevealedShare, SecretKind, SiloMessage};
+use crate::round_plan::RoundPlan;
+use crate::secrets::derive_mask_secret;
+use crate::unmask::UnmaskJob;
+use consilium_crypto::digest::Digest;
+use consilium_crypto::secret::{Secret, Secret32};
+use consilium_crypto::shamir::Share;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Revealing {
+    pub(crate) voted: Voting,
+    pub(crate) reveals: BTreeMap<SiloName, Vec<RevealedShare>>,
+}
+
+/// The seeds are known, to be published with the release; the sum is being computed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Unmasking {
+    pub(crate) voted: Voting,
+    pub(crate) seeds: Vec<(SiloName, SecretKind, [u8; 32])>,
+}
+
+impl Revealing {
+    pub(crate) fn accept(
+        &mut self,
+        verified: VerifiedSilo,
+        _delivery: Delivery,
+    ) -> Result<(), Fault> {
+        let VerifiedSilo { silo, message } = verified;
+        let shares = match message {
+            SiloMessage::Reveal { shares } => shares,
+            SiloMessage::Vote { .. } => return Ok(()), // a vote beyond the quorum, late
+            SiloMessage::AdvertiseKeys { .. }
+            | SiloMessage::ShareKeys { .. }
+            | SiloMessage::DealReceipt { .. }
+            | SiloMessage::Ready
+            | SiloMessage::MaskedInput { .. } => {
+                return Err(Fault::Unexpected {
+                    message: message.name(),
+                    phase: "revealing",
+                });
+            }
+        };
+        let Voting {
+            keys,
+            deals,
+            cohort,
+            survivors,
+            ..
+        } = &self.voted;
+        if !survivors.contains(&silo) {
+            return Err(Fault::UnknownSilo { silo });
+        }
+        if let Some(first) = self.reveals.get(&silo) {
+            let equal = *first == shares;
+            return if equal {
+                Ok(())
+            } else {
+                Err(Fault::SecondAnswer {
+                    silo,
+                    message: "Reveal",
+                })
+            };
+        }
+        let expected: Vec<(u32, SecretKind)> = cohort
+            .silos
+            .iter()
+            .filter_map(|dealer| {
+                let position = u32::try_from(keys.position(dealer)?).ok()?;
+                let kind = if survivors.contains(dealer) {
+                    SecretKind::SelfMask
+                } else {
+                    SecretKind::MaskKey
+                };
+                Some((position, kind))
+            })
+            .collect();
+        let revealed: Vec<(u32, SecretKind)> = shares
+            .iter()
+            .map(|share| (share.dealer, share.kind))
+            .collect();
+        let proven = shares
+            .iter()
+            .all(|share| keys.share_is_dealt(deals, &silo, share));
+        if revealed != expected || !proven {
+            return Err(Fault::BadReveal { silo });
+        }
+        self.reveals.insert(silo, shares);
+        Ok(())
+    }
+
+    pub(crate) fn close(self, step: &mut Step<'_>) -> Result<Close, Fault> {
+        let Self { voted, reveals } = self;
+        let mut seeds = Vec::with_capacity(voted.cohort.silos.len());
+        for (at, dealer) in voted.cohort.silos.iter().enumerate() {
+            let column = reveals.values().filter_map(|shares| shares.get(at));
+            let (kind, seed) = rebuild(step.plan, &voted, dealer, column)?;
+            seeds.push((dealer.clone(), kind, *seed.expose()));
+        }
+        let unmasking = Unmasking { voted, seeds };
+        step.effects
+            .push(CoordinatorEffect::Unmask(unmasking.job(step.plan)?));
+        Ok(Close::Next(Phase::Unmasking(unmasking)))
+    }
+}
+
+impl Unmasking {
+    /// The work of the CPU pool.
+    pub(crate) fn job(&self, plan: &RoundPlan) -> Result<UnmaskJob, Fault> {
+        let mut self_masks = BTreeMap::new();
+        let mut mask_keys = BTreeMap::new();
+        for (silo, kind, seed) in &self.seeds {
+            let seeds = match kind {
+                SecretKind::SelfMask => &mut self_masks,
+                SecretKind::MaskKey => &mut mask_keys,
+            };
+            seeds.insert(silo.clone(), Secret::new(*seed));
+        }
+        let Voting {
+            keys,
+            cohort,
+            survivors,
+            ..
+        } = &self.voted;
+        UnmaskJob::new(plan, keys, cohort, survivors, &self_masks, &mask_keys)
+    }
+
+    pub(crate) fn summed(self, digest: Digest, effects: &mut Vec<CoordinatorEffect>) -> Phase {
+        effects.push(CoordinatorEffect::CommitSum(digest));
+        Phase::Committing(Committing {
+            unmasked: self,
+            sum: digest,
+        })
+    }
+}
+
+/// Combines threshold shares of one dealer and checks the secret against what the dealer made public.
+fn rebuild<'a>(
+    plan: &RoundPlan,
+    voted: &Voting,
+    dealer: &SiloName,
+    shares: impl Iterator<Item = &'a RevealedShare>,
+) -> Result<(SecretKind, Secret32), Fault> {
+    let Voting {
+        keys,
+        deals,
+        survivors,
+        ..
+    } = voted;
+    let bad = || Fault::BadDeal {
+        silo: dealer.clone(),
+    };
+    let needed = usize::try_from(plan.thresholds.threshold).unwrap_or(usize::MAX);
+    let shares: Vec<Share> = shares
+        .take(needed)
+        .filter_map(|share| Share::from_bytes(&share.share).ok())
+        .collect();
+    let secret =
+        deal::combine(&shares, plan.thresholds.threshold, keys.entries.len()).ok_or_else(bad)?;
+    let (kind, right) = if survivors.contains(dealer) {
+        let commitment = keys.self_mask_commitment(dealer, secret.expose());
+        let committed = deals.entry(dealer).map(|deal| deal.self_mask_commitment);
+        (SecretKind::SelfMask, committed == Some(commitment))
+    } else {
+        let public_key = derive_mask_secret(&secret).public_key();
+        let advertised = keys.entry(dealer).map(|entry| entry.mask);
+        (SecretKind::MaskKey, advertised == Some(public_key))
+    };
+    if right {
+        Ok((kind, secret))
+    } else {
+        Err(bad())
+    }
+}

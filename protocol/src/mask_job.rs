@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Masking one silo's vector: y = x + self mask + the signed pair masks, modulo 2^bits.
+
+use crate::book::{Cohort, KeyBook};
+use crate::fault::Fault;
+use crate::id::SiloName;
+use crate::round_plan::RoundPlan;
+use crate::secrets::AttemptSecrets;
+use consilium_crypto::digest::Digest;
+use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::label::Label;
+use consilium_crypto::mask::{MaskStream, Sign};
+use consilium_crypto::merkle;
+use consilium_crypto::packing;
+use consilium_crypto::ring::WordBits;
+use consilium_crypto::secret::{Secret, Secret32};
+use consilium_crypto::transcript::{derive_key, hash};
+
+/// Everything that a CPU pool needs to mask a vector, chunk by chunk and in any order.
+pub struct MaskJob {
+    plan: RoundPlan,
+    word_bits: WordBits,
+    streams: Vec<(Sign, MaskStream)>,
+}
+
+impl MaskJob {
+    pub(crate) fn new(
+        plan: &RoundPlan,
+        own: &SiloName,
+        secrets: &AttemptSecrets,
+        keys: &KeyBook,
+        cohort: &Cohort,
+    ) -> Result<Self, Fault> {
+        let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
+        let self_key = self_mask_key(cohort, own, &secrets.self_mask);
+        let mut streams = vec![(Sign::Add, MaskStream::new(word_bits, &self_key))];
+        let secret = secrets.mask_secret();
+        for peer in cohort.silos.iter().filter(|silo| *silo != own) {
+            let entry = keys.entry(peer).ok_or(Fault::BadList { list: "cohort" })?;
+            let key = pair_mask_key(cohort, &secret, &entry.mask, own, peer)?;
+            streams.push((pair_sign(own, peer), MaskStream::new(word_bits, &key)));
+        }
+        Ok(Self {
+            plan: plan.clone(),
+            word_bits,
+            streams,
+        })
+    }
+
+    /// The attempt's parameters.
+    #[must_use]
+    pub fn plan(&self) -> &RoundPlan {
+        &self.plan
+    }
+
+    /// Masks the words of chunk `index` in place and packs them for the wire.
+    ///
+    /// `words` holds `plan.fields_in_chunk(index)` ring elements.
+    pub fn mask_chunk(&self, index: u64, words: &mut [u64]) -> Vec<u8> {
+        let first_field = index * u64::from(self.plan.chunk_fields);
+        for (sign, stream) in &self.streams {
+            stream.apply(*sign, first_field, words);
+        }
+        packing::pack(self.word_bits, words)
+    }
+}
+
+impl std::fmt::Debug for MaskJob {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "MaskJob({}, {} streams)",
+            self.plan.id,
+            self.streams.len()
+        )
+    }
+}
+
+/// The digest of one chunk of an upload.
+#[must_use]
+pub fn chunk_digest(chunk: &[u8]) -> Digest {
+    hash(Label::UploadChunk, &[chunk])
+}
+
+/// The Merkle root over the digests of an upload's chunks.
+#[must_use]
+pub fn upload_root(chunks: &[Digest]) -> Digest {
+    let leaves: Vec<Digest> = chunks
+        .iter()
+        .map(|digest| merkle::leaf_hash(digest.as_bytes()))
+        .collect();
+    merkle::root(&leaves)
+}
+
+/// The silo earlier in the alphabet adds a pair's mask, the later one subtracts it.
+pub(crate) fn pair_sign(own: &SiloName, peer: &SiloName) -> Sign {
+    if own < peer {
+        Sign::Add
+    } else {
+        Sign::Subtract
+    }
+}
+
+/// The key and nonce of the mask of a pair, bound to X.
+pub(crate) fn pair_mask_key(
+    cohort: &Cohort,
+    secret: &AgreementSecret,
+    peer_key: &PublicKey,
+    own: &SiloName,
+    peer: &SiloName,
+) -> Result<Secret<[u8; 44]>, Fault> {
+    let shared = secret
+        .agree(peer_key)
+        .map_err(|_| Fault::WeakKey { silo: peer.clone() })?;
+    let (lower, higher) = if own < peer { (own, peer) } else { (peer, own) };
+    let parts = [lower.as_str().as_bytes(), higher.as_str().as_bytes()];
+    Ok(derive_key::<44>(
+        &cohort.digest,
+        shared.expose(),
+        Label::PairMask,
+        &parts,
+    ))
+}
+
+/// The key and nonce of a silo's own mask, bound to X.
+pub(crate) fn self_mask_key(cohort: &Cohort, silo: &SiloName, seed: &Secret32) -> Secret<[u8; 44]> {
+    derive_key::<44>(
+        &cohort.digest,
+        seed.expose(),
+        Label::SelfMask,
+        &[silo.as_str().as_bytes()],
+    )
+}

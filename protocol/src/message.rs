@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every message of a round, in the order in which it is sent.
+
+use crate::envelope::Envelope;
+use crate::id::SiloName;
+use crate::round_plan::RoundPlan;
+use consilium_crypto::digest::Digest;
+use consilium_crypto::key_agreement::PublicKey;
+use serde::{Deserialize, Serialize};
+
+/// What a silo says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SiloMessage {
+    /// The two public keys of this attempt.
+    AdvertiseKeys {
+        /// Seals the shares that others deal to this silo.
+        channel_public_key: PublicKey,
+        /// Agrees the pairwise masks; rebuilt by the others when this silo drops.
+        mask_public_key: PublicKey,
+        /// Makes two advertisements of one silo differ.
+        nonce: [u8; 32],
+    },
+    /// The public part of a deal. The ciphertexts travel as attachments, in the KeyBook's order.
+    ShareKeys {
+        /// Commitment to the self-mask seed b.
+        self_mask_commitment: Digest,
+        /// Merkle root over all dealt shares.
+        share_root: Digest,
+    },
+    /// Which dealers' shares arrived whole, by position in the KeyBook.
+    DealReceipt {
+        /// `true` for a good dealer.
+        good: Vec<bool>,
+    },
+    /// The local result is ready to be masked.
+    Ready,
+    /// The whole masked vector has been uploaded.
+    MaskedInput {
+        /// Merkle root over the chunks.
+        root: Digest,
+        /// Bytes of all chunks.
+        length: u64,
+    },
+    /// The one vote of this attempt.
+    Vote {
+        /// Digest of the proposed survivors and their upload roots.
+        survivors: Digest,
+        /// Commitment to the nonce that a later challenge is made of.
+        nonce_commitment: Digest,
+    },
+    /// One share of one kind for every silo of the cohort.
+    Reveal {
+        /// In the cohort's order.
+        shares: Vec<RevealedShare>,
+    },
+}
+
+/// Which of a silo's two secrets a share belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SecretKind {
+    /// b, the seed of the self mask: revealed for survivors.
+    SelfMask,
+    /// rho, the seed of the mask key: revealed for dropouts.
+    MaskKey,
+}
+
+/// A share as revealed, provable against the dealer's root.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevealedShare {
+    /// The dealer's position in the KeyBook.
+    pub dealer: u32,
+    /// Which secret.
+    pub kind: SecretKind,
+    /// 33 bytes: abscissa and value.
+    pub share: Vec<u8>,
+    /// Merkle path to the dealer's root.
+    pub path: Vec<Digest>,
+}
+
+impl std::fmt::Debug for RevealedShare {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "RevealedShare({}, {:?}, ..)",
+            self.dealer, self.kind
+        )
+    }
+}
+
+/// What the coordinator says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CoordinatorMessage {
+    /// Opens an attempt. Attachments: proof that this silo's start is logged; proof of the last release, if any.
+    Open {
+        /// The public parameters.
+        plan: Box<RoundPlan>,
+    },
+    /// All advertisements, sorted by silo.
+    KeyBook {
+        /// Envelopes of `AdvertiseKeys`.
+        advertisements: Vec<Envelope>,
+    },
+    /// All public deals, sorted by silo. Attachments: this silo's ciphertexts in the same order.
+    DealBook {
+        /// Envelopes of `ShareKeys`.
+        deals: Vec<Envelope>,
+    },
+    /// The silos whose inputs will be masked together (U2), with their receipts and readiness.
+    CohortFreeze {
+        /// Envelopes of `DealReceipt`, sorted by silo.
+        receipts: Vec<Envelope>,
+        /// Envelopes of `Ready`, sorted by silo.
+        ready: Vec<Envelope>,
+    },
+    /// The silos whose uploads arrived (U3).
+    SurvivorProposal {
+        /// Envelopes of `MaskedInput`, sorted by silo.
+        uploads: Vec<Envelope>,
+    },
+    /// A quorum of equal votes: the only thing that unlocks a reveal.
+    Certificate {
+        /// Envelopes of `Vote`, sorted by silo.
+        votes: Vec<Envelope>,
+    },
+    /// H(S), logged before S is known to anybody else. Attachment: the log proof.
+    SumCommitment {
+        /// Digest of the sum.
+        sum: Digest,
+    },
+    /// Everything that lets anybody check the released sum. Attachment: the log proof of H(S).
+    Release(Box<Release>),
+    /// The attempt ends without a result.
+    Abandon {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// The public trail of one released sum.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The attempt's parameters.
+    pub plan: RoundPlan,
+    /// K.
+    pub key_book: Digest,
+    /// D.
+    pub deal_book: Digest,
+    /// U2, sorted.
+    pub cohort: Vec<SiloName>,
+    /// U3 with the roots of their uploads, sorted.
+    pub survivors: Vec<(SiloName, Digest)>,
+    /// The certificate's votes.
+    pub votes: Vec<Envelope>,
+    /// H(S).
+    pub sum: Digest,
+    /// The revealed seeds: b of every survivor, rho of every dropout.
+    pub seeds: Vec<(SiloName, SecretKind, [u8; 32])>,
+}
+
+impl SiloMessage {
+    /// The message's name, for faults and logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AdvertiseKeys { .. } => "AdvertiseKeys",
+            Self::ShareKeys { .. } => "ShareKeys",
+            Self::DealReceipt { .. } => "DealReceipt",
+            Self::Ready => "Ready",
+            Self::MaskedInput { .. } => "MaskedInput",
+            Self::Vote { .. } => "Vote",
+            Self::Reveal { .. } => "Reveal",
+        }
+    }
+}
+
+impl CoordinatorMessage {
+    /// The message's name, for faults and logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open { .. } => "Open",
+            Self::KeyBook { .. } => "KeyBook",
+            Self::DealBook { .. } => "DealBook",
+            Self::CohortFreeze { .. } => "CohortFreeze",
+            Self::SurvivorProposal { .. } => "SurvivorProposal",
+            Self::Certificate { .. } => "Certificate",
+            Self::SumCommitment { .. } => "SumCommitment",
+            Self::Release(_) => "Release",
+            Self::Abandon { .. } => "Abandon",
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Holds: the accepted plan. Accepts: the KeyBook. Sends: the deal. Aborts: on any key that is not what its owner signed.
+
+use super::Step;
+use super::dealt::Dealt;
+use super::phase::{Phase, Reply};
+use crate::book::KeyBook;
+use crate::deal;
+use crate::envelope::{Delivery, Envelope};
+use crate::fault::Fault;
+use crate::message::SiloMessage;
+use crate::round_plan::RoundPlan;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Advertised {
+    pub(crate) plan: RoundPlan,
+    advertisement: Envelope,
+}
+
+impl Advertised {
+    /// Answers an accepted Open with this attempt's two public keys.
+    pub(crate) fn open(step: &mut Step<'_>, plan: RoundPlan) -> Result<Phase, Fault> {
+        let secrets = step.secrets(plan.id)?;
+        let channel_public_key = secrets.channel_secret().public_key();
+        let mask_public_key = secrets.mask_secret().public_key();
+        let mut nonce = [0; 32];
+        step.random.fill(&mut nonce);
+        let message = SiloMessage::AdvertiseKeys {
+            channel_public_key,
+            mask_public_key,
+            nonce,
+        };
+        let advertisement = step.sign(plan.id, plan.opening_transcript(), message);
+        step.reply = Reply::Send(Delivery::bare(advertisement.clone()));
+        Ok(Phase::Advertised(Self {
+            plan,
+            advertisement,
+        }))
+    }
+
+    pub(crate) fn key_book(
+        self,
+        step: &mut Step<'_>,
+        advertisements: &[Envelope],
+    ) -> Result<Phase, Fault> {
+        let Self {
+            plan,
+            advertisement,
+        } = self;
+        let own = step.surroundings.name;
+        let keys = KeyBook::new(&plan, step.surroundings.membership, advertisements)?;
+        let position = keys
+            .position(own)
+            .ok_or(Fault::LeftOut { list: "KeyBook" })?;
+        if advertisements.get(position) != Some(&advertisement) {
+            return Err(Fault::OwnMessageChanged {
+                message: "AdvertiseKeys",
+            });
+        }
+        let (channel, mask) = {
+            let secrets = step.secrets(plan.id)?;
+            (secrets.channel_secret(), secrets.mask_secret())
+        };
+        for entry in &keys.entries {
+            let contributes =
+                channel.agree(&entry.channel).is_ok() && mask.agree(&entry.mask).is_ok();
+            if !contributes {
+                return Err(Fault::WeakKey {
+                    silo: entry.silo.clone(),
+                });
+            }
+        }
+        let secrets = step.secrets.as_ref().ok_or(Fault::SecretsGone(plan.id))?;
+        let (message, ciphertexts) =
+            deal::deal(own, secrets, &keys, plan.thresholds.threshold, step.random)?;
+        let deal = step.sign(plan.id, keys.digest, message);
+        step.reply = Reply::Send(Delivery {
+            envelope: deal.clone(),
+            attachments: ciphertexts,
+        });
+        Ok(Phase::Dealt(Dealt { plan, keys, deal }))
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Holds: the KeyBook. Accepts: the DealBook. Sends: a receipt. Aborts: on a deal that is not what its dealer signed.
+
+use super::Step;
+use super::phase::{Phase, Reply};
+use super::training::{Exchange, Training};
+use crate::book::{DealBook, KeyBook};
+use crate::deal;
+use crate::effect::SiloEffect;
+use crate::envelope::{Delivery, Envelope};
+use crate::fault::Fault;
+use crate::message::SiloMessage;
+use crate::round_plan::RoundPlan;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Dealt {
+    pub(crate) plan: RoundPlan,
+    pub(crate) keys: KeyBook,
+    pub(crate) deal: Envelope,
+}
+
+impl Dealt {
+    pub(crate) fn deal_book(
+        self,
+        step: &mut Step<'_>,
+        deals: &[Envelope],
+        ciphertexts: Vec<Vec<u8>>,
+    ) -> Result<Phase, Fault> {
+        let Self {
+            plan,
+            keys,
+            deal: own_deal,
+        } = self;
+        let own = step.surroundings.name;
+        let book = DealBook::new(&plan, step.surroundings.membership, &keys, deals)?;
+        if book.entry(own).is_none() {
+            return Err(Fault::LeftOut { list: "DealBook" });
+        }
+        if !deals.contains(&own_deal) {
+            return Err(Fault::OwnMessageChanged {
+                message: "ShareKeys",
+            });
+        }
+        let secrets = step.secrets(plan.id)?;
+        let mut good = vec![false; keys.entries.len()];
+        for (entry, ciphertext) in book.entries.iter().zip(&ciphertexts) {
+            let opened = deal::open(own, secrets, &keys, &book, &entry.silo, ciphertext);
+            if let Some(mark) = keys.position(&entry.silo).and_then(|at| good.get_mut(at)) {
+                *mark = opened.is_some();
+            }
+        }
+        let receipt = step.sign(plan.id, book.digest, SiloMessage::DealReceipt { good });
+        step.reply = Reply::Send(Delivery::bare(receipt));
+        step.effects.push(SiloEffect::Train(plan.clone()));
+        Ok(Phase::Training(Training {
+            exchange: Exchange {
+                plan,
+                keys,
+                deals: book,
+                ciphertexts,
+            },
+        }))
+    }
+}

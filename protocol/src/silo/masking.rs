@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Holds: X. Accepts: the end of masking. Sends: the upload, after the masks are burnt on its root.
+
+use super::Step;
+use super::phase::{Phase, Reply};
+use super::training::Exchange;
+use super::uploaded::Uploaded;
+use crate::book::Cohort;
+use crate::envelope::Delivery;
+use crate::fault::Fault;
+use crate::id::SiloName;
+use crate::mask_job::MaskJob;
+use crate::message::SiloMessage;
+use crate::secrets::AttemptSecrets;
+use consilium_crypto::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Masking {
+    pub(crate) exchange: Exchange,
+    pub(crate) input: Digest,
+    pub(crate) cohort: Cohort,
+}
+
+impl Masking {
+    /// The masks of this attempt.
+    pub(crate) fn job(&self, own: &SiloName, secrets: &AttemptSecrets) -> Result<MaskJob, Fault> {
+        MaskJob::new(
+            &self.exchange.plan,
+            own,
+            secrets,
+            &self.exchange.keys,
+            &self.cohort,
+        )
+    }
+
+    pub(crate) fn masked(
+        self,
+        step: &mut Step<'_>,
+        root: Digest,
+        length: u64,
+    ) -> Result<Phase, Fault> {
+        let Self {
+            exchange,
+            input,
+            cohort,
+        } = self;
+        let id = exchange.plan.id;
+        // SECURITY: another vector under the same masks would be a two-time pad.
+        step.memory.burn(id, cohort.digest, root)?;
+        let message = SiloMessage::MaskedInput { root, length };
+        let then = Delivery::bare(step.sign(id, cohort.digest, message));
+        step.reply = Reply::Upload { id, root, then };
+        Ok(Phase::Uploaded(Uploaded {
+            exchange,
+            input,
+            cohort,
+            root,
+        }))
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The enum outside the phases' structs: what is stored, resumed and driven.
+
+use super::Step;
+use super::advertised::Advertised;
+use super::dealt::Dealt;
+use super::masking::Masking;
+use super::ready::Ready;
+use super::revealed::{Committed, Revealed};
+use super::training::Training;
+use super::uploaded::Uploaded;
+use super::voted::Voted;
+use crate::effect::SiloEffect;
+use crate::envelope::{Delivery, Envelope};
+use crate::fault::Fault;
+use crate::id::{AttemptId, SiloName};
+use crate::message::CoordinatorMessage;
+use crate::release::VerifiedSum;
+use crate::round_plan::RoundPlan;
+use crate::secrets::AttemptSecrets;
+use consilium_crypto::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+/// Where the silo stands in an attempt.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Phase {
+    Idle,
+    Advertised(Advertised),
+    Dealt(Dealt),
+    Training(Training),
+    Ready(Ready),
+    Masking(Masking),
+    Uploaded(Uploaded),
+    Voted(Voted),
+    Revealed(Revealed),
+    Committed(Committed),
+}
+
+/// A question of the coordinator and the answer it got, so that a repeat gets the same bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) name: String,
+    pub(crate) question: Envelope,
+    pub(crate) reply: Reply,
+}
+
+/// A stored answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Nothing,
+    Send(Delivery),
+    SendOnGrid(Delivery),
+    Upload {
+        id: AttemptId,
+        root: Digest,
+        then: Delivery,
+    },
+    Both(Box<Reply>, Box<Reply>),
+}
+
+impl Reply {
+    /// This reply, then another.
+    pub(crate) fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Nothing, next) => next,
+            (this, Self::Nothing) => this,
+            (this, next) => Self::Both(Box::new(this), Box::new(next)),
+        }
+    }
+
+    pub(crate) fn emit(&self, effects: &mut Vec<SiloEffect>) {
+        match self {
+            Self::Nothing => {}
+            Self::Send(delivery) => effects.push(SiloEffect::Send(delivery.clone())),
+            Self::SendOnGrid(delivery) => effects.push(SiloEffect::SendOnGrid(delivery.clone())),
+            Self::Upload { id, root, then } => effects.push(SiloEffect::Upload {
+                id: *id,
+                root: *root,
+                then: then.clone(),
+            }),
+            Self::Both(first, second) => {
+                first.emit(effects);
+                second.emit(effects);
+            }
+        }
+    }
+}
+
+impl Phase {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Advertised(_) => "advertised",
+            Self::Dealt(_) => "dealt",
+            Self::Training(_) => "training",
+            Self::Ready(_) => "ready",
+            Self::Masking(_) => "masking",
+            Self::Uploaded(_) => "uploaded",
+            Self::Voted(_) => "voted",
+            Self::Revealed(_) => "revealed",
+            Self::Committed(_) => "committed",
+        }
+    }
+
+    pub(crate) fn plan(&self) -> Option<&RoundPlan> {
+        match self {
+            Self::Idle => None,
+            Self::Advertised(phase) => Some(&phase.plan),
+            Self::Dealt(phase) => Some(&phase.plan),
+            Self::Training(phase) => Some(&phase.exchange.plan),
+            Self::Ready(phase) => Some(&phase.exchange.plan),
+            Self::Masking(phase) => Some(&phase.exchange.plan),
+            Self::Uploaded(phase) => Some(&phase.exchange.plan),
+            Self::Voted(phase) => Some(&phase.exchange.plan),
+            Self::Revealed(phase) => Some(&phase.plan),
+            Self::Committed(phase) => Some(&phase.plan),
+        }
+    }
+
+    /// The transcript that the next message of the coordinator must carry.
+    pub(crate) fn transcript(&self) -> Option<Digest> {
+        match self {
+            Self::Idle => None,
+            Self::Advertised(phase) => Some(phase.plan.opening_transcript()),
+            Self::Dealt(phase) => Some(phase.keys.digest),
+            Self::Training(phase) => Some(phase.exchange.deals.digest),
+            Self::Ready(phase) => Some(phase.exchange.deals.digest),
+            Self::Masking(phase) => Some(phase.cohort.digest),
+            Self::Uploaded(phase) => Some(phase.cohort.digest),
+            Self::Voted(phase) => Some(phase.cohort.digest),
+            Self::Revealed(phase) => Some(phase.cohort),
+            Self::Committed(phase) => Some(phase.cohort),
+        }
+    }
+
+    /// Whether this phase waits for such a message.
+    pub(crate) fn expects(&self, message: &CoordinatorMessage) -> bool {
+        use CoordinatorMessage as Message;
+        matches!(
+            (self, message),
+            (Self::Advertised(_), Message::KeyBook { .. })
+                | (Self::Dealt(_), Message::DealBook { .. })
+                | (Self::Ready(_), Message::CohortFreeze { .. })
+                | (Self::Uploaded(_), Message::SurvivorProposal { .. })
+                | (Self::Voted(_), Message::Certificate { .. })
+                | (Self::Revealed(_), Message::SumCommitment { .. })
+        )
+    }
+
+    /// Handles the message that [`Self::expects`] allowed.
+    pub(crate) fn message(
+        self,
+        step: &mut Step<'_>,
+        message: CoordinatorMessage,
+        attachments: Vec<Vec<u8>>,
+    ) -> Result<Self, Fault> {
+        use CoordinatorMessage as Message;
+        match (self, message) {
+            (Self::Advertised(phase), Message::KeyBook { advertisements }) => {
+                phase.key_book(step, &advertisements)
+            }
+            (Self::Dealt(phase), Message::DealBook { deals }) => {
+                phase.deal_book(step, &deals, attachments)
+            }
+            (Self::Ready(phase), Message::CohortFreeze { receipts, ready }) => {
+                phase.cohort_freeze(step, &receipts, &ready)
+            }
+            (Self::Uploaded(phase), Message::SurvivorProposal { uploads }) => {
+                phase.survivor_proposal(step, &uploads)
+            }
+            (Self::Voted(phase), Message::Certificate { votes }) => phase.certificate(step, &votes),
+            (Self::Revealed(phase), Message::SumCommitment { sum }) => {
+                phase.sum_commitment(step, sum, attachments)
+            }
+            (phase, message) => Err(Fault::Unexpected {
+                message: message.name(),
+                phase: phase.name(),
+            }),
+        }
+    }
+
+    /// Local computation has ended; a second end of the same work changes nothing.
+    pub(crate) fn prepared(self, step: &mut Step<'_>, input: Digest) -> Result<Self, Fault> {
+        match self {
+            Self::Training(phase) => Ok(phase.prepared(step, input)),
+            phase => Ok(phase),
+        }
+    }
+
+    /// Masking has ended; a second end of the same work changes nothing.
+    pub(crate) fn masked(
+        self,
+        step: &mut Step<'_>,
+        root: Digest,
+        length: u64,
+    ) -> Result<Self, Fault> {
+        match self {
+            Self::Masking(phase) => phase.masked(step, root, length),
+            phase => Ok(phase),
+        }
+    }
+
+    /// Asks again for the local work that this phase waits for.
+    pub(crate) fn resume(
+        &self,
+        own: &SiloName,
+        secrets: Option<&AttemptSecrets>,
+        effects: &mut Vec<SiloEffect>,
+    ) {
+        match self {
+            Self::Training(phase) => {
+                effects.push(SiloEffect::Train(phase.exchange.plan.clone()));
+            }
+            Self::Masking(phase) => {
+                if let Some(job) = secrets.and_then(|secrets| phase.job(own, secrets).ok()) {
+                    effects.push(SiloEffect::Mask(job));
+                }
+            }
+            Self::Idle
+            | Self::Advertised(_)
+            | Self::Dealt(_)
+            | Self::Ready(_)
+            | Self::Uploaded(_)
+            | Self::Voted(_)
+            | Self::Revealed(_)
+            | Self::Committed(_) => {}
+        }
+    }
+
+    /// Whether the phase still needs the attempt's secrets.
+    pub(crate) fn needs_secrets(&self) -> bool {
+        match self {
+            Self::Idle | Self::Revealed(_) | Self::Committed(_) => false,
+            Self::Advertised(_)
+            | Self::Dealt(_)
+            | Self::Training(_)
+            | Self::Ready(_)
+            | Self::Masking(_)
+            | Self::Uploaded(_)
+            | Self::Voted(_) => true,
+        }
+    }
+
+    /// Whether a verified release is the one that this phase leads to.
+    pub(crate) fn agrees(&self, release: &VerifiedSum) -> Result<(), Fault> {
+        let cohort = match self {
+            Self::Masking(phase) => Some(phase.cohort.digest),
+            Self::Uploaded(phase) => Some(phase.cohort.digest),
+            Self::Voted(phase) => Some(phase.cohort.digest),
+            Self::Revealed(phase) => Some(phase.cohort),
+            Self::Committed(phase) => Some(phase.cohort),
+            Self::Idle
+            | Self::Advertised(_)
+            | Self::Dealt(_)
+            | Self::Training(_)
+            | Self::Ready(_) => None,
+        };
+        if cohort.is_some_and(|cohort| cohort != release.cohort_digest) {
+            return Err(Fault::Equivocation {
+                message: "CohortFreeze",
+            });
+        }
+        match self {
+            Self::Committed(phase) if phase.sum != release.digest => Err(Fault::OtherSum),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Holds: the digest of the local vector. Accepts: the first cohort freeze. Asks for: masking. Aborts: when a member
+//! lacks good shares of another, so that a starved silo never uploads.
+
+use super::Step;
+use super::masking::Masking;
+use super::phase::Phase;
+use super::training::Exchange;
+use crate::book::Cohort;
+use crate::effect::SiloEffect;
+use crate::envelope::Envelope;
+use crate::fault::Fault;
+use consilium_crypto::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) exchange: Exchange,
+    pub(crate) input: Digest,
+    pub(crate) ready: Envelope,
+}
+
+impl Ready {
+    pub(crate) fn cohort_freeze(
+        self,
+        step: &mut Step<'_>,
+        receipts: &[Envelope],
+        ready: &[Envelope],
+    ) -> Result<Phase, Fault> {
+        let Self {
+            exchange,
+            input,
+            ready: own_ready,
+        } = self;
+        let cohort = Cohort::new(
+            &exchange.plan,
+            step.surroundings.membership,
+            &exchange.keys,
+            &exchange.deals,
+            receipts,
+            ready,
+        )?;
+        if cohort.silos.binary_search(step.surroundings.name).is_err() {
+            return Err(Fault::LeftOut { list: "cohort" });
+        }
+        if !ready.contains(&own_ready) {
+            return Err(Fault::OwnMessageChanged { message: "Ready" });
+        }
+        let masking = Masking {
+            exchange,
+            input,
+            cohort,
+        };
+        let secrets = step.secrets(masking.exchange.plan.id)?;
+        let job = masking.job(step.surroundings.name, secrets)?;
+        step.effects.push(SiloEffect::Mask(job));
+        Ok(Phase::Masking(masking))
+    }
+}
