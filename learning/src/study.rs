@@ -11,6 +11,7 @@ pub use analysis::{
     Analysis, HistogramPlan, Method, MomentPlan, RegressionPlan, Rounds, StatisticsPlan, TablePlan,
 };
 pub use fault::StudyFault;
+pub use plan::PrivacyStatement;
 pub use privacy::{Aggregation, Distributed, Mode, Privacy};
 pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number};
 
@@ -20,6 +21,7 @@ use section::Section;
 
 mod analysis;
 mod fault;
+mod plan;
 mod privacy;
 mod schema;
 mod section;

@@ -58,8 +58,8 @@ pub enum StudyFault {
         /// What to write instead.
         fix: String,
     },
-    /// The privacy amounts of the study cannot be met by any noise.
-    #[error("`{field}`: the noise cannot be planned; raise epsilon or lower the number of rounds")]
+    /// No vector can be planned for the privacy amounts and silos of the study.
+    #[error("`{field}`: the vector of a round cannot be planned")]
     Noise {
         /// The full name of the key.
         field: String,

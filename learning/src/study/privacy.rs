@@ -43,7 +43,7 @@ pub struct Distributed {
 }
 
 /// `[aggregation]`: the integers in which contributions are summed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aggregation {
     /// Unnoised: fixed-point numbers.

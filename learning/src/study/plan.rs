@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a study and the number of silos to the integers of its vector, and to what it promises patients.
+//!
+//! Every silo and the coordinator derive the same plan from public numbers.
+
+use consilium_privacy::accountant::{Certificate, NoiseEvent, RdpCurve, gaussian};
+use consilium_privacy::calibration::calibrate;
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
+use consilium_privacy::noise_plan::{NoisePlan, NoisePlanFault, NoiseTerms, VectorPlan, View};
+
+use super::privacy::{Aggregation, Distributed, Privacy};
+use super::{Study, StudyFault};
+use crate::task::Task;
+
+/// What a noised study promises each patient, computed from the integers of its plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrivacyStatement {
+    /// The epsilon that the study asks for; `colluders` never exceeds it.
+    pub asked: Epsilon,
+    /// The delta of every epsilon here.
+    pub delta: Delta,
+    /// The norm to which a patient's vector is clipped.
+    pub clip: ClippingNorm,
+    /// Releases that the promise covers: rounds and spare attempts.
+    pub attempts: u32,
+    /// The epsilon against those who see the results, while the masks hold.
+    pub masks_hold: Certificate,
+    /// The epsilon against the coordinator and `n_c` silos together. It is the one that is charged.
+    pub colluders: Certificate,
+    /// The epsilon of one silo's own message, should the masks be broken.
+    pub masks_broken: Certificate,
+    /// The exact epsilon of continuous Gaussian noise for the view that is charged: a tight estimate,
+    /// not a promise.
+    pub estimate: Epsilon,
+    /// The noise of one release in the view that is charged, divided by the clipping norm.
+    pub multiplier: NoiseMultiplier,
+    /// The integers that every silo uses.
+    pub noise: NoisePlan,
+    /// The loss of one attempt at every order, in the view that is charged: what a ledger reserves.
+    pub attempt: RdpCurve,
+}
+
+impl Study {
+    /// The vector of every round, for `silos` invited, of which `dropouts` may drop and `colluders` collude.
+    ///
+    /// # Errors
+    /// [`StudyFault`] when no noise meets the privacy amounts, or the words are too narrow for so many silos.
+    pub fn vector_plan(
+        &self,
+        silos: u32,
+        dropouts: u32,
+        colluders: u32,
+    ) -> Result<VectorPlan, StudyFault> {
+        let dimension = Task::new(self)
+            .ok()
+            .and_then(|task| u64::try_from(task.dimension()).ok())
+            .ok_or_else(|| unplanned("analysis", "the analysis does not fit its columns".into()))?;
+        match (&self.privacy, self.aggregation) {
+            (
+                Privacy::None,
+                Aggregation::FixedPoint {
+                    fraction_bits,
+                    word_bits,
+                },
+            ) => VectorPlan::plain(dimension, silos, word_bits, fraction_bits).map_err(|fault| {
+                StudyFault::Invalid {
+                    field: "aggregation.word_bits".to_owned(),
+                    problem: fault.to_string(),
+                    fix: "write 64 and fewer `fraction_bits`".to_owned(),
+                }
+            }),
+            (Privacy::Distributed(distributed), Aggregation::Quantised) => {
+                let terms = NoiseTerms {
+                    multiplier: self.multiplier(distributed)?,
+                    silos,
+                    dropouts,
+                    colluders,
+                    attempts: self.attempts(),
+                    patients_cap: distributed.most_patients_per_silo,
+                    dimension,
+                };
+                NoisePlan::derive(&terms)
+                    .map_err(|fault| unplanned("privacy", fault.into()))
+                    .and_then(|noise| {
+                        VectorPlan::noised(dimension, noise)
+                            .map_err(|fault| unplanned("privacy", fault.into()))
+                    })
+            }
+            (Privacy::None, Aggregation::Quantised)
+            | (Privacy::Distributed(_), Aggregation::FixedPoint { .. }) => Err(unplanned(
+                "aggregation",
+                "the aggregation does not fit the privacy mode".into(),
+            )),
+        }
+    }
+
+    /// What the study promises each patient; `None` without noise.
+    ///
+    /// # Errors
+    /// As [`Self::vector_plan`].
+    pub fn privacy_statement(
+        &self,
+        silos: u32,
+        dropouts: u32,
+        colluders: u32,
+    ) -> Result<Option<PrivacyStatement>, StudyFault> {
+        let Privacy::Distributed(distributed) = &self.privacy else {
+            return Ok(None);
+        };
+        let plan = self.vector_plan(silos, dropouts, colluders)?;
+        match plan.noise {
+            None => Ok(None),
+            Some(noise) => state(distributed, noise, plan.dimension)
+                .map(Some)
+                .map_err(|fault| unplanned("privacy", fault.into())),
+        }
+    }
+
+    /// The least noise that meets the study's epsilon; it does not depend on the silos.
+    fn multiplier(&self, distributed: &Distributed) -> Result<NoiseMultiplier, StudyFault> {
+        calibrate(
+            distributed.epsilon,
+            distributed.delta,
+            SamplingRate::EVERYBODY,
+            self.attempts(),
+        )
+        .map_err(|fault| unplanned("privacy.epsilon", fault.into()))
+    }
+}
+
+fn state(
+    distributed: &Distributed,
+    noise: NoisePlan,
+    dimension: u64,
+) -> Result<PrivacyStatement, NoisePlanFault> {
+    let certificate = |view| -> Result<Certificate, NoisePlanFault> {
+        let event = NoiseEvent::of_plan(&noise, view, dimension)?;
+        Ok(RdpCurve::full_batch(&event, noise.attempts).epsilon(distributed.delta))
+    };
+    let multiplier = noise.multiplier(View::Colluders)?;
+    Ok(PrivacyStatement {
+        asked: distributed.epsilon,
+        delta: distributed.delta,
+        clip: distributed.clip,
+        attempts: noise.attempts,
+        masks_hold: certificate(View::MasksHold)?,
+        colluders: certificate(View::Colluders)?,
+        masks_broken: certificate(View::MasksBroken)?,
+        estimate: gaussian::estimate(multiplier, noise.attempts, distributed.delta),
+        multiplier,
+        noise,
+        attempt: RdpCurve::full_batch(&NoiseEvent::of_plan(&noise, View::Colluders, dimension)?, 1),
+    })
+}
+
+fn unplanned(field: &str, source: Box<dyn std::error::Error + Send + Sync>) -> StudyFault {
+    StudyFault::Noise {
+        field: field.to_owned(),
+        source,
+    }
+}
