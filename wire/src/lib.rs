@@ -4,6 +4,7 @@
 //! - [`v1`]: the generated messages, clients and servers of `proto/consilium/v1`.
 //! - [`client::connect`]: a channel over mutual TLS, with the connection's exporter value for channel binding.
 //! - [`server::TlsIncoming`] and [`server::Services`]: the accepting side, one port for the three services.
+//! - [`convert`]: the protocol's types, in and out.
 //! - [`limits`]: how large anything may be.
 //!
 //! What it refuses: plaintext, TLS below 1.3 (by the configurations that the certs crate makes), messages above
@@ -12,6 +13,7 @@
 //! The code in `src/generated` is committed; `cargo xtask generate --check` compares it with the proto files.
 
 pub mod client;
+pub mod convert;
 pub mod limits;
 pub mod server;
 

@@ -71,8 +71,8 @@ pub mod enrolment_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Joining a federation. Only the server is authenticated: whoever joins has no
-    /// certificate yet and proves itself by a single-use invitation token.
+    /// Joining a federation. Join is authenticated by the server alone: whoever joins
+    /// has no certificate yet and proves itself by a single-use invitation token.
     #[derive(Debug, Clone)]
     pub struct EnrolmentClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -164,7 +164,8 @@ pub mod enrolment_client {
                 .insert(GrpcMethod::new("consilium.v1.Enrolment", "Join"));
             self.inner.unary(req, path, codec).await
         }
-        /// The draft roster that waits for signatures, and the published one.
+        /// The draft roster that waits for signatures, and the published ones. Needs
+        /// the certificate that Join returned.
         pub async fn roster(
             &mut self,
             request: impl tonic::IntoRequest<super::RosterRequest>,
@@ -231,7 +232,8 @@ pub mod enrolment_server {
             &self,
             request: tonic::Request<super::JoinRequest>,
         ) -> std::result::Result<tonic::Response<super::JoinResponse>, tonic::Status>;
-        /// The draft roster that waits for signatures, and the published one.
+        /// The draft roster that waits for signatures, and the published ones. Needs
+        /// the certificate that Join returned.
         async fn roster(
             &self,
             request: tonic::Request<super::RosterRequest>,
@@ -245,8 +247,8 @@ pub mod enrolment_server {
             tonic::Status,
         >;
     }
-    /// Joining a federation. Only the server is authenticated: whoever joins has no
-    /// certificate yet and proves itself by a single-use invitation token.
+    /// Joining a federation. Join is authenticated by the server alone: whoever joins
+    /// has no certificate yet and proves itself by a single-use invitation token.
     #[derive(Debug)]
     pub struct EnrolmentServer<T> {
         inner: Arc<T>,
@@ -568,7 +570,8 @@ pub struct Hello {
     /// Size of the shared log that the silo cosigned last.
     #[prost(uint64, tag = "5")]
     pub log_size: u64,
-    /// The identity key's signature over this connection's exporter value.
+    /// The identity key's signature over this connection's exporter value (RFC
+    /// 9266) and every other field of this message, in order.
     #[prost(bytes = "vec", tag = "6")]
     pub channel_binding_signature: ::prost::alloc::vec::Vec<u8>,
 }
@@ -583,6 +586,7 @@ pub struct Welcome {
 /// One signed message of the aggregation protocol.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Envelope {
+    /// A silo's name; empty for the coordinator.
     #[prost(string, tag = "1")]
     pub sender: ::prost::alloc::string::String,
     #[prost(bytes = "vec", tag = "2")]
