@@ -21,7 +21,8 @@ impl Lanes {
         Self(lanes)
     }
 
-    pub(crate) fn write_to(self, bytes: &mut [u8; 32]) {
+    /// Writes as many elements as `bytes` has room for.
+    pub(crate) fn write_to(self, bytes: &mut [u8]) {
         let (words, _) = bytes.as_chunks_mut::<8>();
         for (word, lane) in words.iter_mut().zip(self.0) {
             *word = lane.to_le_bytes();
@@ -60,7 +61,7 @@ impl Zeroize for Lanes {
 /// Eight elements times x: shift each, and reduce those whose top bit was set.
 fn times_x(lane: u64) -> u64 {
     let overflow = lane >> 7 & LOW_BITS;
-    (lane & !TOP_BITS) << 1 ^ overflow * REDUCTION
+    ((lane & !TOP_BITS) << 1) ^ (overflow * REDUCTION)
 }
 
 const LOW_BITS: u64 = 0x0101_0101_0101_0101;

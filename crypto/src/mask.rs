@@ -7,9 +7,10 @@
 //! entered at every multiple of 128.
 
 use aes::Aes256;
-use aes::cipher::{InnerIvInit, KeyInit, StreamCipher};
-use ctr::cipher::StreamCipherCoreWrapper;
-use ctr::{CtrCore, flavors};
+use aes::cipher::consts::U16;
+use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
+use ctr::flavors::{Ctr64BE, Ctr128BE};
+use ctr::{CtrCore, CtrFlavor};
 use zeroize::Zeroizing;
 
 use crate::packing;
@@ -43,76 +44,67 @@ impl Sign {
 pub struct MaskStream {
     bits: WordBits,
     cipher: Box<Aes256>,
-    nonce: Zeroizing<[u8; 12]>,
+    /// The nonce in the upper 96 bits, zeros below: the number of block 0.
+    first_block: Zeroizing<u128>,
 }
 
 impl MaskStream {
     /// The stream of a derived key: 32 bytes of AES-256 key, then the first nonce.
     pub fn new(bits: WordBits, key: &Secret<[u8; 44]>) -> Self {
         let (cipher_key, nonce) = key.expose().split_at(32);
-        let mut stream_nonce = Zeroizing::new([0; 12]);
-        stream_nonce.copy_from_slice(nonce);
+        let mut first_block = Zeroizing::new([0; BLOCK]);
+        first_block[..nonce.len()].copy_from_slice(nonce);
         #[expect(clippy::expect_used, reason = "the only failure is another key length")]
         let cipher = Aes256::new_from_slice(cipher_key).expect("the key has 32 bytes");
         Self {
             bits,
             cipher: Box::new(cipher),
-            nonce: stream_nonce,
+            first_block: Zeroizing::new(u128::from_be_bytes(*first_block)),
         }
     }
 
     /// Adds or subtracts fields `first_field`, `first_field + 1`, and so on, one to each word.
     ///
     /// # Panics
-    /// When `first_field` is not a multiple of [`FIELD_ALIGNMENT`], or the last field lies beyond
-    /// field 2^64.
+    /// When `first_field` is not a multiple of [`FIELD_ALIGNMENT`].
     pub fn apply(&self, sign: Sign, first_field: u64, words: &mut [u64]) {
         assert!(
             first_field.is_multiple_of(FIELD_ALIGNMENT),
             "a stream is entered at a multiple of {FIELD_ALIGNMENT}"
         );
-        let bits = u128::from(self.bits.bits());
-        let width = usize::from(self.bits.bits());
-        let fields_per_piece = PIECE * 8 / width / 128 * 128;
-        let mut block = u128::from(first_field / FIELD_ALIGNMENT) * bits;
+        // 128 fields take as many blocks as a field has bits.
+        let width = u16::from(self.bits.bits());
+        let alignments_per_piece = BLOCKS_PER_PIECE / width;
+        let fields_per_piece = usize::from(alignments_per_piece) * 128;
+        let blocks_per_piece = u128::from(alignments_per_piece * width);
+
+        let mut block = u128::from(first_field / FIELD_ALIGNMENT) * u128::from(width);
         let mut keystream = Zeroizing::new([0; PIECE]);
         for piece in words.chunks_mut(fields_per_piece) {
-            let length = packing::packed_length(self.bits, piece.len());
-            let bytes = &mut keystream[..length];
-            self.write_keystream(block, bytes);
-            combine(self.bits, sign, bytes, piece);
-            block += u128::try_from(length / BLOCK).unwrap_or_default();
+            let keystream = &mut keystream[..packing::packed_length(self.bits, piece.len())];
+            self.write_keystream(block, keystream);
+            combine(self.bits, sign, keystream, piece);
+            block += blocks_per_piece;
         }
     }
 
-    /// Overwrites `bytes` with the stream from `block` on.
-    fn write_keystream(&self, mut block: u128, mut bytes: &mut [u8]) {
-        while !bytes.is_empty() {
-            let nonce = self.nonce_after(block >> 32);
-            let left = usize::try_from((BLOCKS_PER_NONCE - block % BLOCKS_PER_NONCE).min(1 << 20));
-            let count = bytes.len().min(left.unwrap_or(1) * BLOCK);
-            let (now, later) = bytes.split_at_mut(count);
-
-            let mut counter = [0; BLOCK];
-            let [.., a, b, c, d] = block.to_be_bytes();
-            counter[..12].copy_from_slice(&nonce);
-            counter[12..].copy_from_slice(&[a, b, c, d]);
-            let core =
-                CtrCore::<&Aes256, flavors::Ctr64BE>::inner_iv_init(&self.cipher, &counter.into());
-            StreamCipherCoreWrapper::from_core(core).write_keystream(now);
-
-            block += u128::try_from(count / BLOCK).unwrap_or_default();
-            bytes = later;
+    /// Overwrites at most a piece of bytes with the stream from `block` on.
+    fn write_keystream(&self, block: u128, bytes: &mut [u8]) {
+        // Stepping to the next nonce after 2^32 blocks is the carry of one 128-bit counter.
+        let counter = self.first_block.wrapping_add(block);
+        let low_half = counter & u128::from(u64::MAX);
+        // COST: the 64-bit counter is about twice as fast, and is the same unless it wraps.
+        if low_half + u128::from(BLOCKS_PER_PIECE) <= u128::from(u64::MAX) {
+            self.write_from::<Ctr64BE>(counter, bytes);
+        } else {
+            self.write_from::<Ctr128BE>(counter, bytes);
         }
     }
 
-    fn nonce_after(&self, steps: u128) -> [u8; 12] {
-        let mut wide = [0; 16];
-        wide[4..].copy_from_slice(&*self.nonce);
-        let next = u128::from_be_bytes(wide).wrapping_add(steps).to_be_bytes();
-        let mut nonce = [0; 12];
-        nonce.copy_from_slice(&next[4..]);
-        nonce
+    fn write_from<F: CtrFlavor<U16>>(&self, counter: u128, bytes: &mut [u8]) {
+        let core =
+            CtrCore::<&Aes256, F>::inner_iv_init(&self.cipher, &counter.to_be_bytes().into());
+        StreamCipherCoreWrapper::from_core(core).write_keystream(bytes);
     }
 }
 
@@ -141,6 +133,6 @@ fn combine(bits: WordBits, sign: Sign, keystream: &[u8], words: &mut [u64]) {
 }
 
 const BLOCK: usize = 16;
-/// Small enough to stay in the first-level cache together with the words.
-const PIECE: usize = 16 * 1024;
-const BLOCKS_PER_NONCE: u128 = 1 << 32;
+/// 16 KiB: small enough to stay in the first-level cache together with the words.
+const BLOCKS_PER_PIECE: u16 = 1024;
+const PIECE: usize = BLOCK * BLOCKS_PER_PIECE as usize;

@@ -2,6 +2,8 @@
 //! Words as a dense string of bits: word e occupies bits [e * bits, (e + 1) * bits), the least
 //! significant bit first. Bits left over in the last byte are zero, and are checked.
 
+use zeroize::Zeroizing;
+
 use crate::ring::WordBits;
 
 /// How many bytes `count` words take.
@@ -14,34 +16,42 @@ pub fn packed_length(bits: WordBits, count: usize) -> usize {
 /// Packs words; bits above the width are dropped.
 pub fn pack(bits: WordBits, words: &[u64]) -> Vec<u8> {
     let mut packed = Vec::with_capacity(packed_length(bits, words.len()));
-    let width = usize::from(bits.bits());
-    if width.is_multiple_of(8) {
-        for word in words {
-            let bytes = word.to_le_bytes();
-            packed.extend_from_slice(bytes.get(..width / 8).unwrap_or(&bytes));
-        }
-        return packed;
-    }
-    // At most 7 bits wait between words, so 71 are the most that `pending` holds.
-    let (mut pending, mut held) = (0_u128, 0);
-    for word in words {
-        pending |= u128::from(word & bits.mask()) << held;
-        held += width;
-        while held >= 8 {
-            packed.push(low_byte(pending));
-            pending >>= 8;
-            held -= 8;
-        }
-    }
-    if held > 0 {
-        packed.push(low_byte(pending));
+    match bits.bits() {
+        8 => push_low_bytes::<1>(words, &mut packed),
+        16 => push_low_bytes::<2>(words, &mut packed),
+        24 => push_low_bytes::<3>(words, &mut packed),
+        32 => push_low_bytes::<4>(words, &mut packed),
+        64 => push_low_bytes::<8>(words, &mut packed),
+        _ => push_bits(bits, words, &mut packed),
     }
     packed
 }
 
-fn low_byte(pending: u128) -> u8 {
-    let [low, ..] = pending.to_le_bytes();
-    low
+fn push_low_bytes<const N: usize>(words: &[u64], packed: &mut Vec<u8>) {
+    for word in words {
+        if let Some(low) = word.to_le_bytes().first_chunk::<N>() {
+            packed.extend_from_slice(low);
+        }
+    }
+}
+
+fn push_bits(bits: WordBits, words: &[u64], packed: &mut Vec<u8>) {
+    let (width, mask) = (usize::from(bits.bits()), bits.mask());
+    // Bits that do not yet fill eight bytes: fewer than 64 between words.
+    let (mut pending, mut held) = (0_u64, 0);
+    for word in words {
+        let word = word & mask;
+        pending |= word << held;
+        held += width;
+        if held >= 64 {
+            packed.extend_from_slice(&pending.to_le_bytes());
+            held -= 64;
+            pending = word >> (width - held);
+        }
+    }
+    let length = packed.len() + held.div_ceil(8);
+    packed.extend_from_slice(&pending.to_le_bytes());
+    packed.truncate(length);
 }
 
 /// Unpacks exactly `count` words.
@@ -68,45 +78,43 @@ pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, P
 
 /// Hands `count` words to `take`, in order. The bytes are as many as `count` words take.
 pub(crate) fn read_words(bits: WordBits, packed: &[u8], count: usize, mut take: impl FnMut(u64)) {
-    let width = usize::from(bits.bits());
-    match width {
-        8 => packed.iter().for_each(|byte| take(u64::from(*byte))),
-        16 => each(packed, |bytes: [u8; 2]| {
-            take(u64::from(u16::from_le_bytes(bytes)))
-        }),
-        24 => each(packed, |[low, middle, high]| {
+    match bits.bits() {
+        8 => read_bytes(packed, |[byte]| take(u64::from(byte))),
+        16 => read_bytes(packed, |bytes| take(u64::from(u16::from_le_bytes(bytes)))),
+        24 => read_bytes(packed, |[low, middle, high]| {
             take(u64::from(u32::from_le_bytes([low, middle, high, 0])));
         }),
-        32 => each(packed, |bytes: [u8; 4]| {
-            take(u64::from(u32::from_le_bytes(bytes)))
-        }),
-        64 => each(packed, |bytes| take(u64::from_le_bytes(bytes))),
-        _ => {
-            let (mut pending, mut held) = (0_u128, 0);
-            let mut bytes = packed.iter();
-            for _ in 0..count {
-                while held < width {
-                    let byte = bytes.next().copied().unwrap_or_default();
-                    pending |= u128::from(byte) << held;
-                    held += 8;
-                }
-                let [low, _] = words_of(pending);
-                take(low & bits.mask());
-                pending >>= width;
-                held -= width;
-            }
-        }
+        32 => read_bytes(packed, |bytes| take(u64::from(u32::from_le_bytes(bytes)))),
+        64 => read_bytes(packed, |bytes| take(u64::from_le_bytes(bytes))),
+        _ => read_bits(bits, packed, count, take),
     }
 }
 
-fn words_of(pending: u128) -> [u64; 2] {
-    let low = pending & u128::from(u64::MAX);
-    [u64::try_from(low).unwrap_or_default(), 0]
-}
-
-fn each<const N: usize>(packed: &[u8], take: impl FnMut([u8; N])) {
+fn read_bytes<const N: usize>(packed: &[u8], take: impl FnMut([u8; N])) {
     let (words, _) = packed.as_chunks::<N>();
     words.iter().copied().for_each(take);
+}
+
+fn read_bits(bits: WordBits, packed: &[u8], count: usize, mut take: impl FnMut(u64)) {
+    let (width, mask) = (usize::from(bits.bits()), bits.mask());
+    // Eight words fill `width` whole bytes. A copy with room behind lets every word be read as eight
+    // bytes and a ninth.
+    let mut group = Zeroizing::new([0; 72]);
+    let mut left = count;
+    for packed_group in packed.chunks(width) {
+        group[..packed_group.len()].copy_from_slice(packed_group);
+        for word in 0..left.min(8) {
+            let (byte, shift) = (word * width / 8, word * width % 8);
+            let low = load(&group[byte..]) >> shift;
+            let high = u64::from(group[byte + 8]) << (63 - shift) << 1;
+            take((low | high) & mask);
+        }
+        left = left.saturating_sub(8);
+    }
+}
+
+fn load(bytes: &[u8]) -> u64 {
+    bytes.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 /// Why bytes are not packed words.

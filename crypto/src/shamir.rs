@@ -109,27 +109,17 @@ pub fn split(secret: &Secret32, threshold: Threshold, random: &mut dyn RandomSou
 
     (1..=threshold.shares)
         .map(|abscissa| {
-            let mut value = coefficients.iter().fold(Lanes::ZERO, |value, coefficient| {
-                value.times(abscissa).plus(*coefficient)
-            });
-            let share = Share::assemble(abscissa, value);
-            value.zeroize();
-            share
+            let mut value = Lanes::ZERO;
+            for coefficient in coefficients.iter() {
+                value = value.times(abscissa).plus(*coefficient);
+            }
+            Share(Secret::filled(|share: &mut [u8; SHARE_LENGTH]| {
+                share[0] = abscissa;
+                value.write_to(&mut share[1..]);
+                value.zeroize();
+            }))
         })
         .collect()
-}
-
-impl Share {
-    fn assemble(abscissa: u8, value: Lanes) -> Self {
-        Self(Secret::filled(|share: &mut [u8; SHARE_LENGTH]| {
-            if let Some((first, rest)) = share.split_first_chunk_mut::<1>()
-                && let Some(rest) = rest.first_chunk_mut::<32>()
-            {
-                *first = [abscissa];
-                value.write_to(rest);
-            }
-        }))
-    }
 }
 
 /// Recovers the secret from exactly as many shares as the threshold asks for.
@@ -156,17 +146,14 @@ pub fn combine(shares: &[Share], threshold: Threshold) -> Result<Secret32, Shami
         }
     }
 
-    let shares: Zeroizing<Vec<Vec<u8>>> = Zeroizing::new(
-        shares
-            .iter()
-            .map(|share| share.0.expose().to_vec())
-            .collect(),
-    );
-    let secret =
-        Zeroizing::new(combine_keyshares(&shares).map_err(|_| ShamirFault::Length { length: 0 })?);
-    Secret::from_slice(&secret).ok_or(ShamirFault::Length {
-        length: secret.len(),
-    })
+    let mut shares_to_wipe = Zeroizing::new(Vec::with_capacity(shares.len()));
+    shares_to_wipe.extend(shares.iter().map(|share| share.0.expose().to_vec()));
+    #[expect(
+        clippy::expect_used,
+        reason = "the only failure is another share length"
+    )]
+    let secret = Zeroizing::new(combine_keyshares(&shares_to_wipe).expect("shares have 33 bytes"));
+    Ok(Secret::filled(|bytes| bytes.copy_from_slice(&secret)))
 }
 
 /// Why shares cannot be made or combined.

@@ -62,3 +62,30 @@ fn encode(label: Label, parts: &[&[u8]], mut write: impl FnMut(&[u8])) {
         write_part(part);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use data_encoding::HEXLOWER;
+
+    #[test]
+    fn derivation_agrees_with_rfc_5869() {
+        let vectors: Vec<Vector> =
+            serde_json::from_str(include_str!("../tests/vectors/rfc5869.json")).unwrap();
+        for vector in vectors {
+            let [salt, ikm, info, okm] = [vector.salt, vector.ikm, vector.info, vector.okm]
+                .map(|text| HEXLOWER.decode(text.as_bytes()).unwrap());
+            let key = expand::<82>(&salt, &ikm, &info);
+            assert_eq!(key.expose()[..okm.len()], okm);
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Vector {
+        salt: String,
+        ikm: String,
+        info: String,
+        okm: String,
+    }
+}

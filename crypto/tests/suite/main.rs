@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Tests of the crate through its public door. One binary, because linking is what costs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod encodings;
+mod known_answers;
+mod merkle;
+mod sealing;
+mod shamir;
+mod signing;
+mod streams;
+mod vectors;
+mod wycheproof;
