@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one attempt keeps outside the journal and outside backups: `attempts/`.
+//!
+//! - `instance`: names this installation; a folder restored elsewhere without it sits running attempts out;
+//! - `<attempt>/secrets.<step>`: the attempt's keys and shares as of one step of the journal;
+//! - `<attempt>/input`: the clipped, quantised and noised vector;
+//! - `<attempt>/masked`: the same vector under its masks, packed, as it leaves.
+//!
+//! Secrets are written before the journal's step that refers to them and older ones are erased after it, so that
+//! the journal's step and the secrets always match: a journal restored from a backup finds none.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::secret::Secret;
+use consilium_crypto::transcript::hash;
+use consilium_protocol::AttemptId;
+
+use crate::durable_file::{self, FileFault};
+use crate::randomness;
+
+/// The folder `attempts/` of one silo.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptFiles {
+    folder: PathBuf,
+    instance: Digest,
+}
+
+impl AttemptFiles {
+    /// Opens the folder, and names the installation if it has no name yet.
+    pub(crate) fn open(folder: &Path) -> Result<AttemptFiles, FileFault> {
+        durable_file::private_folder(folder)?;
+        let path = folder.join("instance");
+        if !path.exists() {
+            durable_file::write_secret(&path, randomness::digest().as_bytes())?;
+        }
+        let mut bytes = [0; 32];
+        durable_file::open_secret(&path)?.read_exact(&mut bytes).map_err(FileFault::io(&path, "read"))?;
+        Ok(AttemptFiles { folder: folder.to_owned(), instance: Digest::from_bytes(bytes) })
+    }
+
+    /// This installation's name.
+    pub(crate) fn instance(&self) -> Digest {
+        self.instance
+    }
+
+    /// Writes the secrets that belong to one step of the journal.
+    pub(crate) fn write_secrets(&self, id: AttemptId, step: u64, secrets: &Secret<Vec<u8>>) -> Result<(), FileFault> {
+        durable_file::private_folder(&self.of(id))?;
+        durable_file::write_secret(&self.secrets_path(id, step), secrets.expose())
+    }
+
+    /// Makes the secrets of one step those of a later one as well.
+    pub(crate) fn carry_secrets(&self, id: AttemptId, from: u64, to: u64) -> Result<(), FileFault> {
+        let path = self.secrets_path(id, to);
+        match fs::hard_link(self.secrets_path(id, from), &path) {
+            // Left by a step that a crash kept out of the journal.
+            Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => {}
+            linked => linked.map_err(FileFault::io(&path, "written"))?,
+        }
+        durable_file::sync_folder_of(&path)
+    }
+
+    /// Reads the secrets of one step; `None` when they are not on this machine.
+    pub(crate) fn read_secrets(&self, id: AttemptId, step: u64) -> Result<Option<Secret<Vec<u8>>>, FileFault> {
+        let path = self.secrets_path(id, step);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let mut file = durable_file::open_secret(&path)?;
+        let length = file.metadata().map_err(FileFault::io(&path, "inspected"))?.len();
+        // Room for the whole file at once: a growing buffer would leave copies of the secrets behind.
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
+        file.read_to_end(&mut bytes).map_err(FileFault::io(&path, "read"))?;
+        Ok(Some(Secret::new(bytes)))
+    }
+
+    /// Erases the secrets of every step but one, in every attempt; `None` erases all of them.
+    pub(crate) fn keep_only_secrets(&self, kept: Option<(AttemptId, u64)>) -> Result<(), FileFault> {
+        let kept = kept.map(|(id, step)| self.secrets_path(id, step));
+        for path in self.files_of_all_attempts()? {
+            let is_secret = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("secrets."));
+            if !is_secret || Some(&path) == kept.as_ref() {
+                continue;
+            }
+            // Under another name these are the kept secrets themselves, which must not be overwritten.
+            let same_folder = kept.as_ref().is_some_and(|kept| kept.parent() == path.parent());
+            if same_folder {
+                fs::remove_file(&path).map_err(FileFault::io(&path, "erased"))?;
+            } else {
+                durable_file::erase(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores the vector that will be masked, and names it.
+    pub(crate) fn write_input(&self, id: AttemptId, input: &[i64]) -> Result<Digest, FileFault> {
+        durable_file::private_folder(&self.of(id))?;
+        let mut bytes = Vec::with_capacity(input.len().saturating_mul(8));
+        for field in input {
+            bytes.extend_from_slice(&field.to_le_bytes());
+        }
+        durable_file::write_secret(&self.of(id).join("input"), &bytes)?;
+        Ok(hash(Label::VectorInput, &[&bytes]))
+    }
+
+    /// Opens the stored vector for reading chunk by chunk.
+    pub(crate) fn read_input(&self, id: AttemptId) -> Result<InputReader, FileFault> {
+        let path = self.of(id).join("input");
+        let file = durable_file::open_secret(&path)?;
+        Ok(InputReader { file: BufReader::new(file), path })
+    }
+
+    /// Starts the spool of the masked vector.
+    pub(crate) fn spool_masked(&self, id: AttemptId) -> Result<MaskedSpool, FileFault> {
+        durable_file::private_folder(&self.of(id))?;
+        let path = self.of(id).join("masked");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(FileFault::io(&path, "created"))?;
+        Ok(MaskedSpool { file: BufWriter::new(file), path, length: 0 })
+    }
+
+    /// Reads one piece of the spooled masked vector.
+    pub(crate) fn read_masked(&self, id: AttemptId, offset: u64, length: usize) -> Result<Vec<u8>, FileFault> {
+        let path = self.of(id).join("masked");
+        let mut bytes = vec![0; length];
+        File::open(&path)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::Start(offset))?;
+                file.read_exact(&mut bytes)
+            })
+            .map_err(FileFault::io(&path, "read"))?;
+        Ok(bytes)
+    }
+
+    /// Erases everything that one attempt left.
+    pub(crate) fn erase(&self, id: AttemptId) -> Result<(), FileFault> {
+        self.erase_folder(&self.of(id))
+    }
+
+    /// Erases everything that every attempt but the named one left.
+    pub(crate) fn erase_all_but(&self, kept: Option<AttemptId>) -> Result<(), FileFault> {
+        let kept = kept.map(|id| self.of(id));
+        for folder in self.attempt_folders()? {
+            if Some(&folder) != kept.as_ref() {
+                self.erase_folder(&folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn erase_folder(&self, folder: &Path) -> Result<(), FileFault> {
+        if !folder.exists() {
+            return Ok(());
+        }
+        for path in entries(folder)? {
+            durable_file::erase(&path)?;
+        }
+        fs::remove_dir(folder).map_err(FileFault::io(folder, "removed"))
+    }
+
+    fn attempt_folders(&self) -> Result<Vec<PathBuf>, FileFault> {
+        Ok(entries(&self.folder)?.into_iter().filter(|path| path.is_dir()).collect())
+    }
+
+    fn files_of_all_attempts(&self) -> Result<Vec<PathBuf>, FileFault> {
+        let mut files = Vec::new();
+        for folder in self.attempt_folders()? {
+            files.extend(entries(&folder)?);
+        }
+        Ok(files)
+    }
+
+    fn of(&self, id: AttemptId) -> PathBuf {
+        self.folder.join(format!("{}-{}-{}", id.epoch, id.round, id.attempt))
+    }
+
+    fn secrets_path(&self, id: AttemptId, step: u64) -> PathBuf {
+        self.of(id).join(format!("secrets.{step}"))
+    }
+}
+
+/// The stored vector, read from its beginning.
+#[derive(Debug)]
+pub(crate) struct InputReader {
+    file: BufReader<File>,
+    path: PathBuf,
+}
+
+impl InputReader {
+    /// The next fields.
+    pub(crate) fn next(&mut self, count: usize) -> Result<Vec<i64>, FileFault> {
+        let mut fields = Vec::with_capacity(count);
+        let mut bytes = [0; 8];
+        for _ in 0..count {
+            self.file.read_exact(&mut bytes).map_err(FileFault::io(&self.path, "read"))?;
+            fields.push(i64::from_le_bytes(bytes));
+        }
+        Ok(fields)
+    }
+}
+
+/// The masked vector while it is being written.
+#[derive(Debug)]
+pub(crate) struct MaskedSpool {
+    file: BufWriter<File>,
+    path: PathBuf,
+    length: u64,
+}
+
+impl MaskedSpool {
+    /// Appends one packed chunk.
+    pub(crate) fn append(&mut self, chunk: &[u8]) -> Result<(), FileFault> {
+        self.file.write_all(chunk).map_err(FileFault::io(&self.path, "written"))?;
+        self.length = self.length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    /// Makes the spool durable and gives its length in bytes.
+    pub(crate) fn finish(mut self) -> Result<u64, FileFault> {
+        self.file.flush().map_err(FileFault::io(&self.path, "written"))?;
+        self.file.get_ref().sync_all().map_err(FileFault::io(&self.path, "made durable"))?;
+        durable_file::sync_folder_of(&self.path)?;
+        Ok(self.length)
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileFault> {
+    let fault = || FileFault::io(folder, "listed");
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fault())? {
+        paths.push(entry.map_err(fault())?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ID: AttemptId = AttemptId { epoch: 1, round: 4, attempt: 2 };
+
+    #[test]
+    fn secrets_of_another_step_are_not_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        files.write_secrets(ID, 5, &Secret::new(vec![1, 2, 3])).unwrap();
+        files.carry_secrets(ID, 5, 6).unwrap();
+        files.carry_secrets(ID, 5, 6).unwrap();
+        files.keep_only_secrets(Some((ID, 6))).unwrap();
+        assert!(files.read_secrets(ID, 5).unwrap().is_none());
+        assert_eq!(files.read_secrets(ID, 6).unwrap().unwrap().expose(), &vec![1, 2, 3]);
+        files.keep_only_secrets(None).unwrap();
+        assert!(files.read_secrets(ID, 6).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_instance_keeps_its_name_and_a_new_folder_has_another() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = AttemptFiles::open(one.path()).unwrap().instance();
+        assert_eq!(first, AttemptFiles::open(one.path()).unwrap().instance());
+        assert_ne!(first, AttemptFiles::open(two.path()).unwrap().instance());
+    }
+
+    #[test]
+    fn vectors_come_back_as_they_were_stored_and_go_when_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        files.write_input(ID, &[1, -2, i64::MIN]).unwrap();
+        let mut reader = files.read_input(ID).unwrap();
+        assert_eq!(reader.next(1).unwrap(), [1]);
+        assert_eq!(reader.next(2).unwrap(), [-2, i64::MIN]);
+        assert!(reader.next(1).is_err());
+        let mut spool = files.spool_masked(ID).unwrap();
+        spool.append(b"abc").unwrap();
+        spool.append(b"def").unwrap();
+        assert_eq!(spool.finish().unwrap(), 6);
+        assert_eq!(files.read_masked(ID, 2, 3).unwrap(), b"cde");
+        files.erase_all_but(Some(ID)).unwrap();
+        assert!(files.read_input(ID).is_ok());
+        files.erase(ID).unwrap();
+        assert!(files.read_input(ID).is_err());
+    }
+}

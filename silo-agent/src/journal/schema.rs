@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The journal's tables and how durable a commit is.
+
+use rusqlite::Connection;
+
+/// Brings a new or older database to this version. Migrations go forward only.
+pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // SECURITY: a commit has reached the disk when it returns; the machine's promises depend on it.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.execute_batch(TABLES)
+}
+
+const TABLES: &str = "
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS machine (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    number INTEGER NOT NULL,
+    snapshot BLOB NOT NULL,
+    secrets_of BLOB,
+    attempt BLOB,
+    study TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS studies (
+    id TEXT PRIMARY KEY,
+    offer BLOB NOT NULL,
+    state TEXT NOT NULL,
+    rounds_done INTEGER NOT NULL DEFAULT 0,
+    model BLOB,
+    complete INTEGER NOT NULL DEFAULT 0,
+    last_release BLOB
+) STRICT;
+CREATE TABLE IF NOT EXISTS approvals (
+    study TEXT PRIMARY KEY,
+    summary TEXT NOT NULL,
+    deadline_milliseconds INTEGER NOT NULL,
+    answer TEXT,
+    person TEXT,
+    reason TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS cohorts (
+    data TEXT PRIMARY KEY,
+    invited TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS witness (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    head BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS ledger_head (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    entries INTEGER NOT NULL,
+    head BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS notices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    object TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS status (
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+COMMIT;
+";

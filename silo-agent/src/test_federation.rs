@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Four silos and a coordinator with fixed keys, for unit tests.
+#![allow(clippy::unwrap_used)]
+
+use consilium_certs::{CoordinatorEntry, Member, Name, Person, Roster, RosterParts, SignedRoster, VerifiedRoster};
+use consilium_crypto::digest::Digest;
+use consilium_crypto::secret::Secret;
+use consilium_crypto::signing::SigningKey;
+
+pub(crate) const NAMES: [&str; 4] = ["1_UM", "2_IU", "3_UK", "4_Case"];
+pub(crate) const RESEARCHER: &str = "a.ruiz@uni.example";
+
+/// A founded federation.
+pub(crate) struct Federation {
+    pub(crate) roster: VerifiedRoster,
+}
+
+impl Federation {
+    pub(crate) fn new() -> Federation {
+        let federation_key = |byte: u8| key(byte).verifying_key();
+        let members = NAMES.iter().enumerate().map(|(position, name)| Member {
+            identity: identity_key(position).verifying_key(),
+            name: Name::parse(name).unwrap(),
+            witness: witness_key(position).verifying_key(),
+        });
+        let roster = Roster::found(RosterParts {
+            coordinator: CoordinatorEntry {
+                key: federation_key(1),
+                log_key: federation_key(2),
+                log_origin: "federation.example/log".to_owned(),
+                name: Name::parse("federation").unwrap(),
+            },
+            members: members.collect(),
+            researchers: vec![Person { key: federation_key(3), name: Name::parse(RESEARCHER).unwrap() }],
+            officers: Vec::new(),
+            operators: Vec::new(),
+            ca_spki: vec![Digest::from_bytes([9; 32])],
+            colluders: None,
+        })
+        .unwrap();
+        let mut signed = SignedRoster::unsigned(&roster);
+        for (position, name) in NAMES.iter().enumerate() {
+            let signature = roster.sign(&identity_key(position));
+            signed.add(None, &Name::parse(name).unwrap(), signature).unwrap();
+        }
+        Federation { roster: signed.verify_founding().unwrap() }
+    }
+
+    pub(crate) fn log_key(&self) -> SigningKey {
+        key(2)
+    }
+
+    pub(crate) fn researcher_key(&self) -> SigningKey {
+        key(3)
+    }
+
+    pub(crate) fn witness_key(&self, position: usize) -> SigningKey {
+        witness_key(position)
+    }
+}
+
+fn identity_key(position: usize) -> SigningKey {
+    key(u8::try_from(10 + position).unwrap())
+}
+
+fn witness_key(position: usize) -> SigningKey {
+    key(u8::try_from(20 + position).unwrap())
+}
+
+fn key(byte: u8) -> SigningKey {
+    SigningKey::from_seed(&Secret::new([byte; 32]))
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Starts a trainer child for one question, and believes only an answer from behind high enough walls.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::{Child, Command, Stdio};
+
+use consilium_policies::{Isolation, Word};
+use serde::Serialize;
+
+use crate::trainer_child::pipe::{
+    Answer, Description, Finding, Job, Request, TableFacts, read_message, write_message,
+};
+
+/// How to start a trainer child: the program and its arguments. It must end in
+/// [`trainer_child_main`](crate::trainer_child_main).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrainerCommand(pub Vec<OsString>);
+
+/// Why a trainer child gave no usable answer. The text is for the hospital's own log: it may speak of the data.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrainerFault {
+    /// It could not be started.
+    #[error("the trainer process cannot be started")]
+    Start(#[source] io::Error),
+    /// It ended without an answer.
+    #[error("the trainer process ended without an answer")]
+    NoAnswer(#[source] io::Error),
+    /// It answered another question.
+    #[error("the trainer process answered another question than was asked")]
+    OtherAnswer,
+    /// Its walls are too low.
+    #[error("the trainer reaches isolation `{reached}`, but `{needed}` is needed", reached = reached.as_str(), needed = needed.as_str())]
+    Isolation {
+        /// What this host offers.
+        reached: Isolation,
+        /// What the policy's floor demands.
+        needed: Isolation,
+    },
+    /// It found the data unusable.
+    #[error("{0}")]
+    Data(String),
+}
+
+/// Starts trainer children.
+#[derive(Clone, Debug)]
+pub(crate) struct Trainer {
+    command: TrainerCommand,
+}
+
+impl Trainer {
+    pub(crate) fn new(command: TrainerCommand) -> Trainer {
+        Trainer { command }
+    }
+
+    /// How high the walls are on this host, and which ways out were still open.
+    pub(crate) fn probe(&self, bait: &str) -> Result<(Isolation, Vec<String>), TrainerFault> {
+        let answer = self.ask(&Request::Probe { bait: bait.to_owned() })?;
+        match answer.outcome {
+            Ok(Finding::Probed(open)) => Ok((answer.isolation, open)),
+            Ok(_) => Err(TrainerFault::OtherAnswer),
+            Err(reason) => Err(TrainerFault::Data(reason)),
+        }
+    }
+
+    /// Rows, columns and digest of a file that is being registered.
+    pub(crate) fn describe(&self, data: &str) -> Result<Description, TrainerFault> {
+        match self.ask(&Request::Describe { data: data.to_owned() })?.outcome {
+            Ok(Finding::Described(description)) => Ok(description),
+            Ok(_) => Err(TrainerFault::OtherAnswer),
+            Err(reason) => Err(TrainerFault::Data(reason)),
+        }
+    }
+
+    /// Whether the data set can be read as the study describes it.
+    pub(crate) fn check(&self, job: Job, needed: Isolation) -> Result<TableFacts, TrainerFault> {
+        match self.ask_behind(&Request::Check(job), needed)? {
+            Finding::Checked(facts) => Ok(facts),
+            Finding::Probed(_) | Finding::Described(_) | Finding::Contributed(..) => Err(TrainerFault::OtherAnswer),
+        }
+    }
+
+    /// The contribution's bytes at a public model.
+    pub(crate) fn contribute(
+        &self,
+        job: Job,
+        model: Vec<u8>,
+        needed: Isolation,
+    ) -> Result<(Vec<u8>, TableFacts), TrainerFault> {
+        match self.ask_behind(&Request::Contribute { job, model }, needed)? {
+            Finding::Contributed(bytes, facts) => Ok((bytes, facts)),
+            Finding::Probed(_) | Finding::Described(_) | Finding::Checked(_) => Err(TrainerFault::OtherAnswer),
+        }
+    }
+
+    fn ask_behind(&self, request: &Request, needed: Isolation) -> Result<Finding, TrainerFault> {
+        let answer = self.ask(request)?;
+        if answer.isolation < needed {
+            return Err(TrainerFault::Isolation { reached: answer.isolation, needed });
+        }
+        answer.outcome.map_err(TrainerFault::Data)
+    }
+
+    fn ask(&self, request: &impl Serialize) -> Result<Answer, TrainerFault> {
+        let mut child = Killed(self.start().map_err(TrainerFault::Start)?);
+        let answered = (|| {
+            let mut input = child.0.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            write_message(&mut input, request)?;
+            input.flush()?;
+            drop(input);
+            let mut output = child.0.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            read_message(&mut output)
+        })();
+        answered.map_err(TrainerFault::NoAnswer)
+    }
+
+    /// No environment, no keys, no descriptor but the pipe, and no way to print.
+    fn start(&self) -> io::Result<Child> {
+        let (program, arguments) = self.command.0.split_first().ok_or(io::ErrorKind::NotFound)?;
+        Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+    }
+}
+
+/// A child that does not outlive the question.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail only when the child has already gone.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The process that reads patient data, and that has neither a network nor a key.
+//!
+//! ```text
+//! request from the pipe -> open the one data file -> walls up -> read it -> compute -> answer -> end
+//! ```
+//!
+//! INVARIANT: nothing of the file is read before the walls are up, and what the walls were is part of the answer.
+
+pub(crate) mod pipe;
+pub(crate) mod sandbox;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::process::{Command, ExitCode};
+
+use consilium_crypto::transcript::sha256;
+use consilium_learning::model::Model;
+use consilium_learning::study::Study;
+use consilium_learning::table::Table;
+use consilium_learning::task::Task;
+
+use pipe::{Answer, Description, Finding, Job, Request, TableFacts, read_message, write_message};
+use sandbox::enclose;
+
+/// The whole life of the trainer child. Call it before anything starts a second thread.
+pub fn trainer_child_main() -> ExitCode {
+    let mut input = io::stdin().lock();
+    let mut output = io::stdout().lock();
+    let answered = read_message::<Request>(&mut input).map(answer).and_then(|answer| write_message(&mut output, &answer));
+    match answered {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn answer(request: Request) -> Answer {
+    let path = match &request {
+        Request::Probe { .. } => None,
+        Request::Describe { data } => Some(data.clone()),
+        Request::Check(job) | Request::Contribute { job, .. } => Some(job.data.clone()),
+    };
+    let file = path.map(|path| open(&path)).transpose();
+    let mut readable = vec![io::stdin().as_raw_fd()];
+    if let Ok(Some(file)) = &file {
+        readable.push(file.as_raw_fd());
+    }
+    let isolation = enclose(&readable, &[io::stdout().as_raw_fd()]);
+    let outcome = file.and_then(|file| match (request, file) {
+        (Request::Probe { bait }, _) => Ok(Finding::Probed(open_ways_out(&bait))),
+        (Request::Describe { .. }, Some(file)) => describe(file).map(Finding::Described),
+        (Request::Check(job), Some(file)) => check(&job, file),
+        (Request::Contribute { job, model }, Some(file)) => contribute(&job, &model, file),
+        (Request::Describe { .. } | Request::Check(_) | Request::Contribute { .. }, None) => {
+            Err("the data file was not opened".to_owned())
+        }
+    });
+    Answer { isolation, outcome }
+}
+
+fn open(path: &str) -> Result<File, String> {
+    let file = File::open(path).map_err(|cause| format!("data file `{path}` cannot be opened: {cause}"))?;
+    let metadata = file.metadata().map_err(|cause| format!("data file `{path}` cannot be inspected: {cause}"))?;
+    if !metadata.is_file() {
+        return Err(format!("data file `{path}` is not a regular file"));
+    }
+    Ok(file)
+}
+
+fn read(mut file: File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|cause| format!("the data file cannot be read: {cause}"))?;
+    Ok(bytes)
+}
+
+fn describe(file: File) -> Result<Description, String> {
+    let bytes = read(file)?;
+    let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(bytes.as_slice());
+    let columns = reader.headers().map_err(|fault| csv_fault(&fault))?.iter().map(str::to_owned).collect::<Vec<_>>();
+    if columns.iter().all(|column| column.is_empty()) {
+        return Err("the data file is empty; its first line must name the columns".to_owned());
+    }
+    let mut rows = 0;
+    for record in reader.records() {
+        record.map_err(|fault| csv_fault(&fault))?;
+        rows += 1;
+    }
+    if rows == 0 {
+        return Err("the data file has no rows below its heading".to_owned());
+    }
+    Ok(Description { sha256: *sha256(&bytes).as_bytes(), rows, columns })
+}
+
+/// Where a CSV file is malformed, without a word of what stands there.
+fn csv_fault(fault: &csv::Error) -> String {
+    let what = match fault.kind() {
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8",
+        csv::ErrorKind::UnequalLengths { .. } => "has another number of cells than the heading",
+        _ => "cannot be read as CSV",
+    };
+    match fault.position() {
+        Some(position) => format!("line {} of the data file {what}", position.line()),
+        None => format!("the data file {what}"),
+    }
+}
+
+fn check(job: &Job, file: File) -> Result<Finding, String> {
+    let study = study(job)?;
+    let task = Task::new(&study).map_err(|fault| fault.to_string())?;
+    Ok(Finding::Checked(facts(&task, &table(job, &study, file)?)))
+}
+
+fn contribute(job: &Job, model: &[u8], file: File) -> Result<Finding, String> {
+    let study = study(job)?;
+    let task = Task::new(&study).map_err(|fault| fault.to_string())?;
+    let model = Model::from_bytes(model).map_err(|fault| fault.to_string())?;
+    let table = table(job, &study, file)?;
+    let contribution = task.contribution(&model, &table).map_err(|fault| fault.to_string())?;
+    Ok(Finding::Contributed(contribution.to_bytes(), facts(&task, &table)))
+}
+
+fn study(job: &Job) -> Result<Study, String> {
+    Study::parse(&job.study).map_err(|fault| fault.to_string())
+}
+
+fn table(job: &Job, study: &Study, file: File) -> Result<Table, String> {
+    let bytes = read(file)?;
+    if sha256(&bytes).as_bytes() != &job.registered {
+        return Err("the data file was changed after it was registered; register it again".to_owned());
+    }
+    Table::read(bytes.as_slice(), &study.data).map_err(|fault| fault.to_string())
+}
+
+fn facts(task: &Task, table: &Table) -> TableFacts {
+    TableFacts {
+        patients: u64::try_from(table.patient_count()).unwrap_or(u64::MAX),
+        warnings: task.warnings(table).iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Tries what a trainer must not be able to do, and names what succeeded.
+fn open_ways_out(bait: &str) -> Vec<String> {
+    let mut open = Vec::new();
+    let mut tried = |way: &str, succeeded: bool| {
+        if succeeded {
+            open.push(way.to_owned());
+        }
+    };
+    tried("listen on a TCP port", TcpListener::bind("127.0.0.1:0").is_ok());
+    tried("open a UDP socket", UdpSocket::bind("127.0.0.1:0").is_ok());
+    tried("open a Unix socket", std::os::unix::net::UnixDatagram::unbound().is_ok());
+    tried("read another file", File::open(bait).is_ok());
+    tried("write a file", File::create(format!("{bait}.probe")).is_ok());
+    tried("start a program", Command::new("/bin/true").spawn().is_ok());
+    tried("start a thread", std::thread::Builder::new().spawn(|| ()).is_ok());
+    open
+}
