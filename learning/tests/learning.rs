@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Studies on real hospital data, run as a federation would run them, in one process.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "learning/examples.rs"]
+mod examples;
+#[path = "learning/federation.rs"]
+mod federation;
+#[path = "learning/heart_disease.rs"]
+mod heart_disease;
+#[path = "learning/indomethacin.rs"]
+mod indomethacin;
+#[path = "learning/private.rs"]
+mod private;

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Every study that is shipped as an example.
+
+use consilium_learning::Task;
+use consilium_learning::study::Method;
+
+use crate::federation::{example_study, examples};
+
+#[test]
+fn every_example_is_a_study_and_has_a_plan() {
+    let mut names: Vec<String> = std::fs::read_dir(examples().join("studies"))
+        .unwrap()
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "forbidden",
+            "logistic",
+            "overspend",
+            "private-logistic",
+            "statistics"
+        ]
+    );
+    for name in names {
+        let study = example_study(&name);
+        let dropouts = u32::from(study.is_noised());
+        let plan = study.vector_plan(4, dropouts, 1).unwrap();
+        plan.validate(4).unwrap();
+        assert_eq!(
+            plan.dimension,
+            u64::try_from(Task::new(&study).unwrap().dimension()).unwrap()
+        );
+        assert_eq!(plan.noise.is_some(), study.is_noised());
+        assert_eq!(
+            study.privacy_statement(4, dropouts, 1).unwrap().is_some(),
+            study.is_noised()
+        );
+    }
+}
+
+#[test]
+fn the_unnoised_examples_use_64_bit_words_with_32_fractional_bits() {
+    for name in ["statistics", "logistic"] {
+        let plan = example_study(name).vector_plan(4, 0, 1).unwrap();
+        assert_eq!((plan.word_bits, plan.fraction_bits), (64, 32));
+    }
+}
+
+#[test]
+fn the_private_example_promises_epsilon_3_and_costs_three_fifths_of_the_demo_budget() {
+    let study = example_study("private-logistic");
+    assert_eq!(study.attempts(), 22);
+    let statement = study.privacy_statement(4, 1, 1).unwrap().unwrap();
+    assert!(
+        statement.colluders.epsilon.value() <= 3.0 && statement.colluders.epsilon.value() > 2.99
+    );
+    assert!(statement.masks_hold.epsilon < statement.colluders.epsilon);
+    assert!(statement.masks_broken.epsilon > statement.colluders.epsilon);
+    assert!(statement.estimate < statement.colluders.epsilon);
+    // Budget epsilon 4, delta 2e-5 split evenly: order 6, B 2.238.
+    let cost = f64::from(statement.attempts) * statement.attempt.at(6).unwrap() / 2.238;
+    assert!((0.595..0.605).contains(&cost), "{cost}");
+}
+
+#[test]
+fn the_second_private_example_differs_from_the_first_in_name_only() {
+    let (first, second) = (
+        example_study("private-logistic"),
+        example_study("overspend"),
+    );
+    assert_ne!(first.heading.name, second.heading.name);
+    assert_eq!(first.task_bytes(), second.task_bytes());
+}
+
+#[test]
+fn the_forbidden_example_asks_for_more_than_a_cautious_policy_grants() {
+    let study = example_study("forbidden");
+    assert_ne!(study.heading.purpose, "scientific-research");
+    assert_eq!(study.rounds.most, 500);
+    assert!(matches!(
+        &study.analysis,
+        consilium_learning::study::Analysis::LogisticRegression(plan) if matches!(plan.method, Method::FedSgd { .. })
+    ));
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rounds without a network: contributions become integers, the integers are added, the task advances.
+
+use std::path::PathBuf;
+
+use consilium_learning::{Contribution, Outcome, Step, Study, Table, Task};
+
+pub(crate) const SILOS: [&str; 4] = ["1_UM", "2_IU", "3_UK", "4_Case"];
+
+pub(crate) fn examples() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+pub(crate) fn example_study(name: &str) -> Study {
+    let path = examples().join(format!("studies/{name}.toml"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+    Study::parse(&bytes).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
+}
+
+pub(crate) fn example_tables(study: &Study) -> Vec<Table> {
+    SILOS
+        .iter()
+        .map(|silo| {
+            let path = examples().join(format!("data/indo-rct/{silo}.csv"));
+            Table::read(std::fs::File::open(path).unwrap(), &study.data).unwrap()
+        })
+        .collect()
+}
+
+/// Runs an unnoised study through the integers that secure aggregation adds up.
+pub(crate) fn run_through_integers(study: &Study, tables: &[Table]) -> Outcome {
+    let task = Task::new(study).unwrap();
+    let silos = u32::try_from(tables.len()).unwrap();
+    let plan = study.vector_plan(silos, 0, 1).unwrap();
+    let fixed_point = plan.fixed_point().unwrap();
+    run(&task, tables, |sums| {
+        let mut total = vec![0_i64; task.dimension()];
+        for sum in sums {
+            for (total, value) in total.iter_mut().zip(sum) {
+                *total += fixed_point.encode(value).unwrap();
+            }
+        }
+        task.decode(&plan, &total).unwrap()
+    })
+}
+
+/// Runs an unnoised study on plain sums.
+pub(crate) fn run_plain(study: &Study, tables: &[Table]) -> Outcome {
+    let task = Task::new(study).unwrap();
+    run(&task, tables, |sums| {
+        let mut total = vec![0.0; task.dimension()];
+        for sum in sums {
+            for (total, value) in total.iter_mut().zip(sum) {
+                *total += value;
+            }
+        }
+        total
+    })
+}
+
+fn run(task: &Task, tables: &[Table], aggregate: impl Fn(Vec<Vec<f64>>) -> Vec<f64>) -> Outcome {
+    let mut model = task.initial_model();
+    loop {
+        let sums = tables
+            .iter()
+            .map(|table| match task.contribution(&model, table).unwrap() {
+                Contribution::Sum(sum) => sum,
+                Contribution::PatientVectors { .. } => panic!("the study is noised"),
+            })
+            .collect();
+        match task.advance(&model, &aggregate(sums)).unwrap() {
+            Step::Continue(next) => model = next,
+            Step::Finished(outcome) => return outcome,
+        }
+    }
+}

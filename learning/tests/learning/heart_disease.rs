@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Gradient methods against golden weights computed elsewhere, on data that is not part of the project.
+
+use std::path::PathBuf;
+
+use consilium_learning::table::TableWarning;
+use consilium_learning::{Study, Table, Task};
+
+use crate::federation::{run_plain, run_through_integers};
+
+#[test]
+fn fedsgd_and_fedavg_reproduce_the_golden_weights() {
+    let Some(data) = reference_data() else { return };
+    let golden: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(data.join("golden/heart_golden.json")).unwrap())
+            .unwrap();
+    for (method, recipe, correct) in [
+        ("fedsgd", "public/fedsgd_R100_lr1", 202),
+        ("fedavg", "public/fedavg_R30_5steps_lr0.5", 203),
+    ] {
+        let study = Study::parse(study_text(method).as_bytes()).unwrap();
+        let task = Task::new(&study).unwrap();
+        let (training, test) = (
+            tables(&data, &study, "train"),
+            tables(&data, &study, "test"),
+        );
+        for (outcome, tolerance) in [
+            (run_plain(&study, &training), 1e-9),
+            (run_through_integers(&study, &training), 1e-4),
+        ] {
+            let weights = golden[recipe]["weights"].as_array().unwrap();
+            // The golden intercept stands last, ours first.
+            let (intercept, features) = outcome.model.parameters.split_first().unwrap();
+            for (found, expected) in features.iter().chain([intercept]).zip(weights) {
+                assert!(
+                    (found - expected.as_f64().unwrap()).abs() < tolerance,
+                    "{recipe}"
+                );
+            }
+            let right: usize = test
+                .iter()
+                .map(|table| {
+                    task.evaluate(&outcome.model, table)
+                        .unwrap()
+                        .unwrap()
+                        .correct
+                })
+                .sum();
+            assert_eq!(right, correct, "{recipe}");
+        }
+    }
+}
+
+#[test]
+fn a_hospital_without_a_negative_outcome_takes_part_and_is_warned() {
+    let Some(data) = reference_data() else { return };
+    let study = Study::parse(study_text("fedsgd").as_bytes()).unwrap();
+    let task = Task::new(&study).unwrap();
+    let training = tables(&data, &study, "train");
+    let one_sided: Vec<bool> = training
+        .iter()
+        .map(|table| {
+            task.contribution(&task.initial_model(), table).unwrap();
+            let warnings = task.warnings(table);
+            warnings
+                .iter()
+                .any(|warning| matches!(warning, TableWarning::OneOutcomeOnly { .. }))
+        })
+        .collect();
+    assert_eq!(one_sided, [false, false, true, false], "only Switzerland");
+}
+
+fn reference_data() -> Option<PathBuf> {
+    let folder =
+        std::env::var_os("CONSILIUM_REFERENCE_DATA").map(|root| PathBuf::from(root).join("data"));
+    if folder.is_none() {
+        eprintln!(
+            "SKIPPED: set CONSILIUM_REFERENCE_DATA to the folder that holds data/heart and data/golden"
+        );
+    }
+    folder
+}
+
+/// One part of the data as four hospitals hold it, cholesterol 0 (not measured) replaced by 240.
+fn tables(data: &std::path::Path, study: &Study, part: &str) -> Vec<Table> {
+    let text = std::fs::read_to_string(data.join("heart/fed_heart_disease.csv")).unwrap();
+    let (header, rows) = text.split_once('\n').unwrap();
+    (0..4)
+        .map(|centre| {
+            let mut csv = format!("{header}\n");
+            for row in rows
+                .lines()
+                .filter(|row| row.starts_with(&format!("{centre},{part},")))
+            {
+                let mut cells: Vec<&str> = row.split(',').collect();
+                if cells[5].parse::<f64>().unwrap() == 0.0 {
+                    cells[5] = "240";
+                }
+                csv.push_str(&format!("{}\n", cells.join(",")));
+            }
+            Table::read(csv.as_bytes(), &study.data).unwrap()
+        })
+        .collect()
+}
+
+/// Public scaling; three scales on either side of the centre are the public range.
+fn study_text(method: &str) -> String {
+    let numbers = [
+        ("age", 55.0, 10.0),
+        ("sex", 0.5, 0.5),
+        ("trestbps", 130.0, 20.0),
+        ("chol", 240.0, 60.0),
+        ("fbs", 0.5, 0.5),
+        ("thalach", 145.0, 25.0),
+        ("exang", 0.5, 0.5),
+        ("oldpeak", 1.0, 1.1),
+        ("cp_2", 0.5, 0.5),
+        ("cp_3", 0.5, 0.5),
+        ("cp_4", 0.5, 0.5),
+        ("restecg_1", 0.5, 0.5),
+        ("restecg_2", 0.5, 0.5),
+    ];
+    let columns: String = numbers
+        .iter()
+        .map(|(name, centre, scale)| {
+            let (low, high) = (centre - 3.0 * scale, centre + 3.0 * scale);
+            format!("[data.columns.{name}]\ntype = \"number\"\nrange = [{low}, {high}]\ncentre = {centre}\nscale = {scale}\n")
+        })
+        .collect();
+    let features: Vec<String> = numbers
+        .iter()
+        .map(|(name, _, _)| format!("\"{name}\""))
+        .collect();
+    let rounds = match method {
+        "fedsgd" => "most = 100\nlearning_rate = 1",
+        _ => "most = 30\nlearning_rate = 0.5\nlocal_steps = 5",
+    };
+    format!(
+        "[study]\nname = \"heart\"\nresearcher = \"r\"\npurpose = \"p\"\nethics = \"e\"\ndata = \"heart\"\ndeadline_hours = 1\n\
+         {columns}[data.columns.y]\ntype = \"category\"\nlevels = {{ \"0\" = \"no\", \"1\" = \"yes\" }}\n\
+         [analysis]\nkind = \"logistic-regression\"\nmethod = \"{method}\"\noutcome = {{ column = \"y\", positive = \"yes\" }}\n\
+         features = [{}]\n[rounds]\n{rounds}\n[privacy]\nmode = \"none\"\n",
+        features.join(", ")
+    )
+}
