@@ -165,6 +165,14 @@ impl Envelope {
             .map(|(id, _)| id)
     }
 
+    /// A silo's message, unverified: for the operator's eyes and tests.
+    #[must_use]
+    pub fn peek_silo_message(&self) -> Option<SiloMessage> {
+        decode::<Body<SiloMessage>>(&self.body)
+            .ok()
+            .map(|body| body.message)
+    }
+
     /// The name of the message inside, unverified: for progress and logs only.
     #[must_use]
     pub fn peek_name(&self) -> Option<&'static str> {

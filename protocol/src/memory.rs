@@ -62,6 +62,19 @@ impl SiloMemory {
         }
     }
 
+    /// Whether a vector may be uploaded for this model and task.
+    ///
+    /// SECURITY: asked before the upload, because a quorum of others can release an upload without this silo's vote.
+    pub(crate) fn may_upload(&self, plan: &RoundPlan, input: Digest) -> Result<(), Fault> {
+        let earlier = self.voted.get(&(plan.model, plan.task));
+        match earlier {
+            Some(vote) if vote.input != input && plan.vector.noise.is_none() => {
+                Err(Fault::AlreadyReleased)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Counts (model, task) as released by `survivors` with `input`.
     ///
     /// Without noise the same pair may be voted for again only with equal survivors and an equal vector.

@@ -46,6 +46,7 @@ impl Ready {
         if !ready.contains(&own_ready) {
             return Err(Fault::OwnMessageChanged { message: "Ready" });
         }
+        step.memory.may_upload(&exchange.plan, input)?;
         let masking = Masking {
             exchange,
             input,

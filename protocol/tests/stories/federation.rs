@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A federation in memory: the real machines of one coordinator and n silos, a queue for a network, and faults.
+
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
+use consilium_crypto::ring::WordBits;
+use consilium_crypto::signing::SigningKey;
+use consilium_crypto::transcript::hash;
+use consilium_privacy::noise_plan::VectorPlan;
+use consilium_protocol::{
+    AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
+    CoordinatorSurroundings, Deadlines, Delivery, Fault, LogVerifier, Membership, RoundPlan,
+    SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, VerifiedSum, chunk_digest,
+    upload_root,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) const DEADLINES: Deadlines = Deadlines {
+    exchange_milliseconds: 1_000,
+    preparation_milliseconds: 2_000,
+    upload_milliseconds: 3_000,
+};
+pub(crate) const DIMENSION: u64 = 300;
+pub(crate) const BITS: u8 = 24;
+
+/// A log that holds whatever it is asked for.
+pub(crate) struct TrustingLog;
+
+impl LogVerifier for TrustingLog {
+    fn start_is_logged(&self, _: &Digest, proof: &[u8]) -> bool {
+        proof == b"start"
+    }
+    fn sum_is_logged(&self, _: AttemptId, _: &Digest, proof: &[u8]) -> bool {
+        proof == b"sum"
+    }
+    fn release_is_logged(&self, _: Option<&[u8]>) -> bool {
+        true
+    }
+}
+
+/// What goes wrong, as a value that a test passes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing.
+    None,
+    /// The silo dies instead of sending this message.
+    Drop { silo: usize, before: &'static str },
+    /// The silo is restarted after it persisted and before it sends this message.
+    RestartSilo { silo: usize, before: &'static str },
+    /// The same, from a backup that lacks the secrets file.
+    RestoreSilo { silo: usize, before: &'static str },
+    /// The coordinator is restarted after it persisted and before it sends this message.
+    RestartCoordinator { before: &'static str },
+    /// The silo's upload arrives only after the survivors were proposed.
+    LateUpload { silo: usize },
+    /// Every message arrives twice.
+    Repeats,
+}
+
+pub(crate) struct Silo {
+    pub(crate) name: SiloName,
+    key: std::rc::Rc<SigningKey>,
+    machine: Option<SiloMachine>,
+    pub(crate) vector: Vec<i64>,
+    chunks: Vec<Vec<u8>>,
+    pub(crate) finished: Vec<VerifiedSum>,
+    pub(crate) aborted: Vec<Fault>,
+    pub(crate) rejected: Vec<Fault>,
+    restarted: bool,
+}
+
+pub(crate) struct Federation {
+    pub(crate) membership: Membership,
+    coordinator_key: SigningKey,
+    pub(crate) silos: Vec<Silo>,
+    coordinator: Option<CoordinatorMachine>,
+    coordinator_restarted: bool,
+    random: InsecureSeededRandom,
+    trouble: Trouble,
+    now: u64,
+    to_silos: VecDeque<(SiloName, Delivery, Vec<u64>)>,
+    to_coordinator: VecDeque<CoordinatorEvent>,
+    held_back: Vec<CoordinatorEvent>,
+    spool: BTreeMap<(SiloName, u64), Vec<u8>>,
+    sum: Vec<u64>,
+    pub(crate) released: Option<(Vec<SiloName>, Vec<SiloName>)>,
+    pub(crate) abandoned: Option<(String, &'static str, bool)>,
+    pub(crate) records: Vec<String>,
+    pub(crate) rejected: Vec<Fault>,
+    /// Every reveal that left a silo: (revealer, dealer position, kind).
+    pub(crate) reveals: Vec<Delivery>,
+}
+
+struct Spool<'a>(&'a BTreeMap<(SiloName, u64), Vec<u8>>);
+
+impl ChunkSource for Spool<'_> {
+    fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
+        self.0
+            .get(&(silo.clone(), index))
+            .cloned()
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Federation {
+    pub(crate) fn new(count: usize, seed: u64, trouble: Trouble) -> Self {
+        let mut random = InsecureSeededRandom::from_seed(seed);
+        let coordinator_key = SigningKey::from_seed(&random.secret32());
+        let mut silos = Vec::new();
+        for at in 0..count {
+            let key = SigningKey::from_seed(&random.secret32());
+            let vector = (0..DIMENSION)
+                .map(|_| (random.next_u64() % 2001) as i64 - 1000)
+                .collect();
+            let instance = hash(Label::StartNonce, &[&[at as u8]]);
+            silos.push(Silo {
+                name: SiloName::parse(&format!("silo-{at:02}")).unwrap(),
+                key: std::rc::Rc::new(key),
+                machine: Some(SiloMachine::new(instance)),
+                vector,
+                chunks: Vec::new(),
+                finished: Vec::new(),
+                aborted: Vec::new(),
+                rejected: Vec::new(),
+                restarted: false,
+            });
+        }
+        let membership = Membership {
+            epoch: 1,
+            roster_root: hash(Label::RosterRoot, &[b"roster"]),
+            coordinator: coordinator_key.verifying_key(),
+            silos: silos
+                .iter()
+                .map(|silo| (silo.name.clone(), silo.key.verifying_key()))
+                .collect(),
+            colluders: (count / 3) as u32,
+        };
+        Self {
+            membership,
+            coordinator_key,
+            silos,
+            coordinator: None,
+            coordinator_restarted: false,
+            random,
+            trouble,
+            now: 0,
+            to_silos: VecDeque::new(),
+            to_coordinator: VecDeque::new(),
+            held_back: Vec::new(),
+            spool: BTreeMap::new(),
+            sum: Vec::new(),
+            released: None,
+            abandoned: None,
+            records: Vec::new(),
+            rejected: Vec::new(),
+            reveals: Vec::new(),
+        }
+    }
+
+    pub(crate) fn plan(&self, round: u64, attempt: u32, dropouts: Option<u32>) -> RoundPlan {
+        let names: Vec<SiloName> = self.silos.iter().map(|silo| silo.name.clone()).collect();
+        RoundPlan::new(
+            AttemptId {
+                epoch: 1,
+                round,
+                attempt,
+            },
+            &self.membership,
+            &names,
+            dropouts,
+            hash(Label::Model, &[&round.to_le_bytes()]),
+            hash(Label::Task, &[b"task"]),
+            VectorPlan {
+                dimension: DIMENSION,
+                word_bits: BITS,
+                clamp: 1_000,
+                fraction_bits: 0,
+                noise: None,
+            },
+        )
+        .unwrap()
+    }
+
+    /// Runs one attempt to its end.
+    pub(crate) fn run(&mut self, plan: RoundPlan) {
+        self.released = None;
+        self.abandoned = None;
+        let proofs = plan
+            .silos
+            .iter()
+            .map(|silo| (silo.clone(), vec![b"start".to_vec()]))
+            .collect();
+        let mut effects = Vec::new();
+        let membership = self.membership.clone();
+        let surroundings = surroundings(&membership, &self.coordinator_key);
+        let machine = CoordinatorMachine::open(&surroundings, plan, proofs, self.now, &mut effects);
+        self.coordinator = Some(machine);
+        self.perform_coordinator(effects);
+        for _ in 0..10_000 {
+            if let Some((to, delivery, sum)) = self.to_silos.pop_front() {
+                self.deliver_to_silo(&to, delivery.clone(), sum.clone());
+                if self.trouble == Trouble::Repeats {
+                    self.deliver_to_silo(&to, delivery, sum);
+                }
+            } else if let Some(event) = self.to_coordinator.pop_front() {
+                self.coordinator_event(event);
+            } else if self.released.is_some() || self.abandoned.is_some() {
+                return;
+            } else if let Some(deadline) = self
+                .coordinator
+                .as_ref()
+                .and_then(CoordinatorMachine::deadline)
+            {
+                self.now = deadline;
+                self.coordinator_event(CoordinatorEvent::Tick);
+            } else {
+                return;
+            }
+        }
+        panic!("the attempt does not end");
+    }
+
+    fn deliver_to_silo(&mut self, to: &SiloName, delivery: Delivery, sum: Vec<u64>) {
+        let at = self.silos.iter().position(|silo| silo.name == *to).unwrap();
+        let event = match delivery.envelope.peek_name() {
+            Some("Open") => {
+                let expected = consilium_protocol::peek_plan(&delivery).unwrap();
+                SiloEvent::Opened { delivery, expected }
+            }
+            Some("Release") => SiloEvent::Released { delivery, sum },
+            _ => SiloEvent::Delivered(delivery),
+        };
+        self.silo_event(at, event);
+    }
+
+    fn silo_event(&mut self, at: usize, event: SiloEvent) {
+        let membership = self.membership.clone();
+        let silo = &mut self.silos[at];
+        let Some(machine) = silo.machine.take() else {
+            return;
+        };
+        let (name, key) = (silo.name.clone(), silo.key.clone());
+        let around = SiloSurroundings {
+            name: &name,
+            signing_key: &key,
+            membership: &membership,
+            log: &TrustingLog,
+            start_nonce: hash(Label::StartNonce, &[b"nonce"]),
+        };
+        let mut effects = Vec::new();
+        let machine = machine.handle(&around, event, &mut self.random, &mut effects);
+        silo.machine = Some(machine);
+        self.perform_silo(at, effects, &around);
+    }
+
+    fn perform_silo(&mut self, at: usize, effects: Vec<SiloEffect>, around: &SiloSurroundings<'_>) {
+        let bits = WordBits::new(BITS).unwrap();
+        for effect in effects {
+            if self.silos[at].machine.is_none() {
+                return;
+            }
+            match effect {
+                SiloEffect::Send(delivery) | SiloEffect::SendOnGrid(delivery) => {
+                    if !self.send_to_coordinator(at, delivery, around) {
+                        return;
+                    }
+                }
+                SiloEffect::Train(plan) => {
+                    let bytes: Vec<u8> = self.silos[at]
+                        .vector
+                        .iter()
+                        .flat_map(|value| value.to_le_bytes())
+                        .collect();
+                    let input = hash(Label::VectorInput, &[&bytes]);
+                    self.silo_event(at, SiloEvent::Prepared { id: plan.id, input });
+                }
+                SiloEffect::Mask(job) => {
+                    let mut words: Vec<u64> = self.silos[at]
+                        .vector
+                        .iter()
+                        .map(|value| bits.encode(*value))
+                        .collect();
+                    let chunks: Vec<Vec<u8>> = words
+                        .chunks_mut(job.plan().chunk_fields as usize)
+                        .enumerate()
+                        .map(|(index, words)| job.mask_chunk(index as u64, words))
+                        .collect();
+                    let digests: Vec<Digest> =
+                        chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
+                    let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                    self.silos[at].chunks = chunks;
+                    let (id, root) = (job.plan().id, upload_root(&digests));
+                    self.silo_event(at, SiloEvent::Masked { id, root, length });
+                }
+                SiloEffect::Upload { root, then, .. } => {
+                    let name = self.silos[at].name.clone();
+                    let chunks = self.silos[at].chunks.clone();
+                    let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                    for (index, chunk) in chunks.into_iter().enumerate() {
+                        self.spool.insert((name.clone(), index as u64), chunk);
+                    }
+                    let uploaded = CoordinatorEvent::Uploaded {
+                        from: name.clone(),
+                        root,
+                        length,
+                    };
+                    if self.trouble == (Trouble::LateUpload { silo: at }) {
+                        self.held_back.push(uploaded);
+                        self.held_back.push(CoordinatorEvent::Delivered {
+                            from: name,
+                            delivery: then,
+                        });
+                        continue;
+                    }
+                    self.to_coordinator.push_back(uploaded);
+                    if !self.send_to_coordinator(at, then, around) {
+                        return;
+                    }
+                }
+                SiloEffect::EraseSecrets => assert!(
+                    self.silos[at].machine.as_ref().unwrap().secrets().is_none()
+                        || self.silos[at].machine.as_ref().unwrap().phase_name() == "advertised"
+                ),
+                SiloEffect::Finished(sum) => self.silos[at].finished.push(sum),
+                SiloEffect::Aborted { fault, .. } => self.silos[at].aborted.push(fault),
+                SiloEffect::Rejected(fault) => self.silos[at].rejected.push(fault),
+            }
+        }
+    }
+
+    /// Returns whether the silo is still the process that it was.
+    fn send_to_coordinator(
+        &mut self,
+        at: usize,
+        delivery: Delivery,
+        around: &SiloSurroundings<'_>,
+    ) -> bool {
+        let message = delivery.envelope.peek_name().unwrap();
+        let name = self.silos[at].name.clone();
+        match self.trouble {
+            Trouble::Drop { silo, before } if silo == at && before == message => {
+                self.silos[at].machine = None;
+                self.to_coordinator.push_back(CoordinatorEvent::Gone(name));
+                return false;
+            }
+            Trouble::RestartSilo { silo, before } | Trouble::RestoreSilo { silo, before }
+                if silo == at && before == message && !self.silos[at].restarted =>
+            {
+                let lost = matches!(self.trouble, Trouble::RestoreSilo { .. });
+                self.restart_silo(at, around, lost);
+                return false;
+            }
+            _ => {}
+        }
+        if message == "Reveal" {
+            self.reveals.push(delivery.clone());
+        }
+        let event = CoordinatorEvent::Delivered {
+            from: name,
+            delivery,
+        };
+        if self.trouble == Trouble::Repeats
+            && let CoordinatorEvent::Delivered { from, delivery } = &event
+        {
+            let (from, delivery) = (from.clone(), delivery.clone());
+            self.to_coordinator
+                .push_back(CoordinatorEvent::Delivered { from, delivery });
+        }
+        self.to_coordinator.push_back(event);
+        true
+    }
+
+    fn restart_silo(&mut self, at: usize, around: &SiloSurroundings<'_>, secrets_lost: bool) {
+        let silo = &mut self.silos[at];
+        silo.restarted = true;
+        let machine = silo.machine.take().unwrap();
+        let secrets = machine.secrets().filter(|_| !secrets_lost);
+        let instance = hash(Label::StartNonce, &[&[at as u8]]);
+        let snapshot = machine.snapshot();
+        let secrets = secrets.as_ref().map(|secrets| secrets.expose().as_slice());
+        let machine = SiloMachine::restore(&snapshot, secrets, instance).unwrap();
+        let mut effects = Vec::new();
+        machine.resume(around, &mut effects);
+        silo.machine = Some(machine);
+        let name = silo.name.clone();
+        self.perform_silo(at, effects, around);
+        self.to_coordinator
+            .push_back(CoordinatorEvent::Gone(name.clone()));
+        self.to_coordinator
+            .push_back(CoordinatorEvent::Back(name.clone()));
+        self.replay_outbox(&name);
+    }
+
+    fn replay_outbox(&mut self, name: &SiloName) {
+        let coordinator = self.coordinator.as_ref().unwrap();
+        for delivery in coordinator.outbox(name) {
+            self.to_silos
+                .push_back((name.clone(), delivery.clone(), self.sum.clone()));
+        }
+    }
+
+    fn coordinator_event(&mut self, event: CoordinatorEvent) {
+        let membership = self.membership.clone();
+        let surroundings = surroundings(&membership, &self.coordinator_key);
+        let mut effects = Vec::new();
+        let machine = self.coordinator.take().unwrap();
+        self.coordinator = Some(machine.handle(&surroundings, self.now, event, &mut effects));
+        if let Trouble::RestartCoordinator { before } = self.trouble
+            && !self.coordinator_restarted
+            && effects.iter().any(|effect| sends(effect, before))
+        {
+            self.restart_coordinator(effects);
+        } else {
+            self.perform_coordinator(effects);
+        }
+    }
+
+    /// The records are written, nothing is sent; a new process restores, silos reconnect and get their outbox.
+    fn restart_coordinator(&mut self, effects: Vec<CoordinatorEffect>) {
+        self.coordinator_restarted = true;
+        let kept = effects
+            .into_iter()
+            .filter(|effect| {
+                matches!(
+                    effect,
+                    CoordinatorEffect::Record { .. } | CoordinatorEffect::Released { .. }
+                )
+            })
+            .collect();
+        let snapshot = self.coordinator.take().unwrap().snapshot();
+        let machine = CoordinatorMachine::restore(&snapshot, self.now, 1_000).unwrap();
+        let mut resumed = Vec::new();
+        machine.resume(&mut resumed).unwrap();
+        self.coordinator = Some(machine);
+        self.perform_coordinator(kept);
+        self.perform_coordinator(resumed);
+        for name in self
+            .silos
+            .iter()
+            .map(|silo| silo.name.clone())
+            .collect::<Vec<_>>()
+        {
+            self.replay_outbox(&name);
+        }
+    }
+
+    fn perform_coordinator(&mut self, effects: Vec<CoordinatorEffect>) {
+        for effect in effects {
+            match effect {
+                CoordinatorEffect::Send { to, delivery } => {
+                    if delivery.envelope.peek_name() == Some("SurvivorProposal") {
+                        self.to_coordinator.extend(self.held_back.drain(..));
+                    }
+                    self.to_silos.push_back((to, delivery, self.sum.clone()));
+                }
+                CoordinatorEffect::Record { kind, .. } => self.records.push(format!("{kind:?}")),
+                CoordinatorEffect::Unmask(job) => {
+                    self.sum = job.run(&Spool(&self.spool)).unwrap();
+                    let digest = job.digest(&self.sum).unwrap();
+                    self.to_coordinator
+                        .push_back(CoordinatorEvent::Summed { digest });
+                }
+                CoordinatorEffect::CommitSum(_) => {
+                    let proofs = self
+                        .silos
+                        .iter()
+                        .map(|silo| (silo.name.clone(), b"sum".to_vec()))
+                        .collect();
+                    self.to_coordinator
+                        .push_back(CoordinatorEvent::SumLogged { proofs });
+                }
+                CoordinatorEffect::Released { survivors, dropped } => {
+                    self.released = Some((survivors, dropped));
+                }
+                CoordinatorEffect::Abandoned {
+                    reason,
+                    phase,
+                    charged,
+                } => {
+                    self.abandoned = Some((reason, phase, charged));
+                }
+                CoordinatorEffect::Rejected { fault, .. } => self.rejected.push(fault),
+            }
+        }
+    }
+
+    /// The sum that a trusted third party would have computed over these silos.
+    pub(crate) fn true_sum(&self, names: &[SiloName]) -> Vec<u64> {
+        let bits = WordBits::new(BITS).unwrap();
+        let total = |at: usize| {
+            let inputs = self.silos.iter().filter(|silo| names.contains(&silo.name));
+            inputs.map(|silo| silo.vector[at]).sum::<i64>()
+        };
+        (0..DIMENSION as usize)
+            .map(|at| bits.encode(total(at)))
+            .collect()
+    }
+}
+
+fn surroundings<'a>(
+    membership: &'a Membership,
+    key: &'a SigningKey,
+) -> CoordinatorSurroundings<'a> {
+    CoordinatorSurroundings {
+        membership,
+        signing_key: key,
+        deadlines: DEADLINES,
+    }
+}
+
+fn sends(effect: &CoordinatorEffect, message: &str) -> bool {
+    matches!(effect, CoordinatorEffect::Send { delivery, .. } if delivery.envelope.peek_name() == Some(message))
+}
