@@ -9,6 +9,8 @@ use crate::{Date, Isolation, Mode};
 
 /// One study, as it asks one silo. The caller has already verified the researcher's signature: `who` is a
 /// fact, not a claim.
+///
+/// SECURITY: serialised, a request holds the count of patients. It belongs into the hospital's own journal only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The researcher, by the name in the roster.

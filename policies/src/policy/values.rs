@@ -108,6 +108,7 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
         DeValue::Integer(_) => "a whole number",
         DeValue::Float(_) => "a decimal number",
         DeValue::Boolean(_) => "`true` or `false`",
+        DeValue::Datetime(date) if date.time.is_some() => "a date with a time",
         DeValue::Datetime(_) => "a date without quotes",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a section",
