@@ -484,3 +484,30 @@ fn a_decision_is_machine_readable() {
     assert_eq!(json["conditions"][0]["actual"], "61");
     assert_eq!(json["conditions"][0]["nearest"], "at most 60 rounds");
 }
+
+#[test]
+fn the_demonstrations_forbidden_study_fails_eight_conditions() {
+    let policy = Policy::parse(include_bytes!("../../examples/policies/3_UK.toml")).unwrap();
+    let request = Request {
+        purpose: "marketing".to_owned(),
+        data: "ercp-trial".to_owned(),
+        ethics: Some("IRB-1999-0001".to_owned()),
+        epsilon: Some(Epsilon::parse("20").unwrap()),
+        delta: Some(Delta::parse("1e-3").unwrap()),
+        expected_patients: Some(602),
+        rounds: 550,
+        budget: BudgetUse::Share {
+            needed: 31.4,
+            left: 0.4,
+        },
+        ..good()
+    };
+    assert_eq!(
+        refused(&policy, &request).to_string(),
+        "refused by `3_UK` policy v1: never `no-commerce`: trial data is not used for advertising or insurance; \
+         floor: delta 0.001 > 1/(10 x 602 patients) = 1.66e-4; budget `ercp-trial`: needs 3140 %, 40 % left; \
+         grant `ercp-reanalysis`: purpose `marketing` is not `scientific-research`, \
+         ethics IRB-1999-0001 is not the approval of this grant, epsilon 20 > 3, delta 0.001 > 1e-5, \
+         rounds 550 > 40; nearest permitted: none that `no-commerce` does not forbid"
+    );
+}
