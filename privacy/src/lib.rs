@@ -3,7 +3,12 @@
 //!
 //! The unit is one patient of one hospital, added or removed.
 
+pub mod accountant;
+pub mod budget;
+pub mod calibration;
 pub mod clipping;
+pub mod contribution;
+pub mod discrete_gaussian;
 pub mod fixed_point;
 pub mod loss;
 pub mod noise_plan;

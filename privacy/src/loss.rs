@@ -128,7 +128,7 @@ macro_rules! quantity {
 
 quantity!(
     /// Epsilon of (epsilon, delta)-differential privacy; smaller is more private.
-    Epsilon, "epsilon", "between 0 and 1000000", "1.0", |value| (0.0..=1e6).contains(&value)
+    Epsilon, "epsilon", "a number from 0 on", "1.0", |value| (0.0..=1e300).contains(&value)
 );
 quantity!(
     /// Delta of (epsilon, delta)-differential privacy: the probability with which epsilon may fail.
@@ -136,7 +136,7 @@ quantity!(
 );
 quantity!(
     /// Rho of zero-concentrated differential privacy (Bun and Steinke 2016).
-    Rho, "rho", "between 0 and 1000000", "0.1", |value| (0.0..=1e6).contains(&value)
+    Rho, "rho", "a number from 0 on", "0.1", |value| (0.0..=1e300).contains(&value)
 );
 quantity!(
     /// Standard deviation of the noise in the sum an attacker faces, divided by the clipping norm,
@@ -157,6 +157,20 @@ impl Delta {
     #[must_use]
     pub fn half(self) -> Self {
         Self(self.0 / 2.0)
+    }
+}
+
+impl Epsilon {
+    /// For results of the accountant, which are never negative or infinite but for rounding.
+    pub(crate) fn saturating(value: f64) -> Self {
+        Self(value.clamp(0.0, 1e300))
+    }
+}
+
+impl Rho {
+    /// As for [`Epsilon`].
+    pub(crate) fn saturating(value: f64) -> Self {
+        Self(value.clamp(0.0, 1e300))
     }
 }
 

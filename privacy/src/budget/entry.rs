@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is written into a ledger.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Budget, DeltaAmount, RdpAmount};
+use crate::accountant::RdpCurve;
+
+/// What one attempt of a study costs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Charge {
+    /// The divergences of one attempt.
+    pub curve: RdpCurve,
+    /// A probability on top; nothing for exact noise.
+    pub delta: DeltaAmount,
+}
+
+impl Charge {
+    /// One attempt with exact noise.
+    #[must_use]
+    pub fn exact(curve: RdpCurve) -> Self {
+        Self {
+            curve,
+            delta: DeltaAmount::ZERO,
+        }
+    }
+}
+
+/// One line of a ledger. The names are the stored form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LedgerEntry {
+    /// A data set got its budget.
+    Created {
+        /// The name of the data set.
+        data_set: String,
+        /// Its budget.
+        budget: Budget,
+    },
+    /// The worst case of a study was set aside, when it was approved.
+    Reserved {
+        /// The data set.
+        data_set: String,
+        /// The study.
+        job: String,
+        /// Rounds and spare attempts.
+        attempts: u32,
+        /// The divergence of one attempt at the order of the budget: the one number that decides.
+        cost: RdpAmount,
+        /// The linear charge of one attempt.
+        delta: DeltaAmount,
+        /// The divergences of one attempt at all orders, for later auditors.
+        curve: BTreeMap<u32, RdpAmount>,
+    },
+    /// An attempt was charged, before its masked update left the silo. Spent for good.
+    Committed {
+        /// The study.
+        job: String,
+        /// The attempt.
+        attempt: String,
+    },
+    /// The study ended: attempts never committed are free again.
+    Released {
+        /// The study.
+        job: String,
+    },
+}

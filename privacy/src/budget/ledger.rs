@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The state that the entries of a ledger add up to, and what may be written next.
+//!
+//! ```text
+//! reserve --> commit, commit, ..  (each attempt once) --> release
+//!    worst case set aside     spent for good         the rest is free again
+//! ```
+//!
+//! A question (`reserve`, `commit`, ..) answers with the entry to write; [`Ledger::record`] checks it
+//! again against the state of that moment, so entries prepared in parallel cannot overspend together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use consilium_crypto::digest::Digest;
+use thiserror::Error;
+
+use super::chain::{self, LedgerHead};
+use super::{Budget, Charge, DeltaAmount, LedgerEntry, RdpAmount, Share};
+
+/// All accounts of one silo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    accounts: BTreeMap<String, Account>,
+    jobs: BTreeMap<String, Job>,
+    head: LedgerHead,
+}
+
+/// The account of one data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    budget: Budget,
+    committed: RdpAmount,
+    reserved: RdpAmount,
+    delta_committed: DeltaAmount,
+    delta_reserved: DeltaAmount,
+}
+
+/// What a study has set aside and used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    data_set: String,
+    attempts: u32,
+    cost: RdpAmount,
+    delta: DeltaAmount,
+    committed: BTreeSet<String>,
+    released: bool,
+}
+
+impl Ledger {
+    /// A ledger without entries.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            accounts: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            head: LedgerHead::empty(),
+        }
+    }
+
+    /// Gives a data set its budget, once and for all.
+    pub fn create(&self, data_set: &str, budget: Budget) -> Result<LedgerEntry, BudgetRefusal> {
+        self.admit(LedgerEntry::Created {
+            data_set: data_set.to_owned(),
+            budget,
+        })
+    }
+
+    /// Sets aside the worst case of a study: every attempt it may make.
+    pub fn reserve(
+        &self,
+        data_set: &str,
+        job: &str,
+        attempts: u32,
+        charge: &Charge,
+    ) -> Result<LedgerEntry, BudgetRefusal> {
+        let order = self.account(data_set)?.budget.order;
+        let curve: BTreeMap<u32, RdpAmount> = charge
+            .curve
+            .points()
+            .map(|(order, divergence)| (order, RdpAmount::rounded_up(divergence)))
+            .collect();
+        let cost = curve.get(&order).copied().unwrap_or(RdpAmount::MAX);
+        self.admit(LedgerEntry::Reserved {
+            data_set: data_set.to_owned(),
+            job: job.to_owned(),
+            attempts,
+            cost,
+            delta: charge.delta,
+            curve,
+        })
+    }
+
+    /// Charges an attempt, before its masked update leaves. `None` if it is charged already.
+    pub fn commit(&self, job: &str, attempt: &str) -> Result<Option<LedgerEntry>, BudgetRefusal> {
+        if self.known_job(job)?.committed.contains(attempt) {
+            return Ok(None);
+        }
+        self.admit(LedgerEntry::Committed {
+            job: job.to_owned(),
+            attempt: attempt.to_owned(),
+        })
+        .map(Some)
+    }
+
+    /// Ends a study and frees the attempts it never committed. `None` if it has ended already.
+    pub fn release(&self, job: &str) -> Result<Option<LedgerEntry>, BudgetRefusal> {
+        if self.known_job(job)?.released {
+            return Ok(None);
+        }
+        self.admit(LedgerEntry::Released {
+            job: job.to_owned(),
+        })
+        .map(Some)
+    }
+
+    /// Takes an entry into the state and returns its line, newline included.
+    ///
+    /// The line must be on stable storage before anybody acts on it; if it cannot be written, throw
+    /// this state away and replay the file.
+    pub fn record(
+        &mut self,
+        entry: &LedgerEntry,
+        at_milliseconds: u64,
+    ) -> Result<String, BudgetRefusal> {
+        self.check(entry)?;
+        let (line, digest) = chain::encode_line(
+            &self.head.digest,
+            self.head.length.saturating_add(1),
+            at_milliseconds,
+            entry,
+        );
+        self.apply(entry, digest);
+        Ok(line)
+    }
+
+    /// The account of a data set.
+    pub fn account(&self, data_set: &str) -> Result<&Account, BudgetRefusal> {
+        self.accounts
+            .get(data_set)
+            .ok_or_else(|| BudgetRefusal::NoBudget {
+                data_set: data_set.to_owned(),
+            })
+    }
+
+    /// Every account with its data set.
+    pub fn accounts(&self) -> impl Iterator<Item = (&str, &Account)> {
+        self.accounts
+            .iter()
+            .map(|(data_set, account)| (data_set.as_str(), account))
+    }
+
+    /// A study that has reserved.
+    #[must_use]
+    pub fn job(&self, job: &str) -> Option<&Job> {
+        self.jobs.get(job)
+    }
+
+    /// Every study that has reserved.
+    pub fn jobs(&self) -> impl Iterator<Item = (&str, &Job)> {
+        self.jobs.iter().map(|(name, job)| (name.as_str(), job))
+    }
+
+    /// The last entry; kept elsewhere too, it tells a restored backup.
+    #[must_use]
+    pub fn head(&self) -> LedgerHead {
+        self.head
+    }
+
+    fn known_job(&self, job: &str) -> Result<&Job, BudgetRefusal> {
+        self.jobs.get(job).ok_or_else(|| BudgetRefusal::UnknownJob {
+            job: job.to_owned(),
+        })
+    }
+
+    fn admit(&self, entry: LedgerEntry) -> Result<LedgerEntry, BudgetRefusal> {
+        self.check(&entry)?;
+        Ok(entry)
+    }
+
+    /// Whether an entry may follow; the same rules for a new entry and for one that is replayed.
+    pub(super) fn check(&self, entry: &LedgerEntry) -> Result<(), BudgetRefusal> {
+        match entry {
+            LedgerEntry::Created { data_set, .. } => {
+                checked_name(data_set)?;
+                if self.accounts.contains_key(data_set) {
+                    return Err(BudgetRefusal::BudgetExists {
+                        data_set: data_set.clone(),
+                    });
+                }
+                Ok(())
+            }
+            LedgerEntry::Reserved {
+                data_set,
+                job,
+                attempts,
+                cost,
+                delta,
+                curve,
+            } => {
+                checked_name(job)?;
+                if self.jobs.contains_key(job) {
+                    return Err(BudgetRefusal::AlreadyReserved { job: job.clone() });
+                }
+                let account = self.account(data_set)?;
+                // An attempt that costs nothing was not accounted for.
+                if *attempts == 0
+                    || *cost == RdpAmount::ZERO
+                    || curve.get(&account.budget.order) != Some(cost)
+                {
+                    return Err(BudgetRefusal::Unpriced { job: job.clone() });
+                }
+                account.check_room(data_set, cost.times(*attempts), delta.times(*attempts))
+            }
+            LedgerEntry::Committed { job, attempt } => {
+                checked_name(attempt)?;
+                let known = self.known_job(job)?;
+                if known.released {
+                    return Err(BudgetRefusal::Ended { job: job.clone() });
+                }
+                if known.committed.contains(attempt) {
+                    return Err(BudgetRefusal::AlreadyCommitted {
+                        job: job.clone(),
+                        attempt: attempt.clone(),
+                    });
+                }
+                if known.attempts_left() == 0 {
+                    return Err(BudgetRefusal::AttemptsUsedUp {
+                        job: job.clone(),
+                        attempts: known.attempts,
+                    });
+                }
+                Ok(())
+            }
+            LedgerEntry::Released { job } => {
+                if self.known_job(job)?.released {
+                    return Err(BudgetRefusal::Ended { job: job.clone() });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a checked entry into the state.
+    pub(super) fn apply(&mut self, entry: &LedgerEntry, digest: Digest) {
+        match entry {
+            LedgerEntry::Created { data_set, budget } => {
+                self.accounts
+                    .insert(data_set.clone(), Account::new(*budget));
+            }
+            LedgerEntry::Reserved {
+                data_set,
+                job,
+                attempts,
+                cost,
+                delta,
+                ..
+            } => {
+                if let Some(account) = self.accounts.get_mut(data_set) {
+                    account.reserved = account.reserved.plus(cost.times(*attempts));
+                    account.delta_reserved = account.delta_reserved.plus(delta.times(*attempts));
+                }
+                let reserved = Job {
+                    data_set: data_set.clone(),
+                    attempts: *attempts,
+                    cost: *cost,
+                    delta: *delta,
+                    committed: BTreeSet::new(),
+                    released: false,
+                };
+                self.jobs.insert(job.clone(), reserved);
+            }
+            LedgerEntry::Committed { job, attempt } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    job.committed.insert(attempt.clone());
+                    if let Some(account) = self.accounts.get_mut(&job.data_set) {
+                        account.free(job.cost, job.delta);
+                        account.committed = account.committed.plus(job.cost);
+                        account.delta_committed = account.delta_committed.plus(job.delta);
+                    }
+                }
+            }
+            LedgerEntry::Released { job } => {
+                if let Some(job) = self.jobs.get_mut(job) {
+                    let left = job.attempts_left();
+                    job.released = true;
+                    if let Some(account) = self.accounts.get_mut(&job.data_set) {
+                        account.free(job.cost.times(left), job.delta.times(left));
+                    }
+                }
+            }
+        }
+        self.head = LedgerHead {
+            length: self.head.length.saturating_add(1),
+            digest,
+        };
+        self.invariant_nothing_is_overspent();
+    }
+
+    // INVARIANT: committed and reserved together never exceed the capacity of an account.
+    fn invariant_nothing_is_overspent(&self) {
+        debug_assert!(self.accounts.values().all(|account| {
+            account.used() <= account.budget.capacity
+                && account.delta_used() <= account.budget.delta_linear
+        }));
+    }
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Account {
+    fn new(budget: Budget) -> Self {
+        Self {
+            budget,
+            committed: RdpAmount::ZERO,
+            reserved: RdpAmount::ZERO,
+            delta_committed: DeltaAmount::ZERO,
+            delta_reserved: DeltaAmount::ZERO,
+        }
+    }
+
+    /// The budget as it was created.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What nobody has spent or set aside.
+    #[must_use]
+    pub fn remaining_share(&self) -> Share {
+        Share::rounded_down(
+            self.budget.capacity.minus(self.used()),
+            self.budget.capacity,
+        )
+    }
+
+    /// What is spent for good.
+    #[must_use]
+    pub fn committed_share(&self) -> Share {
+        Share::rounded_up(self.committed, self.budget.capacity)
+    }
+
+    /// What running studies have set aside and not yet spent.
+    #[must_use]
+    pub fn reserved_share(&self) -> Share {
+        Share::rounded_up(self.reserved, self.budget.capacity)
+    }
+
+    /// What a study of so many attempts would need.
+    #[must_use]
+    pub fn share_needed(&self, attempts: u32, charge: &Charge) -> Share {
+        let divergence = charge.curve.at(self.budget.order).unwrap_or(f64::INFINITY);
+        Share::rounded_up(
+            RdpAmount::rounded_up(divergence).times(attempts),
+            self.budget.capacity,
+        )
+    }
+
+    /// The highest of 50, 80 and 95 percent that the use has reached, to warn an officer.
+    #[must_use]
+    pub fn warning_percent(&self) -> Option<u8> {
+        let used = Share::rounded_up(self.used(), self.budget.capacity).tenths_of_percent();
+        [95_u8, 80, 50]
+            .into_iter()
+            .find(|percent| used >= u64::from(*percent) * 10)
+    }
+
+    fn used(&self) -> RdpAmount {
+        self.committed.plus(self.reserved)
+    }
+
+    fn delta_used(&self) -> DeltaAmount {
+        self.delta_committed.plus(self.delta_reserved)
+    }
+
+    fn check_room(
+        &self,
+        data_set: &str,
+        cost: RdpAmount,
+        delta: DeltaAmount,
+    ) -> Result<(), BudgetRefusal> {
+        if self.used().plus(cost) > self.budget.capacity {
+            return Err(BudgetRefusal::Exceeded {
+                data_set: data_set.to_owned(),
+                needed: Share::rounded_up(cost, self.budget.capacity),
+                left: self.remaining_share(),
+            });
+        }
+        if self.delta_used().plus(delta) > self.budget.delta_linear {
+            return Err(BudgetRefusal::DeltaExceeded {
+                data_set: data_set.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn free(&mut self, cost: RdpAmount, delta: DeltaAmount) {
+        self.reserved = self.reserved.minus(cost);
+        self.delta_reserved = self.delta_reserved.minus(delta);
+    }
+}
+
+impl Job {
+    /// The data set the study draws on.
+    #[must_use]
+    pub fn data_set(&self) -> &str {
+        &self.data_set
+    }
+
+    /// Attempts reserved.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Attempts that may still be committed.
+    #[must_use]
+    pub fn attempts_left(&self) -> u32 {
+        let used = u32::try_from(self.committed.len()).unwrap_or(u32::MAX);
+        if self.released {
+            0
+        } else {
+            self.attempts.saturating_sub(used)
+        }
+    }
+
+    /// The attempts committed.
+    pub fn committed(&self) -> impl Iterator<Item = &str> {
+        self.committed.iter().map(String::as_str)
+    }
+
+    /// Whether the study has ended.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.released
+    }
+}
+
+/// Why an entry may not be written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BudgetRefusal {
+    /// The study needs more than is left.
+    #[error("the study needs {needed} of the privacy budget of `{data_set}`, and {left} is left")]
+    Exceeded {
+        /// The data set.
+        data_set: String,
+        /// What the study needs.
+        needed: Share,
+        /// What is left.
+        left: Share,
+    },
+    /// The linear part of delta is used up.
+    #[error("the study needs more of delta than is left for `{data_set}`")]
+    DeltaExceeded {
+        /// The data set.
+        data_set: String,
+    },
+    /// The data set has no budget.
+    #[error("data set `{data_set}` has no privacy budget, write one into the policy")]
+    NoBudget {
+        /// The data set.
+        data_set: String,
+    },
+    /// A budget is created once.
+    #[error("data set `{data_set}` has a privacy budget already, which cannot be changed")]
+    BudgetExists {
+        /// The data set.
+        data_set: String,
+    },
+    /// A study reserves once.
+    #[error("study `{job}` has reserved its budget already")]
+    AlreadyReserved {
+        /// The study.
+        job: String,
+    },
+    /// No attempts, no cost, or a cost that is not the one of its curve.
+    #[error("study `{job}` states no cost that could be charged")]
+    Unpriced {
+        /// The study.
+        job: String,
+    },
+    /// Nothing was reserved for the study.
+    #[error("study `{job}` has reserved no privacy budget")]
+    UnknownJob {
+        /// The study.
+        job: String,
+    },
+    /// The study has ended and its rest was released.
+    #[error("study `{job}` has ended, its privacy budget is closed")]
+    Ended {
+        /// The study.
+        job: String,
+    },
+    /// The attempt was charged before.
+    #[error("attempt `{attempt}` of study `{job}` is charged already")]
+    AlreadyCommitted {
+        /// The study.
+        job: String,
+        /// The attempt.
+        attempt: String,
+    },
+    /// Rounds and spare attempts are all charged.
+    #[error("study `{job}` has used up its {attempts} attempts")]
+    AttemptsUsedUp {
+        /// The study.
+        job: String,
+        /// The attempts it had reserved.
+        attempts: u32,
+    },
+    /// An empty or overlong name.
+    #[error("a ledger names data sets, studies and attempts by 1 to 200 characters")]
+    Name,
+}
+
+fn checked_name(name: &str) -> Result<(), BudgetRefusal> {
+    if (1..=200).contains(&name.len()) {
+        Ok(())
+    } else {
+        Err(BudgetRefusal::Name)
+    }
+}

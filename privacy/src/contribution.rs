@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What one silo puts under its mask: clip, quantise, add up, add noise, in this order.
+//!
+//! Quantising comes before summing and the noise after it, so the sensitivity is an integer bound and
+//! no floating-point sum is trusted.
+
+use consilium_crypto::random::{RandomSource, RoundRandom};
+use thiserror::Error;
+
+use crate::clipping::quantise_patient;
+use crate::discrete_gaussian::{DiscreteGaussian, VarianceFault};
+use crate::loss::ClippingNorm;
+use crate::noise_plan::NoisePlan;
+
+/// The noised sum of one vector per patient, in integers.
+///
+/// A vector of another length than `dimension`, or one that is not finite, counts as zero: whether a
+/// round goes on must not depend on what a patient's vector holds.
+// SECURITY: the generator is the concrete type that the operating system seeds; no other is accepted.
+pub fn noised_sum<'patient>(
+    plan: &NoisePlan,
+    norm: ClippingNorm,
+    dimension: usize,
+    patients: impl IntoIterator<Item = &'patient [f64]>,
+    random: &mut RoundRandom,
+) -> Result<Vec<i64>, ContributionFault> {
+    noised_sum_from(plan, norm, dimension, patients, random)
+}
+
+/// Why a silo has nothing to contribute.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ContributionFault {
+    /// More patients than the public bound; the sum could wrap.
+    // The count is not carried: it is a fact about patients.
+    #[error("the data set holds more patients than `most_patients_per_silo` ({cap}) of this study")]
+    TooManyPatients {
+        /// The public bound.
+        cap: u64,
+    },
+    /// The plan's noise cannot be sampled.
+    #[error(transparent)]
+    Variance(#[from] VarianceFault),
+}
+
+fn noised_sum_from<'patient>(
+    plan: &NoisePlan,
+    norm: ClippingNorm,
+    dimension: usize,
+    patients: impl IntoIterator<Item = &'patient [f64]>,
+    random: &mut impl RandomSource,
+) -> Result<Vec<i64>, ContributionFault> {
+    let noise = DiscreteGaussian::new(plan.variance)?;
+    let mut sum = vec![0_i64; dimension];
+    let mut counted = 0_u64;
+    for patient in patients {
+        counted += 1;
+        if counted > plan.patients_cap {
+            return Err(ContributionFault::TooManyPatients {
+                cap: plan.patients_cap,
+            });
+        }
+        if patient.len() == dimension {
+            for (total, term) in
+                sum.iter_mut()
+                    .zip(quantise_patient(patient, norm, plan.clip_integer))
+            {
+                // INVARIANT: at most cap * D < 2^60, which a validated plan guarantees.
+                *total = total.wrapping_add(term);
+            }
+        }
+    }
+    noise.add_to(&mut sum, random);
+    Ok(sum)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use consilium_crypto::random::InsecureSeededRandom;
+
+    use super::*;
+    use crate::loss::NoiseMultiplier;
+    use crate::noise_plan::NoiseTerms;
+
+    fn plan(patients_cap: u64) -> NoisePlan {
+        NoisePlan::derive(&NoiseTerms {
+            multiplier: NoiseMultiplier::new(1.0).unwrap(),
+            silos: 4,
+            dropouts: 1,
+            colluders: 1,
+            attempts: 1,
+            patients_cap,
+            dimension: 3,
+        })
+        .unwrap()
+    }
+
+    fn sum(patients: &[Vec<f64>], cap: u64) -> Result<Vec<i64>, ContributionFault> {
+        let norm = ClippingNorm::new(1.0).unwrap();
+        let mut random = InsecureSeededRandom::from_seed(1);
+        noised_sum_from(
+            &plan(cap),
+            norm,
+            3,
+            patients.iter().map(Vec::as_slice),
+            &mut random,
+        )
+    }
+
+    #[test]
+    fn one_patient_moves_the_sum_by_at_most_the_clip_integer() {
+        let without = sum(&[vec![0.1, 0.2, 0.3]], 10).unwrap();
+        for patient in [
+            vec![1e9, -2e9, 5.0],
+            vec![f64::NAN, 0.0, 0.0],
+            vec![0.0, 1.0, 0.0],
+            vec![9.0; 7],
+        ] {
+            let with = sum(&[vec![0.1, 0.2, 0.3], patient], 10).unwrap();
+            let shift: i128 = with
+                .iter()
+                .zip(&without)
+                .map(|(a, b)| i128::from(a - b).pow(2))
+                .sum();
+            assert!(shift <= i128::from(plan(10).clip_integer).pow(2));
+        }
+    }
+
+    #[test]
+    fn a_vector_that_is_not_finite_or_has_another_length_counts_as_nothing() {
+        let without = sum(&[vec![0.1, 0.2, 0.3]], 10).unwrap();
+        for patient in [
+            vec![f64::INFINITY, 0.1, 0.1],
+            vec![],
+            vec![0.1; 2],
+            vec![0.1; 4],
+        ] {
+            assert_eq!(sum(&[vec![0.1, 0.2, 0.3], patient], 10).unwrap(), without);
+        }
+    }
+
+    #[test]
+    fn every_coordinate_is_noised_even_without_patients() {
+        assert!(sum(&[], 10).unwrap().iter().all(|value| *value != 0));
+    }
+
+    #[test]
+    fn patients_beyond_the_public_bound_are_refused_not_dropped() {
+        let patients = vec![vec![0.0; 3]; 11];
+        assert_eq!(
+            sum(&patients, 10),
+            Err(ContributionFault::TooManyPatients { cap: 10 })
+        );
+    }
+
+    #[test]
+    fn the_released_sum_uses_the_generator_of_the_round() {
+        let norm = ClippingNorm::new(1.0).unwrap();
+        let draw = |seed: u8| {
+            let mut random =
+                RoundRandom::from_seed(consilium_crypto::secret::Secret32::new([seed; 32]));
+            noised_sum(&plan(10), norm, 3, [], &mut random).unwrap()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+}
