@@ -116,18 +116,12 @@ impl std::fmt::Debug for MaskStream {
 
 fn combine(bits: WordBits, sign: Sign, keystream: &[u8], words: &mut [u64]) {
     let mask = bits.mask();
-    let count = words.len();
-    let mut words = words.iter_mut();
     match sign {
-        Sign::Add => packing::read_words(bits, keystream, count, |field| {
-            if let Some(word) = words.next() {
-                *word = word.wrapping_add(field) & mask;
-            }
+        Sign::Add => packing::zip_words(bits, keystream, words, |word, field| {
+            *word = word.wrapping_add(field) & mask;
         }),
-        Sign::Subtract => packing::read_words(bits, keystream, count, |field| {
-            if let Some(word) = words.next() {
-                *word = word.wrapping_sub(field) & mask;
-            }
+        Sign::Subtract => packing::zip_words(bits, keystream, words, |word, field| {
+            *word = word.wrapping_sub(field) & mask;
         }),
     }
 }

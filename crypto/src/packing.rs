@@ -21,6 +21,8 @@ pub fn pack(bits: WordBits, words: &[u64]) -> Vec<u8> {
         16 => push_low_bytes::<2>(words, &mut packed),
         24 => push_low_bytes::<3>(words, &mut packed),
         32 => push_low_bytes::<4>(words, &mut packed),
+        40 => push_low_bytes::<5>(words, &mut packed),
+        48 => push_low_bytes::<6>(words, &mut packed),
         64 => push_low_bytes::<8>(words, &mut packed),
         _ => push_bits(bits, words, &mut packed),
     }
@@ -67,8 +69,10 @@ pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, P
             found: packed.len(),
         });
     }
-    let mut words = Vec::with_capacity(count);
-    read_words(bits, packed, count, |word| words.push(word));
+    let mut words = vec![0; count];
+    zip_words(bits, packed, &mut words, |word, packed_word| {
+        *word = packed_word;
+    });
     let used = count % 8 * usize::from(bits.bits()) % 8;
     match packed.last() {
         Some(last) if used != 0 && last >> used != 0 => Err(PackingFault::Padding),
@@ -76,40 +80,80 @@ pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, P
     }
 }
 
-/// Hands `count` words to `take`, in order. The bytes are as many as `count` words take.
-pub(crate) fn read_words(bits: WordBits, packed: &[u8], count: usize, mut take: impl FnMut(u64)) {
+/// Hands each of `words` to `combine` together with its packed counterpart. The bytes are as many as
+/// the words take.
+///
+/// COST: this is the inner loop of masking. The widths that plans choose have loops of their own,
+/// compiled for that width; any other width is right and about three times slower.
+pub(crate) fn zip_words(
+    bits: WordBits,
+    packed: &[u8],
+    words: &mut [u64],
+    combine: impl Fn(&mut u64, u64),
+) {
     match bits.bits() {
-        8 => read_bytes(packed, |[byte]| take(u64::from(byte))),
-        16 => read_bytes(packed, |bytes| take(u64::from(u16::from_le_bytes(bytes)))),
-        24 => read_bytes(packed, |[low, middle, high]| {
-            take(u64::from(u32::from_le_bytes([low, middle, high, 0])));
+        8 => zip_bytes(packed, words, combine, |[byte]| u64::from(byte)),
+        16 => zip_bytes(packed, words, combine, |bytes| {
+            u64::from(u16::from_le_bytes(bytes))
         }),
-        32 => read_bytes(packed, |bytes| take(u64::from(u32::from_le_bytes(bytes)))),
-        64 => read_bytes(packed, |bytes| take(u64::from_le_bytes(bytes))),
-        _ => read_bits(bits, packed, count, take),
+        24 => zip_bytes(packed, words, combine, |[low, middle, high]| {
+            u64::from(u32::from_le_bytes([low, middle, high, 0]))
+        }),
+        32 => zip_bytes(packed, words, combine, |bytes| {
+            u64::from(u32::from_le_bytes(bytes))
+        }),
+        64 => zip_bytes(packed, words, combine, u64::from_le_bytes),
+        20 => zip_groups::<20>(bits, packed, words, combine),
+        40 => zip_groups::<40>(bits, packed, words, combine),
+        48 => zip_groups::<48>(bits, packed, words, combine),
+        _ => zip_bits(bits, packed, words, combine),
     }
 }
 
-fn read_bytes<const N: usize>(packed: &[u8], take: impl FnMut([u8; N])) {
-    let (words, _) = packed.as_chunks::<N>();
-    words.iter().copied().for_each(take);
+fn zip_bytes<const N: usize>(
+    packed: &[u8],
+    words: &mut [u64],
+    combine: impl Fn(&mut u64, u64),
+    decode: impl Fn([u8; N]) -> u64,
+) {
+    let (packed_words, _) = packed.as_chunks::<N>();
+    for (word, bytes) in words.iter_mut().zip(packed_words) {
+        combine(word, decode(*bytes));
+    }
 }
 
-fn read_bits(bits: WordBits, packed: &[u8], count: usize, mut take: impl FnMut(u64)) {
+/// Eight words of `WIDTH` bits, at most 57, fill `WIDTH` bytes, and each lies within eight of them.
+fn zip_groups<const WIDTH: usize>(
+    bits: WordBits,
+    packed: &[u8],
+    words: &mut [u64],
+    combine: impl Fn(&mut u64, u64),
+) {
+    let (groups, rest) = words.as_chunks_mut::<8>();
+    let (packed_groups, packed_rest) = packed.as_chunks::<WIDTH>();
+    for (group, packed_group) in groups.iter_mut().zip(packed_groups) {
+        for (position, word) in group.iter_mut().enumerate() {
+            let byte = (position * WIDTH / 8).min(WIDTH - 8);
+            let shift = position * WIDTH - byte * 8;
+            combine(word, load(&packed_group[byte..]) >> shift & bits.mask());
+        }
+    }
+    zip_bits(bits, packed_rest, rest, combine);
+}
+
+fn zip_bits(bits: WordBits, packed: &[u8], words: &mut [u64], combine: impl Fn(&mut u64, u64)) {
     let (width, mask) = (usize::from(bits.bits()), bits.mask());
     // Eight words fill `width` whole bytes. A copy with room behind lets every word be read as eight
     // bytes and a ninth.
     let mut group = Zeroizing::new([0; 72]);
-    let mut left = count;
-    for packed_group in packed.chunks(width) {
+    for (words, packed_group) in words.chunks_mut(8).zip(packed.chunks(width)) {
         group[..packed_group.len()].copy_from_slice(packed_group);
-        for word in 0..left.min(8) {
-            let (byte, shift) = (word * width / 8, word * width % 8);
+        for (position, word) in words.iter_mut().enumerate() {
+            let (byte, shift) = (position * width / 8, position * width % 8);
             let low = load(&group[byte..]) >> shift;
             let high = u64::from(group[byte + 8]) << (63 - shift) << 1;
-            take((low | high) & mask);
+            combine(word, (low | high) & mask);
         }
-        left = left.saturating_sub(8);
     }
 }
 

@@ -107,4 +107,26 @@ mod tests {
         drop(Secret::new(Witness(&wiped)));
         assert_eq!(wiped.get(), 1);
     }
+
+    /// Compiles only while `Secret32` lacks the trait: with it, the method would be ambiguous.
+    macro_rules! lacks {
+        ($trait_path:path) => {{
+            trait Unless<Marker> {
+                fn lacks() {}
+            }
+            struct Has;
+            impl<T: ?Sized> Unless<()> for T {}
+            impl<T: ?Sized + $trait_path> Unless<Has> for T {}
+            <Secret32 as Unless<_>>::lacks();
+        }};
+    }
+
+    #[test]
+    fn a_secret_is_not_copied_compared_printed_or_serialised_by_accident() {
+        lacks!(Clone);
+        lacks!(PartialEq);
+        lacks!(fmt::Display);
+        lacks!(serde::Serialize);
+        lacks!(AsRef<[u8]>);
+    }
 }
