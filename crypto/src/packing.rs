@@ -6,11 +6,11 @@ use zeroize::Zeroizing;
 
 use crate::ring::WordBits;
 
-/// How many bytes `count` words take.
+/// How many bytes `count` words take; `usize::MAX` when no memory could hold them.
 pub fn packed_length(bits: WordBits, count: usize) -> usize {
     let bits = usize::from(bits.bits());
-    // In two steps, so that no count that fits in memory overflows.
-    count / 8 * bits + (count % 8 * bits).div_ceil(8)
+    let whole_groups = (count / 8).saturating_mul(bits);
+    whole_groups.saturating_add((count % 8 * bits).div_ceil(8))
 }
 
 /// Packs words; bits above the width are dropped.

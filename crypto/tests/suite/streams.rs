@@ -74,9 +74,14 @@ fn a_set_padding_bit_or_another_length_is_refused() {
 }
 
 #[test]
-fn the_packed_length_does_not_overflow_for_any_count_that_fits_in_memory() {
-    let widest = WordBits::new(64).unwrap();
-    assert_eq!(packed_length(widest, usize::MAX / 8), usize::MAX / 8 * 8);
+fn an_absurd_count_is_refused() {
+    for bits in every_width() {
+        let refused = unpack(bits, &[0; 16], usize::MAX);
+        assert!(matches!(
+            refused,
+            Err(PackingFault::Length { found: 16, .. })
+        ));
+    }
 }
 
 #[test]
