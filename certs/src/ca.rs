@@ -208,7 +208,7 @@ impl IssuedCertificate {
 
     /// The authority's certificate.
     pub fn authority_pem(&self) -> String {
-        chain_to_pem(&[self.authority.clone()])
+        chain_to_pem(std::slice::from_ref(&self.authority))
     }
 }
 

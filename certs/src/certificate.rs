@@ -223,7 +223,7 @@ pub(crate) fn chain_to_pem(chain: &[CertificateDer<'_>]) -> String {
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, CertificateFault> {
     match X509Certificate::from_der(certificate) {
-        Ok((rest, parsed)) if rest.is_empty() => Ok(parsed),
+        Ok(([], parsed)) => Ok(parsed),
         Ok(_) | Err(_) => Err(CertificateFault::Malformed),
     }
 }

@@ -2,8 +2,7 @@
 //! The one exchange by which a newcomer answers an invitation.
 //!
 //! The newcomer makes its keys, checks the fingerprints of the invitation during the TLS handshake
-//! ([`tls::enrolment_client_config`](crate::tls::enrolment_client_config)), and only then sends an
-//! [`EnrolmentRequest`]. The coordinator checks it against the [`InvitationRecord`], has the authority
+//! ([`tls::enrolment_client_config`]), and only then sends an [`EnrolmentRequest`]. The coordinator checks it against the [`InvitationRecord`], has the authority
 //! certify the TLS key, and answers with an [`EnrolmentResponse`]. Enrolment does not make a member:
 //! the roster does, after officers have compared the [`ShortCode`]s by telephone.
 

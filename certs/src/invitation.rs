@@ -88,8 +88,12 @@ impl Invitation {
             server_name: self.terms.server_name.clone(),
             token: HEXLOWER.encode(self.token.expose()),
         };
-        // Serialising strings and numbers into memory has no way to fail.
-        let mut bytes = Zeroizing::new(serde_json::to_vec(&content).unwrap_or_default());
+        #[expect(
+            clippy::expect_used,
+            reason = "strings and numbers always serialise into memory"
+        )]
+        let json = serde_json::to_vec(&content).expect("an invitation is strings and numbers");
+        let mut bytes = Zeroizing::new(json);
         let sum = checksum(&bytes);
         bytes.extend_from_slice(&sum);
         let mut line = Zeroizing::new(PREFIX.to_owned());

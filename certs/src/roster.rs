@@ -9,20 +9,21 @@
 //! [`VerifiedRoster`](signed::VerifiedRoster) says.
 
 pub mod change;
+mod content;
+mod fault;
 pub mod signed;
-
-use std::collections::BTreeSet;
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::signing::{Signature, SigningKey, VerifyingKey};
 use consilium_crypto::transcript;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use crate::certificate::PeerIdentity;
-use crate::name::{Name, NameFault, Role};
+use crate::name::{Name, Role};
 use crate::short_code::ShortCode;
+use content::Content;
+pub use fault::RosterFault;
 
 /// A well-formed roster: names and keys are unique, lists are sorted, and the numbers agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,248 +289,6 @@ impl Roster {
     }
 }
 
-/// The fields in the order of RFC 8785, which sorts keys: serialising them in declaration order is
-/// serialising them canonically.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Content {
-    ca_spki: Vec<Digest>,
-    colluders: u32,
-    coordinator: CoordinatorEntry,
-    members: Vec<Member>,
-    officers: Vec<Person>,
-    operators: Vec<Person>,
-    previous: Option<Digest>,
-    researchers: Vec<Person>,
-    version: u64,
-    witness_quorum: u32,
-}
-
-impl Content {
-    fn to_text(&self) -> Result<String, RosterFault> {
-        serde_json::to_string(self).map_err(|fault| RosterFault::Malformed { fault })
-    }
-
-    fn check(&self) -> Result<(), RosterFault> {
-        self.check_version()?;
-        self.check_numbers()?;
-        self.check_names()?;
-        self.check_keys()?;
-        let origin = &self.coordinator.log_origin;
-        let printable = |character: char| character.is_ascii_graphic() && character != '+';
-        if origin.is_empty() || origin.len() > 255 || !origin.chars().all(printable) {
-            return Err(RosterFault::LogOrigin);
-        }
-        if self.ca_spki.is_empty() {
-            return Err(RosterFault::NoAuthority);
-        }
-        if !ascending(&self.ca_spki) {
-            return Err(RosterFault::NotCanonical);
-        }
-        Ok(())
-    }
-
-    fn check_version(&self) -> Result<(), RosterFault> {
-        // A canonical JSON number is exact only this far.
-        const LARGEST: u64 = (1 << 53) - 1;
-        match (self.version, self.previous) {
-            (1, None) => Ok(()),
-            (2..=LARGEST, Some(_)) => Ok(()),
-            _ => Err(RosterFault::Version {
-                version: self.version,
-            }),
-        }
-    }
-
-    fn check_numbers(&self) -> Result<(), RosterFault> {
-        let members = count(&self.members);
-        if members < FEWEST_MEMBERS {
-            return Err(RosterFault::TooFewMembers { members });
-        }
-        let quorum = quorum(members, self.colluders);
-        if self.colluders >= members || quorum > members || quorum - self.colluders < 2 {
-            return Err(RosterFault::Colluders {
-                colluders: self.colluders,
-                members,
-            });
-        }
-        if self.witness_quorum != quorum {
-            return Err(RosterFault::WitnessQuorum {
-                stated: self.witness_quorum,
-                quorum,
-            });
-        }
-        Ok(())
-    }
-
-    fn check_names(&self) -> Result<(), RosterFault> {
-        Role::Coordinator.accepts(&self.coordinator.name)?;
-        let mut seen = BTreeSet::from([&self.coordinator.name]);
-        let members: Vec<&Name> = self.members.iter().map(|member| &member.name).collect();
-        let lists = [
-            (Role::Silo, members),
-            (Role::Researcher, names(&self.researchers)),
-            (Role::Officer, names(&self.officers)),
-            (Role::Operator, names(&self.operators)),
-        ];
-        for (role, names) in lists {
-            if !names.is_sorted() {
-                return Err(RosterFault::NotCanonical);
-            }
-            for name in names {
-                role.accepts(name)?;
-                if !seen.insert(name) {
-                    return Err(RosterFault::NameTwice { name: name.clone() });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// No key serves two participants or two purposes: a member could otherwise answer for another.
-    fn check_keys(&self) -> Result<(), RosterFault> {
-        let coordinator = &self.coordinator;
-        let own = [
-            (&coordinator.name, coordinator.key),
-            (&coordinator.name, coordinator.log_key),
-        ];
-        let members = self.members.iter().flat_map(|member| {
-            [
-                (&member.name, member.identity),
-                (&member.name, member.witness),
-            ]
-        });
-        let people = [&self.researchers, &self.officers, &self.operators]
-            .into_iter()
-            .flatten()
-            .map(|person| (&person.name, person.key));
-        let mut seen = BTreeSet::new();
-        for (name, key) in own.into_iter().chain(members).chain(people) {
-            if !seen.insert(key.to_bytes()) {
-                return Err(RosterFault::KeyTwice { name: name.clone() });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why a roster is not well formed, or not agreed.
-#[derive(Debug, Error)]
-pub enum RosterFault {
-    /// Not the JSON of a roster.
-    #[error("the roster cannot be read")]
-    Malformed {
-        /// What is wrong with it.
-        #[source]
-        fault: serde_json::Error,
-    },
-    /// The right content spelled or ordered another way.
-    #[error("the roster is not in canonical form; take the text exactly as it was published")]
-    NotCanonical,
-    /// A version number that does not go with the previous root.
-    #[error(
-        "roster version {version} is impossible: version 1 has no predecessor, every later one has"
-    )]
-    Version {
-        /// The version stated.
-        version: u64,
-    },
-    /// A federation of one.
-    #[error("a roster needs at least two silos and has {members}; invite more")]
-    TooFewMembers {
-        /// How many there are.
-        members: u32,
-    },
-    /// More colluders than the rules can bear.
-    #[error(
-        "{members} silos cannot bear {colluders} colluders: a quorum must hold at least two others; \
-         assume fewer or invite more silos"
-    )]
-    Colluders {
-        /// How many were assumed.
-        colluders: u32,
-        /// How many members there are.
-        members: u32,
-    },
-    /// A quorum that was not computed by the rule.
-    #[error("the roster states a witness quorum of {stated} where the rule gives {quorum}")]
-    WitnessQuorum {
-        /// The roster's number.
-        stated: u32,
-        /// floor((members + colluders) / 2) + 1.
-        quorum: u32,
-    },
-    /// A name that its role may not bear.
-    #[error(transparent)]
-    Name(#[from] NameFault),
-    /// One name for two participants.
-    #[error("`{name}` is in the roster twice; give each participant a name of its own")]
-    NameTwice {
-        /// The name.
-        name: Name,
-    },
-    /// One key for two participants or purposes.
-    #[error(
-        "a key of `{name}` is in the roster twice; each participant and purpose has its own key"
-    )]
-    KeyTwice {
-        /// The second holder.
-        name: Name,
-    },
-    /// An origin that no checkpoint can carry.
-    #[error("the log origin must be 1 to 255 visible ASCII characters without `+`")]
-    LogOrigin,
-    /// No authority to accept certificates from.
-    #[error("the roster names no certificate authority")]
-    NoAuthority,
-    /// A signature by somebody the roster does not know.
-    #[error("the roster is signed by `{name}`, who is not a member")]
-    UnknownSigner {
-        /// The signer.
-        name: Name,
-    },
-    /// A signature that does not verify.
-    #[error("the signature of `{name}` does not belong to this roster; have `{name}` sign again")]
-    BadSignature {
-        /// The signer.
-        name: Name,
-    },
-    /// A founding roster that somebody has not signed.
-    #[error("the founding roster lacks the signature of {}", quoted(missing))]
-    FounderMissing {
-        /// Everybody who has not signed.
-        missing: Vec<Name>,
-    },
-    /// A later roster that too few have signed.
-    #[error(
-        "roster version {version} is signed by {signed} of the members before it and needs {quorum}"
-    )]
-    NoQuorum {
-        /// The version proposed.
-        version: u64,
-        /// How many members of the version before signed.
-        signed: u32,
-        /// How many have to.
-        quorum: u32,
-    },
-    /// A roster that does not follow the pinned one.
-    #[error(
-        "roster version {version} does not follow the pinned version {pinned}; fetch those between"
-    )]
-    NotSuccessor {
-        /// The version offered.
-        version: u64,
-        /// The version pinned.
-        pinned: u64,
-    },
-    /// The chain of versions begins elsewhere.
-    #[error("roster version {version} is not a founding roster; begin with version 1")]
-    NotFounding {
-        /// The version offered.
-        version: u64,
-    },
-}
-
 /// floor((members + colluders) / 2) + 1: two such sets share an honest member.
 pub fn quorum(members: u32, colluders: u32) -> u32 {
     (members.saturating_add(colluders) / 2).saturating_add(1)
@@ -538,21 +297,3 @@ pub fn quorum(members: u32, colluders: u32) -> u32 {
 fn count(members: &[Member]) -> u32 {
     u32::try_from(members.len()).unwrap_or(u32::MAX)
 }
-
-fn names(people: &[Person]) -> Vec<&Name> {
-    people.iter().map(|person| &person.name).collect()
-}
-
-fn ascending(digests: &[Digest]) -> bool {
-    digests.is_sorted_by(|left, right| left < right)
-}
-
-fn quoted(names: &[Name]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-const FEWEST_MEMBERS: u32 = 2;
