@@ -1,1 +1,340 @@
 // SPDX-License-Identifier: Apache-2.0
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::error::Error;
+
+use super::*;
+
+const GOOD: &str = include_str!("../../../examples/studies/logistic.toml");
+const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
+const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
+
+/// The text of the fault that a change of a good study leads to.
+fn fault(study: &str, old: &str, new: &str) -> String {
+    assert_eq!(
+        study.matches(old).count(),
+        1,
+        "`{old}` must stand in the study once"
+    );
+    let changed = study.replace(old, new);
+    match Study::parse(changed.as_bytes()) {
+        Ok(_) => panic!("accepted with `{new}`"),
+        Err(fault) => {
+            let cause = fault
+                .source()
+                .map_or_else(String::new, |cause| format!(": {cause}"));
+            format!("{fault}{cause}")
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+    assert_eq!(
+        fault(GOOD, "researcher =", "reseacher ="),
+        "unknown key `study.reseacher`; did you mean `researcher`?"
+    );
+    assert_eq!(
+        fault(GOOD, "centre = 45", "center = 45"),
+        "unknown key `data.columns.age.center`; did you mean `centre`?"
+    );
+    assert_eq!(
+        fault(GOOD, "[rounds]", "[runden]"),
+        "unknown key `runden`; did you mean `rounds`?"
+    );
+    assert_eq!(
+        fault(GOOD, "mode =", "zzzzzzzzzz ="),
+        "unknown key `privacy.zzzzzzzzzz`"
+    );
+    assert_eq!(
+        fault(STATISTICS, "rows = \"rx\"", "row = \"rx\""),
+        "unknown key `analysis.tables[0].row`; did you mean `rows`?"
+    );
+}
+
+#[test]
+fn a_missing_key_is_named_with_what_to_write() {
+    assert_eq!(
+        fault(GOOD, "ethics = \"IRB-2012-0117\"\n", ""),
+        "`study.ethics` is missing; add it as a text in quotes"
+    );
+    assert_eq!(
+        fault(GOOD, "stop_when_step_below = 1e-9\n", ""),
+        "`rounds.stop_when_step_below` is missing; add it as a finite number without quotes"
+    );
+    assert_eq!(
+        fault(GOOD, "reference = \"placebo\"\n", ""),
+        "`data.columns.rx.reference` is missing; add it as the label that the others are compared with"
+    );
+    assert!(fault(PRIVATE, "patient = \"id\" ", "#").contains("`data.patient` is missing"));
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named() {
+    assert_eq!(
+        fault(PRIVATE, "epsilon = \"3\"", "epsilon = 3.0"),
+        "`privacy.epsilon` must be a text in quotes, found float"
+    );
+    assert_eq!(
+        fault(GOOD, "most = 15", "most = \"15\""),
+        "`rounds.most` must be a whole number, not negative, found string"
+    );
+    assert_eq!(
+        fault(GOOD, "scale = 10", "scale = inf"),
+        "`data.columns.age.scale` must be a finite number without quotes, found float"
+    );
+}
+
+#[test]
+fn a_column_that_is_not_declared_is_refused_with_the_nearest_declared_one() {
+    assert_eq!(
+        fault(GOOD, "\"age\", \"gender\"", "\"age\", \"gendre\""),
+        "`analysis.features` names the column `gendre`, which has no section `[data.columns.gendre]`; did you mean `gender`?"
+    );
+    assert_eq!(
+        fault(STATISTICS, "rows = \"rx\"", "rows = \"age\""),
+        "`analysis.tables[0].rows`: `age` holds numbers; name a category column"
+    );
+}
+
+#[test]
+fn values_that_cannot_be_are_refused_with_a_way_out() {
+    for (study, old, new, expected) in [
+        (
+            GOOD,
+            "range = [18, 100]",
+            "range = [100, 18]",
+            "`data.columns.age.range`: not a lowest and a highest value",
+        ),
+        (
+            GOOD,
+            "scale = 10",
+            "scale = 0",
+            "`data.columns.age.scale`: not above zero; write a positive number",
+        ),
+        (
+            GOOD,
+            "positive = \"yes\"",
+            "positive = \"ja\"",
+            "`ja` is no label of `outcome`; write one of `no`, `yes`",
+        ),
+        (
+            GOOD,
+            "\"newton\"",
+            "\"adam\"",
+            "`analysis.method`: `adam` is not available; write `newton`, `fedsgd` or `fedavg`",
+        ),
+        (
+            GOOD,
+            "\"logistic-regression\"",
+            "\"cox\"",
+            "`analysis.kind`: `cox` is not available",
+        ),
+        (
+            GOOD,
+            "mode = \"none\"",
+            "mode = \"local\"",
+            "`privacy.mode`: `local` is not available; write `none` or `distributed`",
+        ),
+        (
+            GOOD,
+            "mode = \"none\"",
+            "mode = \"none\"\nepsilon = \"1\"",
+            "`privacy.epsilon`: a study in mode `none` has no such key",
+        ),
+        (
+            GOOD,
+            "stop_when_step_below = 1e-9",
+            "stop_when_step_below = 1e-9\nlocal_steps = 5",
+            "the method `newton` has no such key",
+        ),
+        (
+            GOOD,
+            "word_bits = 64",
+            "word_bits = 32",
+            "32-bit words cannot hold 32 fractional bits",
+        ),
+        (
+            GOOD,
+            "most = 15",
+            "most = 0",
+            "`rounds.most`: zero; write 1 or more",
+        ),
+        (
+            GOOD,
+            "deadline_hours = 24",
+            "deadline_hours = 0",
+            "`study.deadline_hours`: out of bounds",
+        ),
+        (
+            GOOD,
+            "\"gender\", \"risk\"",
+            "\"risk\", \"risk\"",
+            "`risk` is named twice",
+        ),
+        (
+            GOOD,
+            "\"gender\", \"risk\"",
+            "\"outcome\", \"risk\"",
+            "the outcome is among them",
+        ),
+        (
+            STATISTICS,
+            "edges = [0, 2, 3, 4, 9]",
+            "edges = [0, 2, 3, 4, 8]",
+            "do not cover the range of `risk`; begin at 0 or below and end at 9 or above",
+        ),
+        (
+            STATISTICS,
+            "edges = [0, 2, 3, 4, 9]",
+            "edges = [9, 0]",
+            "not in rising order",
+        ),
+        (
+            PRIVATE,
+            "method = \"fedsgd\"",
+            "method = \"newton\"",
+            "`newton` is not available with noise",
+        ),
+        (
+            PRIVATE,
+            "epsilon = \"3\"",
+            "epsilon = \"three\"",
+            "is not a decimal number for epsilon",
+        ),
+        (
+            PRIVATE,
+            "delta = \"1e-5\"",
+            "delta = \"1\"",
+            "`privacy.delta`: delta must be above 0 and below 1",
+        ),
+        (
+            PRIVATE,
+            "sampling_rate = 1.0",
+            "sampling_rate = 0.5",
+            "rounds on a sample of the patients are not available yet; write 1.0",
+        ),
+        (
+            PRIVATE,
+            "most_patients_per_silo = 1000",
+            "most_patients_per_silo = 0",
+            "`privacy.most_patients_per_silo`: out of bounds",
+        ),
+        (
+            PRIVATE,
+            "average_last = 10",
+            "average_last = 21",
+            "`rounds.average_last`: more than `rounds.most`",
+        ),
+        (
+            PRIVATE,
+            "[rounds]",
+            "[aggregation]\nword_bits = 64\n[rounds]",
+            "with noise the words follow from the noise",
+        ),
+    ] {
+        let found = fault(study, old, new);
+        assert!(found.contains(expected), "`{found}` lacks `{expected}`");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_refused_with_its_line() {
+    let found = fault(GOOD, "most = 15", "most = = 15");
+    assert!(
+        found.starts_with("the study file is not valid TOML"),
+        "{found}"
+    );
+    assert!(
+        found.contains("line 4") || found.contains("line 5") || found.contains("line 3"),
+        "{found}"
+    );
+    assert!(matches!(
+        Study::parse(&[0xff, 0xfe]),
+        Err(StudyFault::NotText)
+    ));
+}
+
+#[test]
+fn more_silos_than_the_words_hold_are_refused() {
+    let narrow = GOOD
+        .replace("fraction_bits = 32", "fraction_bits = 20")
+        .replace("word_bits = 64", "word_bits = 29");
+    let study = Study::parse(narrow.as_bytes()).unwrap();
+    assert!(study.vector_plan(4, 0, 1).is_ok());
+    assert!(study.vector_plan(u32::MAX, 0, 1).is_err());
+    let private = Study::parse(PRIVATE.as_bytes()).unwrap();
+    let fault = private.vector_plan(2, 1, 1).unwrap_err();
+    assert!(
+        fault
+            .source()
+            .unwrap()
+            .to_string()
+            .contains("invite more silos")
+    );
+}
+
+#[test]
+fn the_task_is_bound_to_everything_but_who_asks() {
+    let study = Study::parse(GOOD.as_bytes()).unwrap();
+    let changed = |old: &str, new: &str| {
+        Study::parse(GOOD.replace(old, new).as_bytes())
+            .unwrap()
+            .task_bytes()
+    };
+    assert_eq!(
+        changed("a.ruiz@uni.example", "b.sato@uni.example"),
+        study.task_bytes()
+    );
+    for (old, new) in [
+        ("data = \"ercp-trial\"", "data = \"other-trial\""),
+        ("centre = 45", "centre = 46"),
+        ("most = 15", "most = 16"),
+        ("stop_when_step_below = 1e-9", "stop_when_step_below = 1e-8"),
+        ("word_bits = 64", "word_bits = 63"),
+        ("\"age\", \"gender\"", "\"gender\", \"age\""),
+    ] {
+        assert_ne!(changed(old, new), study.task_bytes(), "{new}");
+    }
+}
+
+#[test]
+fn only_noised_studies_reserve_spare_attempts() {
+    assert_eq!(Study::parse(GOOD.as_bytes()).unwrap().attempts(), 15);
+    let unsaid = PRIVATE.replace("spare_attempts = 2 ", "#");
+    assert_eq!(
+        Study::parse(unsaid.as_bytes()).unwrap().attempts(),
+        22,
+        "a tenth is the default"
+    );
+    let short = unsaid
+        .replace("most = 20", "most = 3")
+        .replace("average_last = 10", "average_last = 1");
+    assert_eq!(
+        Study::parse(short.as_bytes()).unwrap().attempts(),
+        4,
+        "at least one"
+    );
+    let statistics = Study::parse(STATISTICS.as_bytes()).unwrap();
+    assert_eq!((statistics.rounds.most, statistics.attempts()), (1, 1));
+}
+
+#[test]
+fn a_study_may_invite_fewer_silos_each_once() {
+    let invited = GOOD.replace("[data]", "[data]\n").replace(
+        "deadline_hours = 24",
+        "deadline_hours = 24\ninvite = [\"1_UM\", \"2_IU\"]",
+    );
+    assert_eq!(
+        Study::parse(invited.as_bytes()).unwrap().heading.invite,
+        ["1_UM", "2_IU"]
+    );
+    assert!(
+        fault(
+            GOOD,
+            "deadline_hours = 24",
+            "deadline_hours = 24\ninvite = [\"a\", \"a\"]"
+        )
+        .contains("named twice")
+    );
+}
