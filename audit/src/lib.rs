@@ -39,5 +39,6 @@ pub use self::{
     proof::{LogProof, ProofFault},
     time::Timestamp,
     trust::TrustPolicy,
+    verify::{Verdict, VerifyReport, verify_directory, verify_directory_with},
     witness::{CosignRefusal, Witness, WitnessHead, WitnessSet},
 };

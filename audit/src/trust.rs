@@ -91,6 +91,9 @@ impl FromStr for TrustPolicy {
                     };
                     let all = members.len() == witnesses.len()
                         && witnesses.keys().all(|known| members.contains(known));
+                    if threshold == 0 {
+                        return Err(fault("a group that nobody need be of"));
+                    }
                     if !all || group.replace((name, threshold)).is_some() {
                         return Err(fault(
                             "one group that names every witness once is supported",

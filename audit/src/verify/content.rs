@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is in the folder, and whether it fits together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
+    fs,
+    path::Path,
+};
+
+use consilium_crypto::{digest::Digest, merkle::leaf_hash, transcript::sha256};
+
+use super::{Finding, Rule};
+use crate::{
+    checkpoint::CheckpointNote, entry::Entry, tile, tree::HashTree, trust::TrustPolicy,
+    witness::WitnessHead,
+};
+
+/// The parts of a log that later checks need.
+pub(super) struct Content {
+    pub(super) head: CheckpointNote,
+    pub(super) tree: HashTree,
+    pub(super) entries: Vec<Entry>,
+    /// The heads of this very tree that have a quorum, and who cosigned each.
+    pub(super) quorate: BTreeMap<u64, Vec<String>>,
+}
+
+/// Reads the policy that lies beside the log.
+pub(super) fn read_trust(directory: &Path) -> Result<TrustPolicy, String> {
+    read_text(directory, TRUST_POLICY)?
+        .parse()
+        .map_err(|fault| format!("`{TRUST_POLICY}`: {fault}"))
+}
+
+impl Content {
+    /// Reads the folder. An `Err` says why nothing can be verified at all.
+    pub(super) fn read(
+        directory: &Path,
+        trust: &TrustPolicy,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, String> {
+        let head = read_text(directory, CHECKPOINT)?;
+        let head = CheckpointNote::open(&head, &trust.log)
+            .map_err(|fault| format!("`{CHECKPOINT}`: {}", said(&fault)))?;
+        let stored =
+            fs::read(directory.join(ENTRIES)).map_err(|fault| format!("`{ENTRIES}`: {fault}"))?;
+        let (tree, lines, entries) = hash_entries(&stored, findings);
+        let mut content = Self {
+            head,
+            tree,
+            entries,
+            quorate: BTreeMap::new(),
+        };
+        content.check_head(findings);
+        content.check_notes(directory, trust, findings)?;
+        content.check_tiles(directory, &lines, findings);
+        check_objects(directory, findings);
+        Ok(content)
+    }
+
+    /// The log must contain a head that a witness remembers.
+    pub(super) fn check_known_head(&self, known: &WitnessHead, findings: &mut Vec<Finding>) {
+        let what = match self.tree.root(known.size) {
+            Some(root) if root == known.root => return,
+            Some(_) => format!("a witness cosigned another tree of {} entries", known.size),
+            None => format!(
+                "a witness cosigned {} entries, the log has {}",
+                known.size,
+                self.tree.size()
+            ),
+        };
+        findings.push(Finding {
+            rule: Rule::AppendOnly,
+            entry: None,
+            what,
+        });
+    }
+
+    fn check_head(&self, findings: &mut Vec<Finding>) {
+        let (size, entries) = (self.head.size(), self.tree.size());
+        let what = match self.tree.root(size) {
+            None => format!("the signed checkpoint says {size} entries, there are {entries}"),
+            Some(root) if root != self.head.root() => {
+                format!(
+                    "the first {size} entries have root `{root}`, the log signed `{}`",
+                    self.head.root()
+                )
+            }
+            Some(_) if entries > size => {
+                format!("{} entries are under no signed checkpoint", entries - size)
+            }
+            Some(_) => return,
+        };
+        findings.push(Finding {
+            rule: Rule::Tree,
+            entry: None,
+            what,
+        });
+    }
+
+    fn check_notes(
+        &mut self,
+        directory: &Path,
+        trust: &TrustPolicy,
+        findings: &mut Vec<Finding>,
+    ) -> Result<(), String> {
+        self.count(&self.head.clone(), CHECKPOINT, trust, findings);
+        let folder = directory.join(CHECKPOINTS);
+        let files = fs::read_dir(&folder).map_err(|fault| format!("`{CHECKPOINTS}`: {fault}"))?;
+        let mut names: Vec<_> = files
+            .filter_map(|file| file.ok()?.file_name().into_string().ok())
+            .filter(|name| name.ends_with(".note"))
+            .collect();
+        names.sort();
+        let mut newest = 0;
+        for name in names {
+            let path = format!("{CHECKPOINTS}/{name}");
+            let note = read_text(directory, &path)?;
+            match CheckpointNote::open(&note, &trust.log) {
+                Ok(note) if name == format!("{}.note", note.size()) => {
+                    newest = newest.max(note.size());
+                    self.count(&note, &path, trust, findings);
+                }
+                Ok(note) => findings.push(signatures(format!(
+                    "`{path}` is a checkpoint of {} entries",
+                    note.size()
+                ))),
+                Err(fault) => findings.push(signatures(format!("`{path}`: {}", said(&fault)))),
+            }
+        }
+        if newest > self.head.size() {
+            let what = format!(
+                "`{CHECKPOINT}` says {} entries, the log once signed {newest}",
+                self.head.size()
+            );
+            findings.push(Finding {
+                rule: Rule::AppendOnly,
+                entry: None,
+                what,
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks a note's root and cosignatures, and keeps it if it has a quorum.
+    fn count(
+        &mut self,
+        note: &CheckpointNote,
+        path: &str,
+        trust: &TrustPolicy,
+        findings: &mut Vec<Finding>,
+    ) {
+        if self.tree.root(note.size()) != Some(note.root()) {
+            let what = format!(
+                "the entries do not have the root that `{path}` signs for {} entries",
+                note.size()
+            );
+            findings.push(Finding {
+                rule: Rule::Tree,
+                entry: None,
+                what,
+            });
+            return;
+        }
+        match trust.witnesses.count_valid(note) {
+            Ok(names) if names.len() >= trust.witnesses.quorum() => {
+                let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+                let known = self.quorate.entry(note.size()).or_default();
+                if names.len() > known.len() {
+                    *known = names;
+                }
+            }
+            Ok(_) => {}
+            Err(fault) => findings.push(signatures(format!("`{path}`: {fault}"))),
+        }
+    }
+
+    fn check_tiles(&self, directory: &Path, lines: &[&[u8]], findings: &mut Vec<Finding>) {
+        let size = self.head.size().min(self.tree.size());
+        let entry = |place: u64| {
+            let line = usize::try_from(place)
+                .ok()
+                .and_then(|place| lines.get(place));
+            Ok::<_, Infallible>(line.map_or_else(Vec::new, |line| line.to_vec()))
+        };
+        let Ok(entry_tiles) = tile::entry_tiles(0, size, entry);
+        for tile in tile::hash_tiles(&self.tree, 0, size)
+            .into_iter()
+            .chain(entry_tiles)
+        {
+            let what = match fs::read(directory.join(&tile.path)) {
+                Ok(bytes) if bytes == tile.bytes => continue,
+                Ok(_) => format!("`{}` does not hold what the entries hash to", tile.path),
+                Err(fault) => format!("`{}`: {fault}", tile.path),
+            };
+            findings.push(Finding {
+                rule: Rule::Tiles,
+                entry: None,
+                what,
+            });
+        }
+    }
+}
+
+/// The tree over all lines as they stand, and those that are entries.
+fn hash_entries<'a>(
+    stored: &'a [u8],
+    findings: &mut Vec<Finding>,
+) -> (HashTree, Vec<&'a [u8]>, Vec<Entry>) {
+    let (mut tree, mut lines, mut entries) = (HashTree::new(), Vec::new(), Vec::new());
+    let mut seen: BTreeSet<Digest> = BTreeSet::new();
+    for line in stored.split_inclusive(|byte| *byte == b'\n') {
+        let place = tree.size();
+        let mut wrong = |what: String| {
+            findings.push(Finding {
+                rule: Rule::EntryForm,
+                entry: Some(place),
+                what,
+            })
+        };
+        let Some(line) = line.strip_suffix(b"\n") else {
+            wrong("the line has no end".to_owned());
+            break;
+        };
+        tree.push(leaf_hash(line));
+        lines.push(line);
+        match Entry::from_bytes(line) {
+            Ok(entry) if entry.sequence != place => {
+                wrong(format!("it says it is entry {}", entry.sequence))
+            }
+            Ok(entry) if !seen.insert(entry.id) => wrong("the same event stands above".to_owned()),
+            Ok(entry) => entries.push(entry),
+            Err(fault) => wrong(fault.to_string()),
+        }
+    }
+    (tree, lines, entries)
+}
+
+fn check_objects(directory: &Path, findings: &mut Vec<Finding>) {
+    let Ok(files) = fs::read_dir(directory.join(OBJECTS)) else {
+        return;
+    };
+    let mut names: Vec<_> = files
+        .filter_map(|file| file.ok()?.file_name().into_string().ok())
+        .filter(|name| !name.ends_with(".tmp"))
+        .collect();
+    names.sort();
+    for name in names {
+        let what = match fs::read(directory.join(OBJECTS).join(&name)) {
+            Ok(bytes) if sha256(&bytes).to_string() == name => continue,
+            Ok(bytes) => format!("`{OBJECTS}/{name}` has digest `{}`", sha256(&bytes)),
+            Err(fault) => format!("`{OBJECTS}/{name}`: {fault}"),
+        };
+        findings.push(Finding {
+            rule: Rule::Objects,
+            entry: None,
+            what,
+        });
+    }
+}
+
+fn read_text(directory: &Path, name: &str) -> Result<String, String> {
+    fs::read_to_string(directory.join(name)).map_err(|fault| format!("`{name}`: {fault}"))
+}
+
+fn signatures(what: String) -> Finding {
+    Finding {
+        rule: Rule::Signatures,
+        entry: None,
+        what,
+    }
+}
+
+/// A fault with its causes in one line.
+fn said(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(fault) = cause {
+        text.push_str(": ");
+        text.push_str(&fault.to_string());
+        cause = fault.source();
+    }
+    text
+}
+
+const CHECKPOINT: &str = "checkpoint";
+const CHECKPOINTS: &str = "checkpoints";
+pub(super) const ENTRIES: &str = "entries.jsonl";
+const OBJECTS: &str = "objects/sha256";
+const TRUST_POLICY: &str = "trust.policy";

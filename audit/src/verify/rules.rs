@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a true history obeys, beyond being signed.
+//!
+//! Only what the coordinator says of rounds and studies is judged, and the consents and refusals of silos; a hospital's
+//! own log, whose round events are the silo's, passes untouched. A step written twice with the same facts, as after a
+//! restart, is one step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, Rule};
+use crate::entry::{ActorRole, AttemptReference, Entry, Event, EventKind};
+
+/// The findings. `quorate` holds the sizes of all heads with a quorum; `None` when the log has no witnesses.
+pub(super) fn check(entries: &[Entry], quorate: Option<&BTreeSet<u64>>) -> Vec<Finding> {
+    let mut history = History {
+        quorate,
+        ..History::default()
+    };
+    for entry in entries {
+        let (kind, by_coordinator) = (
+            entry.event.kind,
+            entry.event.actor.role == ActorRole::Coordinator,
+        );
+        if kind == EventKind::StudyConsented {
+            history.consented(&entry.event);
+        } else if ENDS_A_STUDY.contains(&kind) {
+            history.ended(&entry.event);
+        } else if kind == EventKind::StudyCompleted && by_coordinator {
+            history.completed(entry);
+        } else if kind == EventKind::RoundOpened && by_coordinator {
+            history.opened(entry);
+        } else if step(kind).is_some() && by_coordinator {
+            history.stepped(entry);
+        }
+    }
+    history.findings
+}
+
+#[derive(Default)]
+struct History<'a> {
+    quorate: Option<&'a BTreeSet<u64>>,
+    studies: BTreeMap<String, StudyHistory>,
+    attempts: BTreeMap<AttemptReference, AttemptHistory<'a>>,
+    released_rounds: BTreeMap<(u64, u64), AttemptReference>,
+    newest_attempt: Option<AttemptReference>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Default)]
+struct StudyHistory {
+    consents: BTreeSet<String>,
+    ended: Option<EventKind>,
+    last_release: Option<u64>,
+}
+
+#[derive(Default)]
+struct AttemptHistory<'a> {
+    study: Option<String>,
+    steps: BTreeMap<EventKind, (u64, &'a Event)>,
+    closed: bool,
+}
+
+impl<'a> History<'a> {
+    fn study(&mut self, event: &Event) -> &mut StudyHistory {
+        let id = event
+            .study
+            .as_ref()
+            .map_or_else(String::new, |study| study.id.clone());
+        self.studies.entry(id).or_default()
+    }
+
+    fn find(&mut self, rule: Rule, entry: &Entry, what: String) {
+        self.findings.push(Finding {
+            rule,
+            entry: Some(entry.sequence),
+            what,
+        });
+    }
+
+    fn consented(&mut self, event: &Event) {
+        self.study(event).consents.insert(event.actor.name.clone());
+    }
+
+    fn ended(&mut self, event: &Event) {
+        self.study(event).ended.get_or_insert(event.kind);
+    }
+
+    fn completed(&mut self, entry: &Entry) {
+        let study = self.study(&entry.event);
+        let (ended, release) = (
+            study.ended.replace(EventKind::StudyCompleted),
+            study.last_release,
+        );
+        match ended {
+            Some(EventKind::StudyCompleted) => return,
+            Some(kind) => self.find(
+                Rule::Consent,
+                entry,
+                format!("the study ended with `{kind}` before"),
+            ),
+            None => {}
+        }
+        match release {
+            Some(release) => self.demand_quorum(entry, release, "the study completed"),
+            None => self.find(
+                Rule::RoundOrder,
+                entry,
+                "the study completed without a release".to_owned(),
+            ),
+        }
+    }
+
+    fn opened(&mut self, entry: &'a Entry) {
+        let event = &entry.event;
+        let Some(attempt) = event.attempt else { return };
+        if self.is_repeat(entry, attempt) {
+            return;
+        }
+        let Some(id) = event.study.as_ref().map(|study| study.id.clone()) else {
+            return self.find(
+                Rule::RoundOrder,
+                entry,
+                "the attempt names no study".to_owned(),
+            );
+        };
+        if self.newest_attempt.is_some_and(|newest| attempt <= newest) {
+            self.find(
+                Rule::RoundOrder,
+                entry,
+                format!("{} is not above the last one", spoken(attempt)),
+            );
+        }
+        self.newest_attempt = self.newest_attempt.max(Some(attempt));
+        let invited = event
+            .aggregation
+            .as_ref()
+            .map_or(&[][..], |aggregation| &aggregation.invited);
+        let study = self.study(event);
+        let (ended, last_release) = (study.ended, study.last_release);
+        let missing: Vec<_> = invited
+            .iter()
+            .filter(|silo| !study.consents.contains(*silo))
+            .cloned()
+            .collect();
+        if let Some(kind) = ended {
+            self.find(
+                Rule::Consent,
+                entry,
+                format!("the study ended with `{kind}` before"),
+            );
+        }
+        if !missing.is_empty() {
+            self.find(
+                Rule::Consent,
+                entry,
+                format!("`{}` did not consent before", missing.join("`, `")),
+            );
+        }
+        if let Some(release) = last_release {
+            self.demand_quorum(entry, release, "the next round was opened");
+        }
+        let steps = BTreeMap::from([(event.kind, (entry.sequence, event))]);
+        self.attempts.insert(
+            attempt,
+            AttemptHistory {
+                study: Some(id),
+                steps,
+                closed: false,
+            },
+        );
+    }
+
+    fn stepped(&mut self, entry: &'a Entry) {
+        let event = &entry.event;
+        let Some(attempt) = event.attempt else { return };
+        if self.is_repeat(entry, attempt) {
+            return;
+        }
+        let history = self.attempts.entry(attempt).or_default();
+        let last = history.steps.keys().filter_map(|kind| step(*kind)).max();
+        let missing: Vec<EventKind> = needed_before(event.kind)
+            .iter()
+            .filter(|kind| !history.steps.contains_key(kind))
+            .copied()
+            .collect();
+        let repeated = history
+            .steps
+            .insert(event.kind, (entry.sequence, event))
+            .is_some();
+        let closed = history.closed;
+        history.closed |= closes(event.kind);
+        let committed = history.steps.get(&EventKind::RoundSumCommitted).copied();
+        let study = history.study.clone();
+
+        if closed {
+            self.find(
+                Rule::RoundOrder,
+                entry,
+                format!("{} was over before", spoken(attempt)),
+            );
+        }
+        if repeated {
+            self.find(
+                Rule::RoundOrder,
+                entry,
+                format!("a second, different `{}`", event.kind),
+            );
+        } else if step(event.kind) < last {
+            self.find(
+                Rule::RoundOrder,
+                entry,
+                format!("`{}` comes too late", event.kind),
+            );
+        }
+        for kind in missing {
+            self.find(
+                Rule::RoundOrder,
+                entry,
+                format!("`{}` without `{kind}`", event.kind),
+            );
+        }
+        if event.kind == EventKind::RoundReleased {
+            self.released(entry, attempt, committed, study);
+        }
+    }
+
+    fn released(
+        &mut self,
+        entry: &'a Entry,
+        attempt: AttemptReference,
+        committed: Option<(u64, &'a Event)>,
+        study: Option<String>,
+    ) {
+        if let Some(other) = self
+            .released_rounds
+            .insert((attempt.epoch, attempt.round), attempt)
+        {
+            self.find(
+                Rule::OneSum,
+                entry,
+                format!("{} released this round before", spoken(other)),
+            );
+        }
+        if let Some((place, commitment)) = committed {
+            let sum = |event: &Event| event.detail_digest("sum");
+            if sum(commitment).is_none() || sum(commitment) != sum(&entry.event) {
+                self.find(
+                    Rule::OneSum,
+                    entry,
+                    "the sum is not the one that was committed to".to_owned(),
+                );
+            }
+            self.demand_quorum(entry, place, "the sum was released");
+        }
+        if let Some(study) = study {
+            self.studies.entry(study).or_default().last_release = Some(entry.sequence);
+        }
+    }
+
+    /// A head with a quorum must lie between what was done first and what was done after it.
+    fn demand_quorum(&mut self, entry: &Entry, first: u64, what: &str) {
+        let Some(quorate) = self.quorate else { return };
+        if first >= entry.sequence || quorate.range(first + 1..=entry.sequence).next().is_none() {
+            self.find(
+                Rule::Commit,
+                entry,
+                format!("{what} before entry {first} was cosigned by a quorum"),
+            );
+        }
+    }
+
+    fn is_repeat(&self, entry: &Entry, attempt: AttemptReference) -> bool {
+        let event = &entry.event;
+        self.attempts
+            .get(&attempt)
+            .and_then(|history| history.steps.get(&event.kind))
+            .is_some_and(|(_, before)| {
+                before.detail == event.detail
+                    && before.references == event.references
+                    && before.aggregation == event.aggregation
+                    && before.study == event.study
+            })
+    }
+}
+
+/// The place of a step within an attempt; `None` for what may come at any time.
+fn step(kind: EventKind) -> Option<usize> {
+    STEPS.iter().position(|steps| steps.contains(&kind))
+}
+
+/// The steps without which one cannot be.
+fn needed_before(kind: EventKind) -> &'static [EventKind] {
+    NEEDED_BEFORE
+        .iter()
+        .find(|(step, _)| *step == kind)
+        .map_or(&[EventKind::RoundOpened], |(_, needed)| needed)
+}
+
+fn closes(kind: EventKind) -> bool {
+    matches!(kind, EventKind::RoundReleased | EventKind::RoundAbandoned)
+}
+
+fn spoken(attempt: AttemptReference) -> String {
+    format!(
+        "attempt {} at round {} of epoch {}",
+        attempt.attempt, attempt.round, attempt.epoch
+    )
+}
+
+const STEPS: [&[EventKind]; 8] = [
+    &[EventKind::RoundOpened],
+    &[EventKind::RoundKeyBook],
+    &[EventKind::RoundDealBook],
+    &[EventKind::RoundFrozen],
+    &[EventKind::RoundProposed],
+    &[EventKind::RoundCertified],
+    &[EventKind::RoundSumCommitted],
+    &[EventKind::RoundReleased, EventKind::RoundAbandoned],
+];
+
+const NEEDED_BEFORE: [(EventKind, &[EventKind]); 3] = [
+    (
+        EventKind::RoundCertified,
+        &[EventKind::RoundOpened, EventKind::RoundFrozen],
+    ),
+    (
+        EventKind::RoundSumCommitted,
+        &[EventKind::RoundOpened, EventKind::RoundCertified],
+    ),
+    (EventKind::RoundReleased, &[EventKind::RoundSumCommitted]),
+];
+
+const ENDS_A_STUDY: [EventKind; 4] = [
+    EventKind::StudyRefused,
+    EventKind::StudyNotReady,
+    EventKind::StudyCancelled,
+    EventKind::StudyFailed,
+];

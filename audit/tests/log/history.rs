@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Histories that are signed, cosigned, and still not true to the rules.
+
+use consilium_audit::{
+    Actor, Event, EventKind, Log, StudyReference, VerifyReport, WitnessSet,
+    verify::{Rule, read_entries, verify_directory},
+};
+
+use crate::support::{Consortium, UP_TO_CERTIFIED, signer, sum};
+
+fn rules(consortium: &Consortium) -> Vec<Rule> {
+    let report = verify_directory(consortium.path());
+    assert!(report.obstacles.is_empty(), "{report}");
+    report
+        .findings
+        .into_iter()
+        .map(|finding| finding.rule)
+        .collect()
+}
+
+#[test]
+fn a_true_history_of_two_studies_is_clean() {
+    let mut consortium = Consortium::new();
+    consortium.study("first", 0..3);
+    consortium.study("second", 3..5);
+    let object = consortium.log.put_object(b"a result").unwrap();
+    assert_eq!(
+        consortium.log.object(&object).unwrap().unwrap(),
+        b"a result"
+    );
+    let report = verify_directory(consortium.path());
+    assert_eq!(report.exit_code(), 0, "{report}");
+    assert!(report.verified);
+    assert_eq!(report.entries, consortium.log.size());
+    assert_eq!(
+        (report.cosigned_entries, report.cosignatures, report.quorum),
+        (report.entries, 4, 3)
+    );
+    assert_eq!(report.root, Some(consortium.log.head().root()));
+    assert_eq!(
+        read_entries(consortium.path()).unwrap().len() as u64,
+        report.entries
+    );
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        (&json["verified"], &json["verdict"]),
+        (&true.into(), &"clean".into())
+    );
+}
+
+#[test]
+fn an_abandoned_attempt_and_its_successor_are_clean() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(
+        &[
+            EventKind::RoundOpened,
+            EventKind::RoundKeyBook,
+            EventKind::RoundAbandoned,
+        ],
+        "s",
+        0,
+        0,
+    );
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 1);
+    consortium.steps(&[EventKind::RoundSumCommitted], "s", 0, 1);
+    consortium.cosign();
+    consortium.steps(&[EventKind::RoundReleased], "s", 0, 1);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), []);
+}
+
+#[test]
+fn a_step_written_again_after_a_restart_is_one_step() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    consortium.steps(
+        &[
+            EventKind::RoundFrozen,
+            EventKind::RoundCertified,
+            EventKind::RoundOpened,
+        ],
+        "s",
+        0,
+        0,
+    );
+    consortium.cosign();
+    assert_eq!(rules(&consortium), []);
+}
+
+#[test]
+fn a_second_different_certificate_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    let other = consortium
+        .step(EventKind::RoundCertified, "s", 0, 0)
+        .with_detail("digest", "another");
+    consortium.append(&other);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::RoundOrder]);
+}
+
+#[test]
+fn a_release_without_a_committed_sum_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    consortium.steps(&[EventKind::RoundReleased], "s", 0, 0);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::RoundOrder]);
+}
+
+#[test]
+fn another_sum_than_the_committed_one_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    consortium.steps(&[EventKind::RoundSumCommitted], "s", 0, 0);
+    consortium.cosign();
+    let other = consortium
+        .step(EventKind::RoundReleased, "s", 0, 0)
+        .with_detail("sum", sum("s", 9).to_string());
+    consortium.append(&other);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::OneSum]);
+}
+
+#[test]
+fn a_second_release_of_one_round_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.round("s", 0);
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 1);
+    consortium.steps(&[EventKind::RoundSumCommitted], "s", 0, 1);
+    consortium.cosign();
+    consortium.steps(&[EventKind::RoundReleased], "s", 0, 1);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::OneSum]);
+}
+
+#[test]
+fn releasing_before_the_commitment_is_cosigned_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    consortium.steps(
+        &[EventKind::RoundSumCommitted, EventKind::RoundReleased],
+        "s",
+        0,
+        0,
+    );
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::Commit]);
+}
+
+#[test]
+fn opening_or_completing_before_the_release_is_cosigned_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    consortium.steps(&[EventKind::RoundSumCommitted], "s", 0, 0);
+    consortium.cosign();
+    consortium.steps(&[EventKind::RoundReleased], "s", 0, 0);
+    // A head without a quorum does not help.
+    consortium.cosign_by(&[0, 1]);
+    consortium.steps(&[EventKind::RoundOpened], "s", 1, 0);
+    let completed = consortium
+        .event(EventKind::StudyCompleted)
+        .with_study(StudyReference::new("s"));
+    consortium.append(&completed);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::Commit, Rule::Commit]);
+}
+
+#[test]
+fn opening_without_consent_or_after_a_refusal_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.steps(&[EventKind::RoundOpened], "nobody-asked", 0, 0);
+    consortium.consent("refused");
+    let time = consortium.time();
+    let refusal = Event::new(EventKind::StudyRefused, time, Actor::silo("3_UK"))
+        .with_study(StudyReference::new("refused"));
+    consortium.append(&refusal);
+    consortium.steps(&[EventKind::RoundOpened], "refused", 1, 0);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::Consent, Rule::Consent]);
+}
+
+#[test]
+fn going_on_after_an_attempt_is_over_or_back_to_an_old_one_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(
+        &[
+            EventKind::RoundOpened,
+            EventKind::RoundAbandoned,
+            EventKind::RoundKeyBook,
+        ],
+        "s",
+        3,
+        1,
+    );
+    consortium.steps(&[EventKind::RoundOpened], "s", 3, 0);
+    consortium.cosign();
+    // The key book comes after the end, and also behind a later step.
+    assert_eq!(
+        rules(&consortium),
+        [Rule::RoundOrder, Rule::RoundOrder, Rule::RoundOrder]
+    );
+}
+
+#[test]
+fn a_study_that_completes_without_a_release_is_found() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    let completed = consortium
+        .event(EventKind::StudyCompleted)
+        .with_study(StudyReference::new("s"));
+    consortium.append(&completed);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::RoundOrder]);
+}
+
+#[test]
+fn a_hospitals_own_log_needs_no_witnesses_and_no_coordinator() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = Log::create(folder.path(), signer(), WitnessSet::none()).unwrap();
+    let time = "2026-11-24T04:07:00.000000Z".parse().unwrap();
+    for kind in [
+        EventKind::RoundReady,
+        EventKind::RoundReleased,
+        EventKind::RoundVoted,
+        EventKind::StudyCompleted,
+    ] {
+        let event = Event::new(kind, time, Actor::silo("3_UK")).with_attempt(1, 0, 0);
+        log.append(&event).unwrap();
+    }
+    log.checkpoint().unwrap();
+    assert!(log.is_cosigned(3, None));
+    let report: VerifyReport = verify_directory(folder.path());
+    assert_eq!(
+        (report.exit_code(), report.quorum, report.cosigned_entries),
+        (0, 0, 4),
+        "{report}"
+    );
+}
