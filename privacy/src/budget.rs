@@ -10,6 +10,7 @@ mod amount;
 mod chain;
 mod entry;
 mod ledger;
+mod refusal;
 mod share;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,8 @@ use thiserror::Error;
 pub use amount::{Amount, AmountFault, DeltaAmount, RdpAmount};
 pub use chain::{LedgerFault, LedgerHead, Replayed, encode_line, replay};
 pub use entry::{Charge, LedgerEntry};
-pub use ledger::{Account, BudgetRefusal, Job, Ledger};
+pub use ledger::{Account, Job, Ledger};
+pub use refusal::BudgetRefusal;
 pub use share::Share;
 
 use crate::accountant::{ORDERS, conversion};

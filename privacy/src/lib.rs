@@ -1,7 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Differential privacy: exact integer noise, accounting, calibration and the budget of a data set.
 //!
-//! The unit is one patient of one hospital, added or removed.
+//! The unit of protection is one patient of one hospital, added or removed. Noise is added once, to the
+//! sum, by all silos together under their masks; what it is worth is computed for the eyes of an
+//! attacker, from public numbers only, before anything is released.
+//!
+//! Five names to know:
+//!
+//! - [`noise_plan::NoisePlan`]: how much noise each silo adds, in integers, the same at every silo;
+//! - [`contribution::noised_sum`]: clip, quantise, add up, add noise: all that leaves the patients' side;
+//! - [`accountant::PrivacyStatement`]: the three epsilons that such a plan promises;
+//! - [`calibration::calibrate`]: from the epsilon wanted to the noise that gives it;
+//! - [`budget::Ledger`]: what has been spent on a data set, and what may still be.
+//!
+//! What this crate refuses to do: trust a floating-point sum with a patient's privacy, round a charge
+//! down, lower a charge because more silos turned up than were promised, take a seeded generator for
+//! a release, or touch a file, a clock or the network.
+//!
+//! Limits: the sampler is exact but not constant-time; a patient known to several hospitals is
+//! protected less than the numbers say; sampling without replacement and replacement under Poisson
+//! sampling have no certificate here.
 
 pub mod accountant;
 pub mod budget;

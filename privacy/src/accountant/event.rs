@@ -85,6 +85,8 @@ fn closeness(variance: f64, shares: u32) -> f64 {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::accountant::RdpCurve;
+    use crate::loss::Delta;
     use crate::noise_plan::NoiseTerms;
 
     #[test]
@@ -100,6 +102,26 @@ mod tests {
             assert!((ours / tau - 1.0).abs() < 1e-9, "{ours} against {tau}");
         }
         assert_eq!(closeness(0.25, 1), 0.0);
+    }
+
+    #[test]
+    fn a_sum_of_few_narrow_shares_is_charged_for_its_distance_from_one_gaussian() {
+        // Facts of `distributed_discrete_gaussian`: (variance of a share, shares, shift, delta, eps_exact).
+        for (variance, shares, shift, delta, exact) in [
+            (0.25_f64, 4, 1.0, 1e-5, 4.699_363_915_015_017_5),
+            (1.0, 4, 1.0, 1e-5, 2.011_343_093_619_154),
+            (16.0, 3, 5.0, 1e-6, 3.379_746_277_942_852),
+        ] {
+            let multiplier = (variance * f64::from(shares)).sqrt() / shift;
+            let excess = 3.0 * closeness(variance, shares);
+            let event = NoiseEvent { multiplier, excess };
+            let delta = Delta::new(delta).unwrap();
+            let ours = RdpCurve::full_batch(&event, 1)
+                .epsilon(delta)
+                .epsilon
+                .value();
+            assert!(ours >= exact, "{ours} below the exact {exact}");
+        }
     }
 
     #[test]

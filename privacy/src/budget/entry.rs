@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, DeltaAmount, RdpAmount};
-use crate::accountant::RdpCurve;
+use crate::accountant::{NoiseEvent, RdpCurve};
+use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
 /// What one attempt of a study costs.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,12 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// One attempt of a plan, as a view faces it; [`View::Colluders`] unless an officer chose otherwise.
+    pub fn of_plan(plan: &NoisePlan, view: View, dimension: u64) -> Result<Self, NoisePlanFault> {
+        let event = NoiseEvent::of_plan(plan, view, dimension)?;
+        Ok(Self::exact(RdpCurve::full_batch(&event, 1)))
+    }
+
     /// One attempt with exact noise.
     #[must_use]
     pub fn exact(curve: RdpCurve) -> Self {

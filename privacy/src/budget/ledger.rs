@@ -12,9 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use consilium_crypto::digest::Digest;
-use thiserror::Error;
 
 use super::chain::{self, LedgerHead};
+use super::refusal::BudgetRefusal;
 use super::{Budget, Charge, DeltaAmount, LedgerEntry, RdpAmount, Share};
 
 /// All accounts of one silo.
@@ -437,82 +437,6 @@ impl Job {
     pub fn is_released(&self) -> bool {
         self.released
     }
-}
-
-/// Why an entry may not be written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BudgetRefusal {
-    /// The study needs more than is left.
-    #[error("the study needs {needed} of the privacy budget of `{data_set}`, and {left} is left")]
-    Exceeded {
-        /// The data set.
-        data_set: String,
-        /// What the study needs.
-        needed: Share,
-        /// What is left.
-        left: Share,
-    },
-    /// The linear part of delta is used up.
-    #[error("the study needs more of delta than is left for `{data_set}`")]
-    DeltaExceeded {
-        /// The data set.
-        data_set: String,
-    },
-    /// The data set has no budget.
-    #[error("data set `{data_set}` has no privacy budget, write one into the policy")]
-    NoBudget {
-        /// The data set.
-        data_set: String,
-    },
-    /// A budget is created once.
-    #[error("data set `{data_set}` has a privacy budget already, which cannot be changed")]
-    BudgetExists {
-        /// The data set.
-        data_set: String,
-    },
-    /// A study reserves once.
-    #[error("study `{job}` has reserved its budget already")]
-    AlreadyReserved {
-        /// The study.
-        job: String,
-    },
-    /// No attempts, no cost, or a cost that is not the one of its curve.
-    #[error("study `{job}` states no cost that could be charged")]
-    Unpriced {
-        /// The study.
-        job: String,
-    },
-    /// Nothing was reserved for the study.
-    #[error("study `{job}` has reserved no privacy budget")]
-    UnknownJob {
-        /// The study.
-        job: String,
-    },
-    /// The study has ended and its rest was released.
-    #[error("study `{job}` has ended, its privacy budget is closed")]
-    Ended {
-        /// The study.
-        job: String,
-    },
-    /// The attempt was charged before.
-    #[error("attempt `{attempt}` of study `{job}` is charged already")]
-    AlreadyCommitted {
-        /// The study.
-        job: String,
-        /// The attempt.
-        attempt: String,
-    },
-    /// Rounds and spare attempts are all charged.
-    #[error("study `{job}` has used up its {attempts} attempts")]
-    AttemptsUsedUp {
-        /// The study.
-        job: String,
-        /// The attempts it had reserved.
-        attempts: u32,
-    },
-    /// An empty or overlong name.
-    #[error("a ledger names data sets, studies and attempts by 1 to 200 characters")]
-    Name,
 }
 
 fn checked_name(name: &str) -> Result<(), BudgetRefusal> {

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The ledger: what it refuses, what survives a crash, and that it never overspends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::Mutex;
+
+use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
+use consilium_privacy::budget::{
+    Budget, BudgetRefusal, Charge, DeltaAmount, Ledger, LedgerEntry, LedgerFault, LedgerHead,
+    RdpAmount, replay,
+};
+use consilium_privacy::calibration::calibrate;
+use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier, SamplingRate};
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, View};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+const DATA: &str = "ercp-trial";
+
+fn budget() -> Budget {
+    Budget::create(Epsilon::new(4.0).unwrap(), Delta::new(2e-5).unwrap()).unwrap()
+}
+
+fn charge(multiplier: f64) -> Charge {
+    let event = NoiseEvent::add_remove(NoiseMultiplier::new(multiplier).unwrap());
+    Charge::exact(RdpCurve::full_batch(&event, 1))
+}
+
+/// A ledger with a budget, and the text of its file.
+fn founded() -> (Ledger, String) {
+    let mut ledger = Ledger::new();
+    let entry = ledger.create(DATA, budget()).unwrap();
+    let line = ledger.record(&entry, 1).unwrap();
+    (ledger, line)
+}
+
+fn record(ledger: &mut Ledger, text: &mut String, entry: LedgerEntry) {
+    text.push_str(&ledger.record(&entry, 2).unwrap());
+}
+
+#[test]
+fn a_study_of_epsilon_3_costs_60_percent_and_a_second_one_is_refused() {
+    let attempts = 22;
+    let (epsilon, delta) = (Epsilon::new(3.0).unwrap(), Delta::new(1e-5).unwrap());
+    let multiplier = calibrate(epsilon, delta, SamplingRate::EVERYBODY, attempts).unwrap();
+    let (mut ledger, mut text) = founded();
+    let plan = NoisePlan::derive(&NoiseTerms {
+        multiplier,
+        silos: 4,
+        dropouts: 1,
+        colluders: 1,
+        attempts,
+        patients_cap: 1_000,
+        dimension: 5,
+    });
+    let price = Charge::of_plan(&plan.unwrap(), View::Colluders, 5).unwrap();
+    assert_eq!(
+        ledger
+            .account(DATA)
+            .unwrap()
+            .share_needed(attempts, &price)
+            .to_string(),
+        "59.9 %"
+    );
+    let first = ledger.reserve(DATA, "first", attempts, &price).unwrap();
+    record(&mut ledger, &mut text, first);
+    assert_eq!(
+        ledger.account(DATA).unwrap().remaining_share().to_string(),
+        "40.1 %"
+    );
+    let refusal = ledger
+        .reserve(DATA, "second", attempts, &price)
+        .unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "the study needs 59.9 % of the privacy budget of `ercp-trial`, and 40.1 % is left"
+    );
+}
+
+#[test]
+fn committed_is_spent_and_only_the_rest_is_released() {
+    let (mut ledger, mut text) = founded();
+    let reserve = ledger.reserve(DATA, "study", 10, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    for attempt in ["1.1.0", "1.2.0", "1.2.1"] {
+        let commit = ledger.commit("study", attempt).unwrap().unwrap();
+        record(&mut ledger, &mut text, commit);
+        // Asked again, after a crash for instance: charged once.
+        assert_eq!(ledger.commit("study", attempt).unwrap(), None);
+    }
+    let release = ledger.release("study").unwrap().unwrap();
+    record(&mut ledger, &mut text, release);
+    assert_eq!(ledger.release("study").unwrap(), None);
+    let account = ledger.account(DATA).unwrap();
+    // Three attempts at order 6 and z = 10: 3 * 0.03 of 2.238.
+    assert_eq!(account.committed_share().to_string(), "4.1 %");
+    assert_eq!(account.reserved_share().to_string(), "0.0 %");
+    assert_eq!(account.remaining_share().to_string(), "95.9 %");
+    assert_eq!(
+        ledger.commit("study", "1.3.0"),
+        Err(BudgetRefusal::Ended {
+            job: "study".to_owned()
+        })
+    );
+    assert_eq!(
+        replay(text.as_bytes(), Some(ledger.head())).unwrap().ledger,
+        ledger
+    );
+}
+
+#[test]
+fn attempts_beyond_the_reserved_ones_are_refused() {
+    let (mut ledger, mut text) = founded();
+    let reserve = ledger.reserve(DATA, "study", 2, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    for attempt in ["a", "b"] {
+        let commit = ledger.commit("study", attempt).unwrap().unwrap();
+        record(&mut ledger, &mut text, commit);
+    }
+    assert_eq!(
+        ledger.commit("study", "c"),
+        Err(BudgetRefusal::AttemptsUsedUp {
+            job: "study".to_owned(),
+            attempts: 2
+        })
+    );
+}
+
+#[test]
+fn what_was_not_reserved_or_budgeted_is_refused() {
+    let (mut ledger, mut text) = founded();
+    assert!(matches!(
+        ledger.commit("study", "a"),
+        Err(BudgetRefusal::UnknownJob { .. })
+    ));
+    assert!(matches!(
+        ledger.release("study"),
+        Err(BudgetRefusal::UnknownJob { .. })
+    ));
+    assert!(matches!(
+        ledger.reserve("other", "study", 1, &charge(10.0)),
+        Err(BudgetRefusal::NoBudget { .. })
+    ));
+    assert!(matches!(
+        ledger.create(DATA, budget()),
+        Err(BudgetRefusal::BudgetExists { .. })
+    ));
+    assert!(matches!(
+        ledger.reserve(DATA, "study", 0, &charge(10.0)),
+        Err(BudgetRefusal::Unpriced { .. })
+    ));
+    let free = Charge::exact(RdpCurve::zero());
+    assert!(matches!(
+        ledger.reserve(DATA, "study", 1, &free),
+        Err(BudgetRefusal::Unpriced { .. })
+    ));
+    assert_eq!(
+        ledger.reserve(DATA, "", 1, &charge(10.0)),
+        Err(BudgetRefusal::Name)
+    );
+    let reserve = ledger.reserve(DATA, "study", 1, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    assert!(matches!(
+        ledger.reserve(DATA, "study", 1, &charge(10.0)),
+        Err(BudgetRefusal::AlreadyReserved { .. })
+    ));
+}
+
+#[test]
+fn an_entry_whose_cost_is_not_that_of_its_curve_is_refused() {
+    let (mut ledger, _) = founded();
+    let honest = ledger.reserve(DATA, "study", 1, &charge(1.0)).unwrap_err();
+    assert!(matches!(honest, BudgetRefusal::Exceeded { .. }));
+    let LedgerEntry::Reserved {
+        data_set,
+        job,
+        attempts,
+        delta,
+        curve,
+        ..
+    } = ledger.reserve(DATA, "study", 1, &charge(3.0)).unwrap()
+    else {
+        panic!("a reservation");
+    };
+    let cost: RdpAmount = "0.000000000001".parse().unwrap();
+    let cheap = LedgerEntry::Reserved {
+        data_set,
+        job,
+        attempts,
+        cost,
+        delta,
+        curve,
+    };
+    assert!(matches!(
+        ledger.record(&cheap, 1),
+        Err(BudgetRefusal::Unpriced { .. })
+    ));
+}
+
+#[test]
+fn the_linear_part_of_delta_is_its_own_account() {
+    let (mut ledger, mut text) = founded();
+    let with_delta = Charge {
+        delta: DeltaAmount::rounded_up(4e-6),
+        ..charge(50.0)
+    };
+    let reserve = ledger.reserve(DATA, "study", 2, &with_delta).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    assert!(matches!(
+        ledger.reserve(DATA, "other", 1, &with_delta),
+        Err(BudgetRefusal::DeltaExceeded { .. })
+    ));
+    ledger.reserve(DATA, "exact", 1, &charge(50.0)).unwrap();
+}
+
+#[test]
+fn a_study_calibrated_at_its_own_order_may_cost_far_more_than_its_epsilon_suggests() {
+    // One loud round: cheap at order 2, ruinous at order 6.
+    let (ledger, _) = founded();
+    let account = ledger.account(DATA).unwrap();
+    assert!(account.share_needed(1, &charge(1.0)).fraction() > 1.3);
+    assert!(ledger.reserve(DATA, "study", 1, &charge(1.0)).is_err());
+}
+
+#[test]
+fn officers_are_warned_at_50_80_and_95_percent() {
+    let (mut ledger, mut text) = founded();
+    let mut warnings = vec![ledger.account(DATA).unwrap().warning_percent()];
+    for study in 0..7 {
+        // 0.3 of 2.238 each: 13.4, 26.8, .. percent.
+        let reserve = ledger
+            .reserve(DATA, &study.to_string(), 10, &charge(10.0))
+            .unwrap();
+        record(&mut ledger, &mut text, reserve);
+        warnings.push(ledger.account(DATA).unwrap().warning_percent());
+    }
+    assert_eq!(
+        warnings,
+        [
+            None,
+            None,
+            None,
+            None,
+            Some(50),
+            Some(50),
+            Some(80),
+            Some(80)
+        ]
+    );
+}
+
+#[test]
+fn a_thousand_parallel_reservations_never_overspend() {
+    let (ledger, text) = founded();
+    // Everybody prepares an entry against the same empty account; 7 fit.
+    let shared = Mutex::new((ledger.clone(), text));
+    let price = charge(10.0);
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (ledger, shared, price) = (&ledger, &shared, &price);
+            scope.spawn(move || {
+                for number in 0..125 {
+                    let entry = ledger
+                        .reserve(DATA, &format!("{worker}-{number}"), 10, price)
+                        .unwrap();
+                    let (ledger, text) = &mut *shared.lock().unwrap();
+                    if let Ok(line) = ledger.record(&entry, 1) {
+                        text.push_str(&line);
+                    }
+                }
+            });
+        }
+    });
+    let (ledger, text) = shared.into_inner().unwrap();
+    assert_eq!(ledger.jobs().count(), 7);
+    assert_eq!(replay(text.as_bytes(), None).unwrap().ledger, ledger);
+}
+
+#[test]
+fn a_torn_last_line_is_cut_off_and_writing_goes_on() {
+    let (mut ledger, mut text) = founded();
+    let before = text.len();
+    let reserve = ledger.reserve(DATA, "study", 1, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve.clone());
+    for length in before + 1..text.len() {
+        let replayed = replay(&text.as_bytes()[..length], None).unwrap();
+        assert!(replayed.torn);
+        assert_eq!(replayed.whole_bytes, before);
+        assert!(replayed.ledger.job("study").is_none());
+    }
+    let mut resumed = replay(&text.as_bytes()[..text.len() - 1], None)
+        .unwrap()
+        .ledger;
+    assert_eq!(text[before..], resumed.record(&reserve, 2).unwrap());
+}
+
+#[test]
+fn any_changed_byte_is_noticed() {
+    let (mut ledger, mut text) = founded();
+    let reserve = ledger.reserve(DATA, "study", 2, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    let commit = ledger.commit("study", "1.1.0").unwrap().unwrap();
+    record(&mut ledger, &mut text, commit);
+    let head = ledger.head();
+    for position in 0..text.len() {
+        let mut changed = text.clone().into_bytes();
+        changed[position] ^= 1;
+        assert!(replay(&changed, Some(head)).is_err(), "byte {position}");
+    }
+}
+
+#[test]
+fn a_line_removed_repeated_or_swapped_breaks_the_chain() {
+    let (mut ledger, mut text) = founded();
+    for study in ["a", "b", "c"] {
+        let reserve = ledger.reserve(DATA, study, 1, &charge(10.0)).unwrap();
+        record(&mut ledger, &mut text, reserve);
+    }
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    for order in [
+        vec![0, 2, 3],
+        vec![0, 1, 1, 2, 3],
+        vec![0, 2, 1, 3],
+        vec![1, 2, 3],
+    ] {
+        let changed: String = order.into_iter().map(|index| lines[index]).collect();
+        assert!(matches!(
+            replay(changed.as_bytes(), None),
+            Err(LedgerFault::Broken { .. })
+        ));
+    }
+}
+
+#[test]
+fn a_restored_backup_is_noticed_by_the_head_kept_elsewhere() {
+    let (mut ledger, mut text) = founded();
+    let backup = text.clone();
+    let reserve = ledger.reserve(DATA, "study", 1, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    let known = ledger.head();
+    assert_eq!(
+        replay(backup.as_bytes(), Some(known)),
+        Err(LedgerFault::RolledBack { length: 1 })
+    );
+    assert_eq!(
+        replay(b"", Some(known)),
+        Err(LedgerFault::RolledBack { length: 0 })
+    );
+    replay(text.as_bytes(), Some(known)).unwrap();
+    // A head of an earlier moment is part of the chain still.
+    let earlier = replay(backup.as_bytes(), None).unwrap().ledger.head();
+    replay(text.as_bytes(), Some(earlier)).unwrap();
+    replay(b"", Some(LedgerHead::empty())).unwrap();
+}
+
+#[test]
+fn a_chain_that_is_whole_but_breaks_the_rules_is_refused() {
+    use consilium_privacy::budget::encode_line;
+    let (ledger, mut text) = founded();
+    let commit = LedgerEntry::Committed {
+        job: "never reserved".to_owned(),
+        attempt: "1".to_owned(),
+    };
+    text.push_str(&encode_line(&ledger.head().digest, 2, 5, &commit).0);
+    assert!(matches!(
+        replay(text.as_bytes(), None),
+        Err(LedgerFault::Impossible { line: 2, .. })
+    ));
+}
+
+#[test]
+fn the_stored_form_is_fixed() {
+    let (_, line) = founded();
+    assert_eq!(line, KNOWN_LINE);
+}
+
+/// Computed apart: SHA-256 over the length-prefixed label, 32 zero bytes and the record.
+const KNOWN_LINE: &str = concat!(
+    r#"{"digest":"4b508abf9612156ef53b8957a9a87482bf6d731ee1e9531d936c504702486e6a","record":"#,
+    r#"{"sequence":1,"at":1,"entry":{"created":{"data_set":"ercp-trial","budget":{"epsilon":"4","#,
+    r#""delta":"2e-5","delta_rdp":"1e-5","order":6,"capacity":"2.238088357623","#,
+    r#""delta_linear":"0.000009999999999900001182416896"}}}}}"#,
+    "\n"
+);
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Reserve {
+        job: u8,
+        attempts: u32,
+        multiplier: f64,
+    },
+    Commit {
+        job: u8,
+        attempt: u8,
+    },
+    Release {
+        job: u8,
+    },
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        (0_u8..12, 1_u32..12, 2.0_f64..30.0).prop_map(|(job, attempts, multiplier)| {
+            Operation::Reserve {
+                job,
+                attempts,
+                multiplier,
+            }
+        }),
+        (0_u8..12, 0_u8..15).prop_map(|(job, attempt)| Operation::Commit { job, attempt }),
+        (0_u8..12).prop_map(|job| Operation::Release { job }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_the_promise_holds_and_the_file_tells_the_same(
+        operations in prop::collection::vec(operation(), 0..120),
+    ) {
+        let (mut ledger, mut text) = founded();
+        let mut spent = 0.0;
+        let mut costs = std::collections::BTreeMap::new();
+        for operation in operations {
+            let before = ledger.account(DATA).unwrap().committed_share();
+            let entry = match &operation {
+                Operation::Reserve { job, attempts, multiplier } => ledger
+                    .reserve(DATA, &job.to_string(), *attempts, &charge(*multiplier))
+                    .ok()
+                    .inspect(|_| { costs.insert(*job, 3.0 / (multiplier * multiplier)); }),
+                Operation::Commit { job, attempt } => ledger
+                    .commit(&job.to_string(), &attempt.to_string())
+                    .ok()
+                    .flatten()
+                    .inspect(|_| spent += costs[job]),
+                Operation::Release { job } => ledger.release(&job.to_string()).ok().flatten(),
+            };
+            if let Some(entry) = entry {
+                text.push_str(&ledger.record(&entry, 9).unwrap());
+            }
+            // A charge is never lowered, and never more than the budget.
+            prop_assert!(ledger.account(DATA).unwrap().committed_share() >= before);
+            prop_assert!(spent <= budget().capacity.approximate());
+        }
+        let replayed = replay(text.as_bytes(), Some(ledger.head())).unwrap();
+        prop_assert_eq!(replayed.ledger, ledger);
+        prop_assert!(!replayed.torn);
+    }
+}
