@@ -3,14 +3,20 @@
 
 pub mod config;
 pub mod journal;
+pub mod ledger;
 pub mod registration;
+pub mod silo_folder;
 
 mod attempt_files;
+mod consent;
+mod coordinator_link;
 mod crash;
 mod durable_file;
 mod own_log;
+mod policy_file;
 mod randomness;
 mod shared_log;
+mod study_terms;
 mod trainer;
 mod trainer_child;
 mod update_pipeline;

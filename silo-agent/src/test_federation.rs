@@ -70,3 +70,34 @@ fn witness_key(position: usize) -> SigningKey {
 fn key(byte: u8) -> SigningKey {
     SigningKey::from_seed(&Secret::new([byte; 32]))
 }
+
+/// The roster as the protocol sees it.
+pub(crate) fn membership(roster: &Roster) -> consilium_protocol::Membership {
+    crate::silo_folder::membership(roster).unwrap()
+}
+
+/// A small study without noise.
+pub(crate) const STATISTICS: &str = r#"
+[study]
+name = "ages"
+researcher = "a.ruiz@uni.example"
+purpose = "scientific-research"
+ethics = "IRB-2012-0117"
+data = "ercp-trial"
+deadline_hours = 24
+[data]
+patient = "id"
+missing = "complete-case"
+[data.columns.age]
+type = "number"
+range = [18, 100]
+[analysis]
+kind = "statistics"
+[[analysis.moments]]
+column = "age"
+[privacy]
+mode = "none"
+[aggregation]
+fraction_bits = 32
+word_bits = 64
+"#;

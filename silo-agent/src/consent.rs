@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whether this hospital takes part in a study.
+//!
+//! ```text
+//! who signed it? -> can a safe round follow from it? -> may it meet this cohort? -> policy -> can the data serve it?
+//! ```
+//!
+//! Every step that fails refuses; what is missing refuses. A reason that comes from the data is told to nobody but the
+//! hospital's own log: others hear the one word `not_ready`.
+
+use std::path::Path;
+
+use consilium_audit::entry::StudyReference;
+use consilium_certs::Roster;
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::signing::Signature;
+use consilium_learning::study::{Mode as StudyMode, Privacy, Study};
+use consilium_policies::{
+    BudgetUse, Date, Decision, Isolation, Mode, PatientCount, Permit, Policy, Refusal, Request, decide,
+};
+use consilium_protocol::Membership;
+
+use crate::explain;
+use crate::journal::{Journal, JournalFault, Offer};
+use crate::ledger::{BudgetShare, Ledger};
+use crate::policy_file::{PolicyFile, PolicyFileFault};
+use crate::registration::{DataSet, DataSets, RegistrationFault};
+use crate::study_terms::StudyTerms;
+use crate::trainer::Trainer;
+use crate::trainer_child::pipe::{Job, TableFacts};
+
+/// Everything a decision looks at. Nothing is changed by looking.
+pub(crate) struct Desk<'a> {
+    pub(crate) silo: &'a str,
+    pub(crate) roster: &'a Roster,
+    pub(crate) membership: &'a Membership,
+    pub(crate) policy: &'a Path,
+    pub(crate) data_sets: &'a DataSets,
+    pub(crate) journal: &'a Journal,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) trainer: &'a Trainer,
+    /// The isolation that trainers reach on this host.
+    pub(crate) isolation: Isolation,
+    /// Today, in UTC.
+    pub(crate) date: Date,
+    /// The hour, in UTC.
+    pub(crate) hour: u8,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// The policy permits it and the data can serve it.
+    Permitted(Box<Permitted>),
+    /// A rule forbids it.
+    Refused(Refused),
+    /// The data cannot serve it; the reason is for the hospital's own log.
+    NotReady(String),
+}
+
+/// A study that may run here.
+#[derive(Debug)]
+pub(crate) struct Permitted {
+    pub(crate) permit: Permit,
+    pub(crate) terms: StudyTerms,
+    pub(crate) policy: PolicyFile,
+    pub(crate) facts: TableFacts,
+}
+
+/// A study that may not.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// Every failed condition as rule and statement, without a count of patients.
+    pub(crate) conditions: Vec<(String, String)>,
+    /// The same for the hospital's own log.
+    pub(crate) own_log: Vec<String>,
+    /// The policy that decided, if one did.
+    pub(crate) policy: Option<(u32, Digest)>,
+}
+
+impl Refused {
+    /// A refusal by a rule that no policy can change.
+    pub(crate) fn by_rule(rule: &str, statement: impl Into<String>) -> Refused {
+        let statement = statement.into();
+        Refused {
+            own_log: vec![format!("{rule}: {statement}")],
+            conditions: vec![(rule.to_owned(), statement)],
+            policy: None,
+        }
+    }
+
+    fn by_policy(refusal: &Refusal, policy: Option<(u32, Digest)>) -> Refused {
+        let condition = |condition: &consilium_policies::Condition| {
+            (condition.rule.to_string(), condition.statement().to_owned())
+        };
+        Refused {
+            conditions: refusal.conditions.iter().map(condition).collect(),
+            own_log: refusal.conditions_for_own_log(),
+            policy,
+        }
+    }
+}
+
+/// Why no decision could be made: the agent's own files fail it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConsentFault {
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
+}
+
+impl Desk<'_> {
+    /// Decides about a study.
+    pub(crate) fn consider(&self, offer: &Offer) -> Result<Verdict, ConsentFault> {
+        if let Err(statement) = self.verify_researcher(offer) {
+            return Ok(Verdict::Refused(Refused::by_rule("researcher", statement)));
+        }
+        let terms = match StudyTerms::derive(&offer.study, &offer.invited, self.membership) {
+            Ok(terms) => terms,
+            Err(fault) => return Ok(Verdict::Refused(Refused::by_rule("study", explain(&fault)))),
+        };
+        if let Err((rule, statement)) = self.check_invitation(&terms, offer) {
+            return Ok(Verdict::Refused(Refused::by_rule(rule, statement)));
+        }
+        if !terms.study.is_noised() {
+            match self.journal.check_cohort(&terms.study.heading.data, &offer.invited) {
+                Ok(()) => {}
+                Err(fault @ JournalFault::OtherCohort { .. }) => {
+                    return Ok(Verdict::Refused(Refused::by_rule("cohort", fault.to_string())));
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        let policy = match PolicyFile::read(self.policy, self.silo) {
+            Ok(policy) => policy,
+            Err(fault) => return Ok(Verdict::Refused(self.without_policy(&fault))),
+        };
+        let data_set = match self.data_sets.find(&terms.study.heading.data) {
+            Ok(data_set) => Some(data_set),
+            Err(RegistrationFault::Unknown(_)) => None,
+            Err(fault) => return Ok(Verdict::NotReady(explain(&fault))),
+        };
+        let request = match self.request(&terms, &policy.policy, data_set.as_ref()) {
+            Ok(request) => request,
+            Err(refused) => return Ok(Verdict::Refused(refused)),
+        };
+        let version = (policy.policy.version, policy.digest);
+        let permit = match decide(&policy.policy, &request) {
+            Decision::Permit(permit) => permit,
+            Decision::Refuse(refusal) => {
+                return Ok(Verdict::Refused(Refused::by_policy(&refusal, Some(version))));
+            }
+        };
+        let Some(data_set) = data_set else {
+            return Ok(Verdict::NotReady(format!("no data set `{}` is registered", terms.study.heading.data)));
+        };
+        let needed = policy.policy.floor.isolation;
+        let facts = match self.trainer.check(job(&data_set, &offer.study), needed) {
+            Ok(facts) => facts,
+            Err(fault) => return Ok(Verdict::NotReady(explain(&fault))),
+        };
+        if terms.vector.noise.is_some_and(|noise| facts.patients > noise.patients_cap) {
+            let reason = "the data set has more patients than the study's `most_patients_per_silo`";
+            return Ok(Verdict::NotReady(reason.to_owned()));
+        }
+        Ok(Verdict::Permitted(Box::new(Permitted { permit, terms, policy, facts })))
+    }
+
+    /// SECURITY: a researcher's name that the coordinator could write in would be worth nothing.
+    fn verify_researcher(&self, offer: &Offer) -> Result<(), String> {
+        let name = &offer.researcher;
+        let key = self
+            .roster
+            .researcher(name)
+            .ok_or_else(|| format!("`{name}` is no researcher of the pinned roster"))?
+            .key;
+        let signature = Signature::try_from(offer.signature.as_slice())
+            .map_err(|_| "the study's signature has the wrong length".to_owned())?;
+        key.verify(Label::StudySignature, &[&offer.study], &signature)
+            .map_err(|_| format!("the study's signature is not by `{name}`"))?;
+        let study = Study::parse(&offer.study).map_err(|fault| explain(&fault))?;
+        if study.heading.researcher == *name {
+            Ok(())
+        } else {
+            Err(format!("the study names `{}` as its researcher, but `{name}` signed it", study.heading.researcher))
+        }
+    }
+
+    /// The silos invited are those that the researcher signed for, this one among them.
+    fn check_invitation(&self, terms: &StudyTerms, offer: &Offer) -> Result<(), (&'static str, String)> {
+        let invited = terms.invited_names();
+        let mut expected = terms.study.heading.invite.clone();
+        if expected.is_empty() {
+            expected = self.roster.members().iter().map(|member| member.name.to_string()).collect();
+        }
+        expected.sort();
+        if invited != expected {
+            return Err(("invitation", "other silos are invited than the researcher signed for".to_owned()));
+        }
+        if let Some(stranger) = offer.invited.iter().find(|silo| self.roster.member(silo).is_none()) {
+            return Err(("invitation", format!("`{stranger}` is no member of the pinned roster")));
+        }
+        if !invited.iter().any(|silo| silo == self.silo) {
+            return Err(("invitation", "this silo is not among the invited".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn without_policy(&self, fault: &PolicyFileFault) -> Refused {
+        let refusal = Refusal::without_policy(self.silo);
+        Refused { own_log: vec![explain(fault)], ..Refused::by_policy(&refusal, None) }
+    }
+
+    fn request(&self, terms: &StudyTerms, policy: &Policy, data_set: Option<&DataSet>) -> Result<Request, Refused> {
+        let study = &terms.study;
+        let (epsilon, delta, expected_patients) = match &study.privacy {
+            Privacy::None => (None, None, None),
+            Privacy::Distributed(noise) => (Some(noise.epsilon), Some(noise.delta), Some(noise.expected_patients)),
+        };
+        Ok(Request {
+            who: study.heading.researcher.clone(),
+            data: study.heading.data.clone(),
+            purpose: study.heading.purpose.clone(),
+            basis: study.heading.basis.clone(),
+            ethics: Some(study.heading.ethics.clone()),
+            analysis: study.analysis.kind().to_owned(),
+            plan: None,
+            mode: match study.privacy.mode() {
+                StudyMode::None => Mode::None,
+                StudyMode::Distributed => Mode::Distributed,
+            },
+            epsilon,
+            delta,
+            expected_patients,
+            rounds: study.attempts(),
+            silos: u32::try_from(terms.invited.len()).unwrap_or(u32::MAX),
+            min_survivors: u32::try_from(terms.thresholds.fewest(terms.invited.len())).unwrap_or(0),
+            isolation: self.isolation,
+            date: self.date,
+            hour: self.hour,
+            budget: self.budget_use(terms, policy)?,
+            patients: data_set.map_or(PatientCount::NotRegistered, |data_set| PatientCount::Registered(data_set.rows)),
+        })
+    }
+
+    fn budget_use(&self, terms: &StudyTerms, policy: &Policy) -> Result<BudgetUse, Refused> {
+        let data = &terms.study.heading.data;
+        let (Some(_), Some(limit)) = (&terms.vector.noise, policy.budget(data)) else {
+            return Ok(BudgetUse::Uncharged);
+        };
+        let BudgetShare { needed, left } = self
+            .ledger
+            .share(data, limit, &terms.vector)
+            .map_err(|fault| Refused::by_rule("budget", explain(&fault)))?;
+        Ok(BudgetUse::Share { needed, left })
+    }
+}
+
+/// What a trainer is told about a registered data set and a study.
+pub(crate) fn job(data_set: &DataSet, study: &[u8]) -> Job {
+    Job {
+        data: data_set.path.to_string_lossy().into_owned(),
+        registered: *data_set.sha256.as_bytes(),
+        study: study.to_vec(),
+    }
+}
+
+/// The study as the hospital's own log names it.
+pub(crate) fn study_reference(id: &str, study: &Study, permit: &Permit) -> StudyReference {
+    StudyReference {
+        name: Some(study.heading.name.clone()),
+        ethics: Some(study.heading.ethics.clone()),
+        basis: permit.basis.clone(),
+        agreement: permit.agreement.clone(),
+        purpose: Some(study.heading.purpose.clone()),
+        ..StudyReference::new(id)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

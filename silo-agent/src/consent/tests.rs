@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+use std::path::PathBuf;
+
+use consilium_crypto::secret::Secret;
+use consilium_crypto::signing::SigningKey;
+
+use super::*;
+use crate::test_federation::{Federation, NAMES, RESEARCHER, STATISTICS, membership};
+use crate::trainer::TrainerCommand;
+
+struct Hospital {
+    folder: tempfile::TempDir,
+    federation: Federation,
+    membership: Membership,
+    journal: Journal,
+    ledger: Ledger,
+    data_sets: DataSets,
+    trainer: Trainer,
+}
+
+impl Hospital {
+    fn new() -> Hospital {
+        let folder = tempfile::tempdir().unwrap();
+        let federation = Federation::new();
+        let journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
+        Hospital {
+            membership: membership(&federation.roster),
+            ledger: Ledger::open(&folder.path().join("ledger.jsonl"), &journal).unwrap(),
+            data_sets: DataSets::of(folder.path()),
+            trainer: Trainer::new(TrainerCommand(vec!["/nonexistent".into()])),
+            journal,
+            federation,
+            folder,
+        }
+    }
+
+    fn policy_path(&self) -> PathBuf {
+        self.folder.path().join("policy.toml")
+    }
+
+    fn consider(&self, offer: &Offer) -> Verdict {
+        let policy = self.policy_path();
+        let desk = Desk {
+            silo: NAMES[2],
+            roster: &self.federation.roster,
+            membership: &self.membership,
+            policy: &policy,
+            data_sets: &self.data_sets,
+            journal: &self.journal,
+            ledger: &self.ledger,
+            trainer: &self.trainer,
+            isolation: Isolation::Sandbox,
+            date: Date::new(2026, 11, 24).unwrap(),
+            hour: 10,
+        };
+        desk.consider(offer).unwrap()
+    }
+
+    fn offer(&self) -> Offer {
+        let study = STATISTICS.as_bytes().to_vec();
+        Offer {
+            signature: sign(&self.federation.researcher_key(), &study),
+            study,
+            researcher: RESEARCHER.to_owned(),
+            invited: NAMES.map(str::to_owned).to_vec(),
+            deadline_milliseconds: u64::MAX,
+        }
+    }
+}
+
+fn sign(key: &SigningKey, study: &[u8]) -> Vec<u8> {
+    key.sign(Label::StudySignature, &[study]).to_bytes().to_vec()
+}
+
+fn refused(verdict: Verdict) -> (String, String) {
+    match verdict {
+        Verdict::Refused(refused) => refused.conditions.first().cloned().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_forged_signature_of_a_researcher_is_refused_before_the_policy_is_asked() {
+    let hospital = Hospital::new();
+    let forger = SigningKey::from_seed(&Secret::new([77; 32]));
+    let good = hospital.offer();
+    let forged = Offer { signature: sign(&forger, &good.study), ..good.clone() };
+    let changed = Offer { study: STATISTICS.replace("ercp-trial", "other-trial").into_bytes(), ..good.clone() };
+    let short = Offer { signature: vec![1; 63], ..good.clone() };
+    let stranger = Offer { researcher: "m.allory@uni.example".to_owned(), ..good };
+    for offer in [forged, changed, short, stranger] {
+        assert_eq!(refused(hospital.consider(&offer)).0, "researcher");
+    }
+}
+
+#[test]
+fn a_study_signed_under_another_name_than_it_states_is_refused() {
+    let hospital = Hospital::new();
+    let study = STATISTICS.replace(RESEARCHER, "b.other@uni.example").into_bytes();
+    let offer = Offer { signature: sign(&hospital.federation.researcher_key(), &study), study, ..hospital.offer() };
+    assert_eq!(refused(hospital.consider(&offer)).0, "researcher");
+}
+
+#[test]
+fn a_malformed_study_is_refused_with_its_field() {
+    let hospital = Hospital::new();
+    let study = STATISTICS.replace("fraction_bits", "fractoin_bits").into_bytes();
+    let offer = Offer { signature: sign(&hospital.federation.researcher_key(), &study), study, ..hospital.offer() };
+    let (rule, statement) = refused(hospital.consider(&offer));
+    assert!(rule == "researcher" || rule == "study");
+    assert!(statement.contains("fractoin_bits"), "{statement}");
+}
+
+#[test]
+fn an_invitation_that_the_researcher_did_not_sign_for_is_refused() {
+    let hospital = Hospital::new();
+    let fewer = Offer { invited: NAMES[..3].iter().map(|name| (*name).to_owned()).collect(), ..hospital.offer() };
+    let twice = Offer { invited: vec![NAMES[0].to_owned(); 4], ..hospital.offer() };
+    for offer in [fewer, twice] {
+        assert_eq!(refused(hospital.consider(&offer)).0, "invitation");
+    }
+}
+
+#[test]
+fn without_a_policy_everything_is_refused_and_a_broken_one_is_none() {
+    let hospital = Hospital::new();
+    let offer = hospital.offer();
+    assert_eq!(refused(hospital.consider(&offer)).0, "policy");
+    std::fs::write(hospital.policy_path(), "[policy]\nsilo = 3\n").unwrap();
+    assert_eq!(refused(hospital.consider(&offer)).0, "policy");
+}
+
+#[test]
+fn another_cohort_without_noise_is_refused() {
+    let mut hospital = Hospital::new();
+    let other = ["1_UM", "3_UK", "4_Case"].map(str::to_owned);
+    hospital.journal.bind_cohort("ercp-trial", &other).unwrap();
+    assert_eq!(refused(hospital.consider(&hospital.offer())).0, "cohort");
+}

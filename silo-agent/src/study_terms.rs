@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What this silo itself derives from a study: the task, the public model, and the one plan it accepts for a round.
+//!
+//! Nothing here is taken from the coordinator but the attempt's number.
+
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::transcript::hash;
+use consilium_learning::model::{Model, ModelFault};
+use consilium_learning::study::{Privacy, Study, StudyFault};
+use consilium_learning::task::{Step, Task, TaskFault};
+use consilium_privacy::loss::ClippingNorm;
+use consilium_privacy::noise_plan::VectorPlan;
+use consilium_protocol::{AttemptId, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds, VerifiedSum};
+
+/// A study with everything that follows from it under the pinned roster.
+#[derive(Clone, Debug)]
+pub(crate) struct StudyTerms {
+    pub(crate) study: Study,
+    pub(crate) task: Task,
+    pub(crate) invited: Vec<SiloName>,
+    pub(crate) thresholds: Thresholds,
+    pub(crate) vector: VectorPlan,
+}
+
+/// Why no safe round follows from a study.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TermsFault {
+    /// The study file.
+    #[error(transparent)]
+    Study(#[from] StudyFault),
+    /// What it computes.
+    #[error(transparent)]
+    Task(#[from] TaskFault),
+    /// Who is invited.
+    #[error(transparent)]
+    Silo(#[from] SiloNameFault),
+    /// How many are invited.
+    #[error(transparent)]
+    Plan(#[from] PlanFault),
+    /// The stored model.
+    #[error(transparent)]
+    Model(#[from] ModelFault),
+    /// More silos than can be counted.
+    #[error("{0} silos are invited, which is more than this version counts")]
+    TooManySilos(usize),
+}
+
+impl StudyTerms {
+    /// Derives everything from the study's bytes and the list of the invited.
+    pub(crate) fn derive(bytes: &[u8], invited: &[String], membership: &Membership) -> Result<StudyTerms, TermsFault> {
+        let study = Study::parse(bytes)?;
+        let task = Task::new(&study)?;
+        let mut invited = invited.iter().map(|name| SiloName::parse(name)).collect::<Result<Vec<_>, _>>()?;
+        invited.sort();
+        let count = u32::try_from(invited.len()).map_err(|_| TermsFault::TooManySilos(invited.len()))?;
+        let thresholds = Thresholds::new(count, membership.colluders, dropouts(&study))?;
+        let vector = study.vector_plan(count, thresholds.dropouts, membership.colluders)?;
+        Ok(StudyTerms { study, task, invited, thresholds, vector })
+    }
+
+    /// The only plan that this silo accepts for a round from `model`. The attempt's number alone is the coordinator's.
+    pub(crate) fn plan(&self, id: AttemptId, membership: &Membership, model: &Model) -> Result<RoundPlan, TermsFault> {
+        let id = AttemptId { epoch: membership.epoch, ..id };
+        Ok(RoundPlan::new(
+            id,
+            membership,
+            &self.invited,
+            dropouts(&self.study),
+            model_digest(model),
+            self.task_digest(),
+            self.vector,
+        )?)
+    }
+
+    /// H(task).
+    pub(crate) fn task_digest(&self) -> Digest {
+        hash(Label::Task, &[&self.study.task_bytes()])
+    }
+
+    /// The public model after the rounds so far.
+    pub(crate) fn model(&self, stored: Option<&[u8]>) -> Result<Model, TermsFault> {
+        match stored {
+            Some(bytes) => Ok(Model::from_bytes(bytes)?),
+            None => Ok(self.task.initial_model()),
+        }
+    }
+
+    /// The public model after one more verified sum, and whether the study is complete with it.
+    pub(crate) fn advance(&self, model: &Model, verified: &VerifiedSum) -> Result<(Model, bool), TermsFault> {
+        let word_bits = verified.plan.word_bits()?;
+        let sum: Vec<i64> = verified.sum.iter().map(|word| word_bits.lift(*word)).collect();
+        let sum = self.task.decode(&self.vector, &sum)?;
+        Ok(match self.task.advance(model, &sum)? {
+            Step::Continue(next) => (next, false),
+            Step::Finished(outcome) => (outcome.model, true),
+        })
+    }
+
+    /// The norm to which each patient's vector is clipped; `None` without noise.
+    pub(crate) fn clip(&self) -> Option<ClippingNorm> {
+        match &self.study.privacy {
+            Privacy::None => None,
+            Privacy::Distributed(distributed) => Some(distributed.clip),
+        }
+    }
+
+    /// The invited silos' names as text.
+    pub(crate) fn invited_names(&self) -> Vec<String> {
+        self.invited.iter().map(|silo| silo.as_str().to_owned()).collect()
+    }
+}
+
+/// H(model), or the digest that says that a study has none.
+pub(crate) fn model_digest(model: &Model) -> Digest {
+    if model.is_none() { hash(Label::NoModel, &[]) } else { hash(Label::Model, &[&model.to_bytes()]) }
+}
+
+/// Without noise nobody may be missing: the difference of two sums would be somebody's contribution.
+fn dropouts(study: &Study) -> Option<u32> {
+    if study.is_noised() { None } else { Some(0) }
+}
