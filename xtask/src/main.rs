@@ -1,2 +1,55 @@
-//! Checks and figures of the workspace.
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0
+//! Checks and figures of the workspace: `cargo xtask help`.
+
+mod arrows;
+mod figures;
+mod generate;
+mod sizes;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Checks and figures of the workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fail when a crate depends on one that the architecture does not allow
+    CheckArrows,
+    /// Generate the gRPC code from the proto files
+    Generate {
+        /// Only compare with what is committed
+        #[arg(long)]
+        check: bool,
+    },
+    /// Compute figures on reference data that the repository does not ship
+    Figures {
+        #[command(subcommand)]
+        figure: Figure,
+    },
+    /// Print the lines of every crate and its largest file
+    Sizes,
+}
+
+#[derive(Subcommand)]
+enum Figure {
+    /// Heart disease: FedSGD and FedAvg against golden weights, plain and through secure aggregation
+    Heart {
+        /// The folder that holds `heart/` and `golden/`
+        #[arg(long)]
+        data: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::CheckArrows => arrows::check(),
+        Task::Generate { check } => generate::generate(check),
+        Task::Figures { figure: Figure::Heart { data } } => figures::heart(&data),
+        Task::Sizes => sizes::print(),
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Figures on data that are not shipped: `cargo xtask figures NAME --data DIR`.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+pub mod heart;
+mod secure_sum;
+
+/// Heart disease: gradient methods against golden weights. `data` holds `heart/` and `golden/`.
+pub fn heart(data: &Path) -> Result<()> {
+    let split = heart::import(data, Path::new("target/figures/heart"))?;
+    println!("per hospital: {}", split.folder.display());
+    heart::print_header();
+    heart::reproduce_plain(&split)?;
+    heart::reproduce_in_integers(&split, "fixed point", 1e-4, &mut |_, vectors| {
+        Ok(heart::add_up(vectors))
+    })?;
+    let mut federation = secure_sum::Federation::new(&heart::HOSPITALS)?;
+    heart::reproduce_in_integers(&split, "secure aggregation", 1e-4, &mut |plan, vectors| {
+        federation.sum(plan, &vectors)
+    })
+}

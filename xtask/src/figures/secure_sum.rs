@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Rounds of secure aggregation in one process: the real state machines of both sides, a queue for a network.
+
+use anyhow::{Context, Result, bail};
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
+use consilium_crypto::ring::WordBits;
+use consilium_crypto::signing::SigningKey;
+use consilium_crypto::transcript::hash;
+use consilium_privacy::noise_plan::VectorPlan;
+use consilium_protocol::{
+    AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
+    CoordinatorSurroundings, Deadlines, Delivery, LogVerifier, Membership, RoundPlan, SiloEffect,
+    SiloEvent, SiloMachine, SiloName, SiloSurroundings, chunk_digest, upload_root,
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A federation that aggregates, round after round.
+pub(crate) struct Federation {
+    membership: Membership,
+    coordinator_key: SigningKey,
+    silos: Vec<Silo>,
+    random: InsecureSeededRandom,
+    round: u64,
+}
+
+struct Silo {
+    name: SiloName,
+    key: SigningKey,
+    machine: Option<SiloMachine>,
+}
+
+/// Figures need no log: there is nobody here to lie.
+struct NoLog;
+
+impl LogVerifier for NoLog {
+    fn start_is_logged(&self, _: &Digest, _: &[u8]) -> bool {
+        true
+    }
+    fn sum_is_logged(&self, _: AttemptId, _: &Digest, _: &[u8]) -> bool {
+        true
+    }
+    fn release_is_logged(&self, _: Option<&[u8]>) -> bool {
+        true
+    }
+}
+
+struct Spool(BTreeMap<(SiloName, u64), Vec<u8>>);
+
+impl ChunkSource for Spool {
+    fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
+        self.0.get(&(silo.clone(), index)).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Federation {
+    pub(crate) fn new(names: &[&str]) -> Result<Self> {
+        let mut random = InsecureSeededRandom::from_seed(2017);
+        let coordinator_key = SigningKey::from_seed(&random.secret32());
+        let mut silos = Vec::new();
+        for name in names {
+            silos.push(Silo {
+                name: SiloName::parse(name)?,
+                key: SigningKey::from_seed(&random.secret32()),
+                machine: Some(SiloMachine::new(hash(Label::StartNonce, &[name.as_bytes()]))),
+            });
+        }
+        silos.sort_by(|left, right| left.name.cmp(&right.name));
+        let membership = Membership {
+            epoch: 1,
+            roster_root: hash(Label::RosterRoot, &[]),
+            coordinator: coordinator_key.verifying_key(),
+            silos: silos.iter().map(|silo| (silo.name.clone(), silo.key.verifying_key())).collect(),
+            colluders: u32::try_from(names.len())? / 3,
+        };
+        Ok(Self { membership, coordinator_key, silos, random, round: 0 })
+    }
+
+    /// Adds up one vector per silo, in the order of the names, by one whole round.
+    pub(crate) fn sum(&mut self, vector: &VectorPlan, inputs: &[Vec<i64>]) -> Result<Vec<i64>> {
+        self.round += 1;
+        let names: Vec<SiloName> = self.silos.iter().map(|silo| silo.name.clone()).collect();
+        let id = AttemptId { epoch: 1, round: self.round, attempt: 1 };
+        let model = hash(Label::Model, &[&self.round.to_le_bytes()]);
+        let task = hash(Label::Task, &[b"figures"]);
+        let plan = RoundPlan::new(id, &self.membership, &names, Some(0), model, task, *vector)?;
+        let bits = WordBits::new(vector.word_bits)?;
+        let mut to_silos: VecDeque<(usize, Delivery)> = VecDeque::new();
+        let mut to_coordinator: VecDeque<CoordinatorEvent> = VecDeque::new();
+        let mut spool = Spool(BTreeMap::new());
+        let mut sum = Vec::new();
+        let surroundings = CoordinatorSurroundings {
+            membership: &self.membership,
+            signing_key: &self.coordinator_key,
+            deadlines: Deadlines {
+                exchange_milliseconds: 1,
+                preparation_milliseconds: 1,
+                upload_milliseconds: 1,
+            },
+        };
+        let mut effects = Vec::new();
+        let mut coordinator =
+            CoordinatorMachine::open(&surroundings, plan.clone(), BTreeMap::new(), 0, &mut effects);
+        loop {
+            for effect in effects.drain(..) {
+                match effect {
+                    CoordinatorEffect::Send { to, delivery } => {
+                        let at = names.binary_search(&to).ok().context("an unknown silo")?;
+                        to_silos.push_back((at, delivery));
+                    }
+                    CoordinatorEffect::Unmask(job) => {
+                        sum = job.run(&spool)?;
+                        let digest = job.digest(&sum)?;
+                        to_coordinator.push_back(CoordinatorEvent::Summed { digest });
+                    }
+                    CoordinatorEffect::CommitSum(_) => {
+                        to_coordinator.push_back(CoordinatorEvent::SumLogged { proofs: BTreeMap::new() });
+                    }
+                    CoordinatorEffect::Record { .. } => {}
+                    CoordinatorEffect::Released { .. } => {
+                        return Ok(sum.iter().map(|word| bits.lift(*word)).collect());
+                    }
+                    CoordinatorEffect::Abandoned { reason, .. } => bail!("abandoned: {reason}"),
+                    CoordinatorEffect::Rejected { fault, .. } => bail!("rejected: {fault}"),
+                }
+            }
+            if let Some(event) = to_coordinator.pop_front() {
+                coordinator = coordinator.handle(&surroundings, 0, event, &mut effects);
+            } else if let Some((at, delivery)) = to_silos.pop_front() {
+                let input = inputs.get(at).context("a vector for every silo")?;
+                let silo = self.silos.get_mut(at).context("a silo for every name")?;
+                let random = &mut self.random;
+                let mut network = Network { to_coordinator: &mut to_coordinator, spool: &mut spool };
+                deliver(silo, &self.membership, &plan, bits, input, delivery, random, &mut network)?;
+            } else {
+                bail!("the round stands still while {}", coordinator.phase_name());
+            }
+        }
+    }
+}
+
+struct Network<'a> {
+    to_coordinator: &'a mut VecDeque<CoordinatorEvent>,
+    spool: &'a mut Spool,
+}
+
+#[expect(clippy::too_many_arguments, reason = "a driver's whole surroundings, used once")]
+fn deliver(
+    silo: &mut Silo,
+    membership: &Membership,
+    plan: &RoundPlan,
+    bits: WordBits,
+    input: &[i64],
+    delivery: Delivery,
+    random: &mut InsecureSeededRandom,
+    network: &mut Network<'_>,
+) -> Result<()> {
+    let around = SiloSurroundings {
+        name: &silo.name,
+        signing_key: &silo.key,
+        membership,
+        log: &NoLog,
+        start_nonce: hash(Label::StartNonce, &[]),
+    };
+    let mut events = VecDeque::from([match delivery.envelope.peek_name() {
+        Some("Open") => SiloEvent::Opened { delivery, expected: plan.clone() },
+        _ => SiloEvent::Delivered(delivery),
+    }]);
+    while let Some(event) = events.pop_front() {
+        let mut effects = Vec::new();
+        let machine = silo.machine.take().context("a machine")?;
+        silo.machine = Some(machine.handle(&around, event, random, &mut effects));
+        for effect in effects {
+            match effect {
+                SiloEffect::Send(delivery)
+                | SiloEffect::SendOnGrid(delivery)
+                | SiloEffect::Upload { then: delivery, .. } => {
+                    network.to_coordinator.push_back(CoordinatorEvent::Delivered {
+                        from: silo.name.clone(),
+                        delivery,
+                    });
+                }
+                SiloEffect::Train(plan) => {
+                    let bytes: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    let input = hash(Label::VectorInput, &[&bytes]);
+                    events.push_back(SiloEvent::Prepared { id: plan.id, input });
+                }
+                SiloEffect::Mask(job) => {
+                    let mut words: Vec<u64> = input.iter().map(|value| bits.encode(*value)).collect();
+                    let size = usize::try_from(plan.chunk_fields)?;
+                    let (mut digests, mut length) = (Vec::new(), 0);
+                    for (index, words) in (0..).zip(words.chunks_mut(size)) {
+                        let chunk = job.mask_chunk(index, words);
+                        digests.push(chunk_digest(&chunk));
+                        length += u64::try_from(chunk.len())?;
+                        network.spool.0.insert((silo.name.clone(), index), chunk);
+                    }
+                    let root = upload_root(&digests);
+                    network.to_coordinator.push_back(CoordinatorEvent::Uploaded {
+                        from: silo.name.clone(),
+                        root,
+                        length,
+                    });
+                    events.push_back(SiloEvent::Masked { id: plan.id, root, length });
+                }
+                SiloEffect::EraseSecrets | SiloEffect::Finished(_) => {}
+                SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
+                    bail!("`{}`: {fault}", silo.name)
+                }
+            }
+        }
+    }
+    Ok(())
+}
