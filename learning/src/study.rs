@@ -8,9 +8,10 @@ use serde::Serialize;
 use toml::Table as Toml;
 
 pub use analysis::{
-    Analysis, HistogramPlan, Method, MomentPlan, RegressionPlan, Rounds, StatisticsPlan, TablePlan,
+    Analysis, HistogramPlan, MomentPlan, RegressionPlan, StatisticsPlan, TablePlan,
 };
 pub use fault::StudyFault;
+pub use method::{Method, Rounds};
 pub use plan::PrivacyStatement;
 pub use privacy::{Aggregation, Distributed, Mode, Privacy};
 pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number};
@@ -21,6 +22,7 @@ use section::Section;
 
 mod analysis;
 mod fault;
+mod method;
 mod plan;
 mod privacy;
 mod schema;
@@ -80,7 +82,7 @@ impl Study {
         let privacy = Privacy::read(file.section("privacy", privacy::PRIVACY_KEYS)?, &data)?;
         let (analysis, rounds) = Analysis::read(
             file.section("analysis", analysis::ANALYSIS_KEYS)?,
-            file.optional_section("rounds", analysis::ROUNDS_KEYS)?,
+            file.optional_section("rounds", method::ROUNDS_KEYS)?,
             &data,
             privacy.mode(),
         )?;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 
-pub mod heart;
+pub(crate) mod heart;
 mod secure_sum;
 
 /// Heart disease: gradient methods against golden weights. `data` holds `heart/` and `golden/`.
-pub fn heart(data: &Path) -> Result<()> {
+pub(crate) fn heart(data: &Path) -> Result<()> {
     let split = heart::import(data, Path::new("target/figures/heart"))?;
     println!("per hospital: {}", split.folder.display());
     heart::print_header();

@@ -19,7 +19,10 @@ impl Cholesky {
             }
             let diagonal = upper.get(position(index, index, size))?;
             let remainder = diagonal - dot(&row, &row);
-            if !(remainder > diagonal * LEAST_REMAINDER) || !remainder.is_finite() {
+            if remainder.is_nan()
+                || remainder <= diagonal * LEAST_REMAINDER
+                || remainder.is_infinite()
+            {
                 return None;
             }
             row.push(remainder.sqrt());

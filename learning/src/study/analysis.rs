@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `[analysis]` and the parts of `[rounds]` that belong to its method.
+//! `[analysis]`: what is computed, from which columns.
 
 use serde::Serialize;
 
+use super::method::{Method, Rounds};
 use super::schema::{ColumnKind, DataSchema, listed};
 use super::section::Section;
 use super::{Mode, StudyFault};
@@ -64,40 +65,6 @@ pub struct RegressionPlan {
     pub features: Vec<String>,
     /// How the coefficients are found.
     pub method: Method,
-}
-
-/// How the coefficients are found.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Method {
-    /// Newton steps on the summed gradient and Hessian, until the largest step is small.
-    Newton {
-        /// Stop when no coefficient moved further than this.
-        stop_when_step_below: f64,
-    },
-    /// One gradient step per round.
-    FedSgd {
-        /// The step along the mean gradient.
-        learning_rate: f64,
-        /// The result is the mean of the parameters after this many last rounds; 1 takes the last.
-        average_last: u32,
-    },
-    /// Several local gradient steps per round, then the mean over patients.
-    FedAvg {
-        /// The local step along the silo's mean gradient.
-        learning_rate: f64,
-        /// Full-batch local steps in one round.
-        local_steps: u32,
-    },
-}
-
-/// `[rounds]`: how many rounds the study may take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rounds {
-    /// Training rounds at most.
-    pub most: u32,
-    /// Attempts beyond `most` that are reserved for repetitions of failed rounds.
-    pub spare_attempts: u32,
 }
 
 impl Analysis {
@@ -284,160 +251,6 @@ fn read_outcome(section: &mut Section, data: &DataSchema) -> Result<(String, Str
     }
 }
 
-impl Method {
-    /// The word for it in a study file.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Newton { .. } => NEWTON,
-            Self::FedSgd { .. } => FEDSGD,
-            Self::FedAvg { .. } => FEDAVG,
-        }
-    }
-
-    fn read(analysis: &mut Section, rounds: &mut Section, mode: Mode) -> Result<Self, StudyFault> {
-        let method: String = analysis.required("method")?;
-        let foreign = format!("the method `{method}` has no such key");
-        let private = mode == Mode::Distributed;
-        match method.as_str() {
-            NEWTON | FEDAVG if private => Err(analysis.invalid(
-                "method",
-                format!("`{method}` is not available with noise"),
-                "write `fedsgd`, or `[privacy] mode = \"none\"` where every hospital permits it",
-            )),
-            NEWTON => {
-                rounds.refuse_all(&["learning_rate", "local_steps", "average_last"], &foreign)?;
-                Ok(Self::Newton {
-                    stop_when_step_below: positive(rounds, "stop_when_step_below")?,
-                })
-            }
-            FEDSGD => {
-                rounds.refuse_all(&["stop_when_step_below", "local_steps"], &foreign)?;
-                Ok(Self::FedSgd {
-                    learning_rate: positive(rounds, "learning_rate")?,
-                    average_last: at_least_one(rounds, "average_last", Some(1))?,
-                })
-            }
-            FEDAVG => {
-                rounds.refuse_all(&["stop_when_step_below", "average_last"], &foreign)?;
-                Ok(Self::FedAvg {
-                    learning_rate: positive(rounds, "learning_rate")?,
-                    local_steps: at_least_one(rounds, "local_steps", None)?,
-                })
-            }
-            other => Err(analysis.invalid(
-                "method",
-                format!("`{other}` is not available"),
-                format!("write `{NEWTON}`, `{FEDSGD}` or `{FEDAVG}`"),
-            )),
-        }
-    }
-}
-
-impl Rounds {
-    /// Statistics take one round, whether the study says so or not.
-    fn single(section: Option<Section>, mode: Mode) -> Result<Self, StudyFault> {
-        let Some(section) = section else {
-            return Ok(Self {
-                most: 1,
-                spare_attempts: default_spare(1, mode),
-            });
-        };
-        section.refuse_all(
-            &[
-                "stop_when_step_below",
-                "learning_rate",
-                "local_steps",
-                "average_last",
-            ],
-            "a statistics study has no such key",
-        )?;
-        let rounds = Self::read(section, Some(1), mode)?;
-        if rounds.most == 1 {
-            Ok(rounds)
-        } else {
-            Err(StudyFault::Invalid {
-                field: "rounds.most".to_owned(),
-                problem: "statistics take exactly one round".to_owned(),
-                fix: "write 1".to_owned(),
-            })
-        }
-    }
-
-    fn read(mut section: Section, default: Option<u32>, mode: Mode) -> Result<Self, StudyFault> {
-        let most = at_least_one(&mut section, "most", default)?;
-        if most > MOST_ROUNDS {
-            return Err(section.invalid(
-                "most",
-                "too many rounds",
-                format!("write at most {MOST_ROUNDS}"),
-            ));
-        }
-        if mode == Mode::None && section.contains("spare_attempts") {
-            return Err(section.invalid(
-                "spare_attempts",
-                "an unnoised study has no such key",
-                "remove it",
-            ));
-        }
-        let spare_attempts = section
-            .optional("spare_attempts")?
-            .unwrap_or_else(|| default_spare(most, mode));
-        if spare_attempts > most {
-            return Err(section.invalid(
-                "spare_attempts",
-                "more than `rounds.most`",
-                "write a smaller number",
-            ));
-        }
-        Ok(Self {
-            most,
-            spare_attempts,
-        })
-    }
-
-    fn check_average(&self, method: Method) -> Result<(), StudyFault> {
-        match method {
-            Method::FedSgd { average_last, .. } if average_last > self.most => {
-                Err(StudyFault::Invalid {
-                    field: "rounds.average_last".to_owned(),
-                    problem: "more than `rounds.most`".to_owned(),
-                    fix: "write a smaller number".to_owned(),
-                })
-            }
-            Method::FedSgd { .. } | Method::Newton { .. } | Method::FedAvg { .. } => Ok(()),
-        }
-    }
-}
-
-/// A tenth of the rounds, at least one; nothing is reserved without noise.
-fn default_spare(most: u32, mode: Mode) -> u32 {
-    match mode {
-        Mode::None => 0,
-        Mode::Distributed => most.div_ceil(10),
-    }
-}
-
-fn positive(section: &mut Section, key: &str) -> Result<f64, StudyFault> {
-    let value: f64 = section.required(key)?;
-    if value > 0.0 {
-        Ok(value)
-    } else {
-        Err(section.invalid(key, "not above zero", "write a positive number"))
-    }
-}
-
-fn at_least_one(section: &mut Section, key: &str, default: Option<u32>) -> Result<u32, StudyFault> {
-    let value = match default {
-        Some(default) => section.optional(key)?.unwrap_or(default),
-        None => section.required(key)?,
-    };
-    if value > 0 {
-        Ok(value)
-    } else {
-        Err(section.invalid(key, "zero", "write 1 or more"))
-    }
-}
-
 /// The keys of `[analysis]`.
 pub(crate) const ANALYSIS_KEYS: &[&str] = &[
     "kind",
@@ -448,20 +261,6 @@ pub(crate) const ANALYSIS_KEYS: &[&str] = &[
     "moments",
     "histograms",
 ];
-/// The keys of `[rounds]`.
-pub(crate) const ROUNDS_KEYS: &[&str] = &[
-    "most",
-    "spare_attempts",
-    "stop_when_step_below",
-    "learning_rate",
-    "local_steps",
-    "average_last",
-];
 
 const STATISTICS: &str = "statistics";
 const LOGISTIC_REGRESSION: &str = "logistic-regression";
-const NEWTON: &str = "newton";
-const FEDSGD: &str = "fedsgd";
-const FEDAVG: &str = "fedavg";
-/// Far beyond any use; keeps the accounting of attempts in small integers.
-const MOST_ROUNDS: u32 = 100_000;

@@ -21,16 +21,16 @@ fn every_example_is_a_study_and_has_a_plan() {
         })
         .collect();
     names.sort();
-    assert_eq!(
-        names,
-        [
-            "forbidden",
-            "logistic",
-            "overspend",
-            "private-logistic",
-            "statistics"
-        ]
-    );
+    let expected = [
+        "forbidden",
+        "heart-fedavg",
+        "heart-fedsgd",
+        "logistic",
+        "overspend",
+        "private-logistic",
+        "statistics",
+    ];
+    assert_eq!(names, expected);
     for name in names {
         let study = example_study(&name);
         let dropouts = u32::from(study.is_noised());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use consilium_learning::table::TableWarning;
 use consilium_learning::{Study, Table, Task};
 
-use crate::federation::{run_plain, run_through_integers};
+use crate::federation::{example_study, run_plain, run_through_integers};
 
 #[test]
 fn fedsgd_and_fedavg_reproduce_the_golden_weights() {
@@ -15,10 +15,10 @@ fn fedsgd_and_fedavg_reproduce_the_golden_weights() {
         serde_json::from_slice(&std::fs::read(data.join("golden/heart_golden.json")).unwrap())
             .unwrap();
     for (method, recipe, correct) in [
-        ("fedsgd", "public/fedsgd_R100_lr1", 202),
-        ("fedavg", "public/fedavg_R30_5steps_lr0.5", 203),
+        ("heart-fedsgd", "public/fedsgd_R100_lr1", 202),
+        ("heart-fedavg", "public/fedavg_R30_5steps_lr0.5", 203),
     ] {
-        let study = Study::parse(study_text(method).as_bytes()).unwrap();
+        let study = example_study(method);
         let task = Task::new(&study).unwrap();
         let (training, test) = (
             tables(&data, &study, "train"),
@@ -54,7 +54,7 @@ fn fedsgd_and_fedavg_reproduce_the_golden_weights() {
 #[test]
 fn a_hospital_without_a_negative_outcome_takes_part_and_is_warned() {
     let Some(data) = reference_data() else { return };
-    let study = Study::parse(study_text("fedsgd").as_bytes()).unwrap();
+    let study = example_study("heart-fedsgd");
     let task = Task::new(&study).unwrap();
     let training = tables(&data, &study, "train");
     let one_sided: Vec<bool> = training
@@ -101,45 +101,4 @@ fn tables(data: &std::path::Path, study: &Study, part: &str) -> Vec<Table> {
             Table::read(csv.as_bytes(), &study.data).unwrap()
         })
         .collect()
-}
-
-/// Public scaling; three scales on either side of the centre are the public range.
-fn study_text(method: &str) -> String {
-    let numbers = [
-        ("age", 55.0, 10.0),
-        ("sex", 0.5, 0.5),
-        ("trestbps", 130.0, 20.0),
-        ("chol", 240.0, 60.0),
-        ("fbs", 0.5, 0.5),
-        ("thalach", 145.0, 25.0),
-        ("exang", 0.5, 0.5),
-        ("oldpeak", 1.0, 1.1),
-        ("cp_2", 0.5, 0.5),
-        ("cp_3", 0.5, 0.5),
-        ("cp_4", 0.5, 0.5),
-        ("restecg_1", 0.5, 0.5),
-        ("restecg_2", 0.5, 0.5),
-    ];
-    let columns: String = numbers
-        .iter()
-        .map(|(name, centre, scale)| {
-            let (low, high) = (centre - 3.0 * scale, centre + 3.0 * scale);
-            format!("[data.columns.{name}]\ntype = \"number\"\nrange = [{low}, {high}]\ncentre = {centre}\nscale = {scale}\n")
-        })
-        .collect();
-    let features: Vec<String> = numbers
-        .iter()
-        .map(|(name, _, _)| format!("\"{name}\""))
-        .collect();
-    let rounds = match method {
-        "fedsgd" => "most = 100\nlearning_rate = 1",
-        _ => "most = 30\nlearning_rate = 0.5\nlocal_steps = 5",
-    };
-    format!(
-        "[study]\nname = \"heart\"\nresearcher = \"r\"\npurpose = \"p\"\nethics = \"e\"\ndata = \"heart\"\ndeadline_hours = 1\n\
-         {columns}[data.columns.y]\ntype = \"category\"\nlevels = {{ \"0\" = \"no\", \"1\" = \"yes\" }}\n\
-         [analysis]\nkind = \"logistic-regression\"\nmethod = \"{method}\"\noutcome = {{ column = \"y\", positive = \"yes\" }}\n\
-         features = [{}]\n[rounds]\n{rounds}\n[privacy]\nmode = \"none\"\n",
-        features.join(", ")
-    )
 }

@@ -9,21 +9,21 @@ use consilium_learning::{Contribution, Model, Step, Study, Table, Task};
 use consilium_privacy::noise_plan::VectorPlan;
 
 /// The hospitals in the order of the column `center`. All training patients of Switzerland are positive.
-pub const HOSPITALS: [&str; 4] = ["cleveland", "hungarian", "switzerland", "va"];
+pub(crate) const HOSPITALS: [&str; 4] = ["cleveland", "hungarian", "switzerland", "va"];
 
 /// The data split by hospital, and the golden weights.
-pub struct Split {
+pub(crate) struct Split {
     /// Holds `<hospital>-train.csv` and `<hospital>-test.csv`.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     golden: serde_json::Value,
 }
 
 /// Adds up the encoded vectors of all hospitals; given the plan of the round.
-pub type IntegerSum<'a> = dyn FnMut(&VectorPlan, Vec<Vec<i64>>) -> Result<Vec<i64>> + 'a;
+pub(crate) type IntegerSum<'a> = dyn FnMut(&VectorPlan, Vec<Vec<i64>>) -> Result<Vec<i64>> + 'a;
 
 /// Splits `heart/fed_heart_disease.csv` by hospital and part into `folder`. Cholesterol 0 means that it was
 /// not measured and becomes 240, the public centre.
-pub fn import(data: &Path, folder: &Path) -> Result<Split> {
+pub(crate) fn import(data: &Path, folder: &Path) -> Result<Split> {
     let text = read(&data.join("heart/fed_heart_disease.csv"))?;
     let (header, rows) = text
         .split_once('\n')
@@ -67,7 +67,7 @@ pub fn import(data: &Path, folder: &Path) -> Result<Split> {
 }
 
 /// Runs both studies on plain sums; fails beyond 1e-9.
-pub fn reproduce_plain(split: &Split) -> Result<()> {
+pub(crate) fn reproduce_plain(split: &Split) -> Result<()> {
     for recipe in RECIPES {
         let study = Study::parse(recipe.study.as_bytes())?;
         reproduce(split, &recipe, "plain", 1e-9, &mut |task, sums| {
@@ -86,7 +86,7 @@ pub fn reproduce_plain(split: &Split) -> Result<()> {
 }
 
 /// Runs both studies through integers that `add_up` sums; fails beyond `tolerance`.
-pub fn reproduce_in_integers(
+pub(crate) fn reproduce_in_integers(
     split: &Split,
     path: &str,
     tolerance: f64,
@@ -114,7 +114,7 @@ pub fn reproduce_in_integers(
 }
 
 /// The sum without any network.
-pub fn add_up(vectors: Vec<Vec<i64>>) -> Vec<i64> {
+pub(crate) fn add_up(vectors: Vec<Vec<i64>>) -> Vec<i64> {
     let mut vectors = vectors.into_iter();
     let first = vectors.next().unwrap_or_default();
     vectors.fold(first, |mut total, vector| {
@@ -127,7 +127,7 @@ pub fn add_up(vectors: Vec<Vec<i64>>) -> Vec<i64> {
 }
 
 /// The head of the lines that the runs print.
-pub fn print_header() {
+pub(crate) fn print_header() {
     println!(
         "{:<14} {:<20} {:>7} {:>22} {:>16}",
         "study", "sums", "rounds", "largest difference", "correct"

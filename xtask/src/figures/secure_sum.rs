@@ -50,7 +50,10 @@ struct Spool(BTreeMap<(SiloName, u64), Vec<u8>>);
 
 impl ChunkSource for Spool {
     fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
-        self.0.get(&(silo.clone(), index)).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        self.0
+            .get(&(silo.clone(), index))
+            .cloned()
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 }
 
@@ -63,7 +66,10 @@ impl Federation {
             silos.push(Silo {
                 name: SiloName::parse(name)?,
                 key: SigningKey::from_seed(&random.secret32()),
-                machine: Some(SiloMachine::new(hash(Label::StartNonce, &[name.as_bytes()]))),
+                machine: Some(SiloMachine::new(hash(
+                    Label::StartNonce,
+                    &[name.as_bytes()],
+                ))),
             });
         }
         silos.sort_by(|left, right| left.name.cmp(&right.name));
@@ -71,17 +77,30 @@ impl Federation {
             epoch: 1,
             roster_root: hash(Label::RosterRoot, &[]),
             coordinator: coordinator_key.verifying_key(),
-            silos: silos.iter().map(|silo| (silo.name.clone(), silo.key.verifying_key())).collect(),
+            silos: silos
+                .iter()
+                .map(|silo| (silo.name.clone(), silo.key.verifying_key()))
+                .collect(),
             colluders: u32::try_from(names.len())? / 3,
         };
-        Ok(Self { membership, coordinator_key, silos, random, round: 0 })
+        Ok(Self {
+            membership,
+            coordinator_key,
+            silos,
+            random,
+            round: 0,
+        })
     }
 
     /// Adds up one vector per silo, in the order of the names, by one whole round.
     pub(crate) fn sum(&mut self, vector: &VectorPlan, inputs: &[Vec<i64>]) -> Result<Vec<i64>> {
         self.round += 1;
         let names: Vec<SiloName> = self.silos.iter().map(|silo| silo.name.clone()).collect();
-        let id = AttemptId { epoch: 1, round: self.round, attempt: 1 };
+        let id = AttemptId {
+            epoch: 1,
+            round: self.round,
+            attempt: 1,
+        };
         let model = hash(Label::Model, &[&self.round.to_le_bytes()]);
         let task = hash(Label::Task, &[b"figures"]);
         let plan = RoundPlan::new(id, &self.membership, &names, Some(0), model, task, *vector)?;
@@ -100,8 +119,13 @@ impl Federation {
             },
         };
         let mut effects = Vec::new();
-        let mut coordinator =
-            CoordinatorMachine::open(&surroundings, plan.clone(), BTreeMap::new(), 0, &mut effects);
+        let mut coordinator = CoordinatorMachine::open(
+            &surroundings,
+            plan.clone(),
+            BTreeMap::new(),
+            0,
+            &mut effects,
+        );
         loop {
             for effect in effects.drain(..) {
                 match effect {
@@ -115,7 +139,9 @@ impl Federation {
                         to_coordinator.push_back(CoordinatorEvent::Summed { digest });
                     }
                     CoordinatorEffect::CommitSum(_) => {
-                        to_coordinator.push_back(CoordinatorEvent::SumLogged { proofs: BTreeMap::new() });
+                        to_coordinator.push_back(CoordinatorEvent::SumLogged {
+                            proofs: BTreeMap::new(),
+                        });
                     }
                     CoordinatorEffect::Record { .. } => {}
                     CoordinatorEffect::Released { .. } => {
@@ -131,8 +157,20 @@ impl Federation {
                 let input = inputs.get(at).context("a vector for every silo")?;
                 let silo = self.silos.get_mut(at).context("a silo for every name")?;
                 let random = &mut self.random;
-                let mut network = Network { to_coordinator: &mut to_coordinator, spool: &mut spool };
-                deliver(silo, &self.membership, &plan, bits, input, delivery, random, &mut network)?;
+                let mut network = Network {
+                    to_coordinator: &mut to_coordinator,
+                    spool: &mut spool,
+                };
+                deliver(
+                    silo,
+                    &self.membership,
+                    &plan,
+                    bits,
+                    input,
+                    delivery,
+                    random,
+                    &mut network,
+                )?;
             } else {
                 bail!("the round stands still while {}", coordinator.phase_name());
             }
@@ -145,7 +183,10 @@ struct Network<'a> {
     spool: &'a mut Spool,
 }
 
-#[expect(clippy::too_many_arguments, reason = "a driver's whole surroundings, used once")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a driver's whole surroundings, used once"
+)]
 fn deliver(
     silo: &mut Silo,
     membership: &Membership,
@@ -164,7 +205,10 @@ fn deliver(
         start_nonce: hash(Label::StartNonce, &[]),
     };
     let mut events = VecDeque::from([match delivery.envelope.peek_name() {
-        Some("Open") => SiloEvent::Opened { delivery, expected: plan.clone() },
+        Some("Open") => SiloEvent::Opened {
+            delivery,
+            expected: plan.clone(),
+        },
         _ => SiloEvent::Delivered(delivery),
     }]);
     while let Some(event) = events.pop_front() {
@@ -176,18 +220,22 @@ fn deliver(
                 SiloEffect::Send(delivery)
                 | SiloEffect::SendOnGrid(delivery)
                 | SiloEffect::Upload { then: delivery, .. } => {
-                    network.to_coordinator.push_back(CoordinatorEvent::Delivered {
-                        from: silo.name.clone(),
-                        delivery,
-                    });
+                    network
+                        .to_coordinator
+                        .push_back(CoordinatorEvent::Delivered {
+                            from: silo.name.clone(),
+                            delivery,
+                        });
                 }
                 SiloEffect::Train(plan) => {
-                    let bytes: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    let bytes: Vec<u8> =
+                        input.iter().flat_map(|value| value.to_le_bytes()).collect();
                     let input = hash(Label::VectorInput, &[&bytes]);
                     events.push_back(SiloEvent::Prepared { id: plan.id, input });
                 }
                 SiloEffect::Mask(job) => {
-                    let mut words: Vec<u64> = input.iter().map(|value| bits.encode(*value)).collect();
+                    let mut words: Vec<u64> =
+                        input.iter().map(|value| bits.encode(*value)).collect();
                     let size = usize::try_from(plan.chunk_fields)?;
                     let (mut digests, mut length) = (Vec::new(), 0);
                     for (index, words) in (0..).zip(words.chunks_mut(size)) {
@@ -197,12 +245,18 @@ fn deliver(
                         network.spool.0.insert((silo.name.clone(), index), chunk);
                     }
                     let root = upload_root(&digests);
-                    network.to_coordinator.push_back(CoordinatorEvent::Uploaded {
-                        from: silo.name.clone(),
+                    network
+                        .to_coordinator
+                        .push_back(CoordinatorEvent::Uploaded {
+                            from: silo.name.clone(),
+                            root,
+                            length,
+                        });
+                    events.push_back(SiloEvent::Masked {
+                        id: plan.id,
                         root,
                         length,
                     });
-                    events.push_back(SiloEvent::Masked { id: plan.id, root, length });
                 }
                 SiloEffect::EraseSecrets | SiloEffect::Finished(_) => {}
                 SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
