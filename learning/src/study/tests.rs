@@ -3,7 +3,10 @@
 
 use std::error::Error;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::task::Task;
 
 const GOOD: &str = include_str!("../../../examples/studies/logistic.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
@@ -337,4 +340,24 @@ fn a_study_may_invite_fewer_silos_each_once() {
         )
         .contains("named twice")
     );
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_study_is_read_or_refused_but_never_panics(
+        place in 0..PRIVATE.len(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..8),
+    ) {
+        for good in [GOOD, PRIVATE, STATISTICS] {
+            let mut damaged = good.as_bytes().to_vec();
+            let place = place.min(damaged.len());
+            let end = (place + bytes.len()).min(damaged.len());
+            damaged.splice(place..end, bytes.iter().copied());
+            if let Ok(study) = Study::parse(&damaged) {
+                // Planning may refuse, too.
+                let _ = study.privacy_statement(4, 1, 1);
+                let _ = Task::new(&study).unwrap().initial_model();
+            }
+        }
+    }
 }

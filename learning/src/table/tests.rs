@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::study::Study;
 
@@ -159,4 +161,16 @@ fn registration_counts_data_rows_only() {
         count_rows("a,b\n".as_bytes()),
         Err(TableFault::Empty)
     ));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_a_table_or_a_fault_but_never_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let schema = Study::parse(STUDY.as_bytes()).unwrap().data;
+        let mut csv = b"id,sex,age\na,f,30\n".to_vec();
+        csv.extend(bytes);
+        if let Ok(table) = Table::read(csv.as_slice(), &schema) {
+            prop_assert!(table.patient_count() <= table.row_count());
+        }
+    }
 }
