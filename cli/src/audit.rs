@@ -89,7 +89,12 @@ struct RosterNamed {
 }
 
 fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
-    let VerifyArguments { dir, trust, roster, output } = arguments;
+    let VerifyArguments {
+        dir,
+        trust,
+        roster,
+        output,
+    } = arguments;
     check_folder(dir)?;
     let (trust, named) = match (trust, roster) {
         (Some(file), _) => (Some(read_trust(file)?), None),
@@ -102,18 +107,34 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
     let witnesses_known = match &trust {
         Some(trust) => trust.witnesses.members().len(),
         // The report says so if the file is of no use.
-        None => read_trust(&dir.join(TRUST_POLICY)).map_or(0, |trust| trust.witnesses.members().len()),
+        None => {
+            read_trust(&dir.join(TRUST_POLICY)).map_or(0, |trust| trust.witnesses.members().len())
+        }
     };
-    let report = verify_directory_with(dir, &Knowledge { trust, heads: Vec::new() });
+    let report = verify_directory_with(
+        dir,
+        &Knowledge {
+            trust,
+            heads: Vec::new(),
+        },
+    );
     let code = report.exit_code();
-    output.print(&Verified { report, witnesses_known, roster: named }, verified_words)?;
+    output.print(
+        &Verified {
+            report,
+            witnesses_known,
+            roster: named,
+        },
+        verified_words,
+    )?;
     Ok(ExitCode::from(code))
 }
 
 fn read_trust(file: &Path) -> anyhow::Result<TrustPolicy> {
     let text = fs::read_to_string(file)
         .with_context(|| format!("the trust policy `{}` cannot be read", file.display()))?;
-    text.parse().with_context(|| format!("in `{}`", file.display()))
+    text.parse()
+        .with_context(|| format!("in `{}`", file.display()))
 }
 
 /// The log's key and the witnesses as the newest pinned roster names them.
@@ -124,16 +145,25 @@ fn trust_of_rosters(folder: &Path) -> anyhow::Result<(TrustPolicy, RosterNamed)>
     let rosters = RosterFolder::open(folder)
         .with_context(|| format!("the rosters in `{}` do not verify", folder.display()))?;
     let Some(roster) = rosters.current() else {
-        bail!("no roster is pinned in `{}`: it holds no `1.json`", folder.display());
+        bail!(
+            "no roster is pinned in `{}`: it holds no `1.json`",
+            folder.display()
+        );
     };
-    let named = RosterNamed { version: roster.version(), short_code: roster.short_code().to_string() };
+    let named = RosterNamed {
+        version: roster.version(),
+        short_code: roster.short_code().to_string(),
+    };
     Ok((trust_of_roster(roster)?, named))
 }
 
 fn trust_of_roster(roster: &Roster) -> anyhow::Result<TrustPolicy> {
     let coordinator = roster.coordinator();
     let log = NoteVerifier::new(&coordinator.log_origin, coordinator.log_key)?;
-    let keys = roster.members().iter().map(|member| (member.name.to_string(), member.witness));
+    let keys = roster
+        .members()
+        .iter()
+        .map(|member| (member.name.to_string(), member.witness));
     let witnesses = WitnessSet::new(keys, usize::try_from(roster.witness_quorum())?)?;
     Ok(TrustPolicy::new(log, witnesses))
 }
@@ -145,13 +175,24 @@ fn check_folder(dir: &Path) -> anyhow::Result<()> {
     }
     let inside = dir.join("log");
     if inside.join(ENTRIES).exists() {
-        bail!("`{}` is not a log's folder; did you mean `{}`?", dir.display(), inside.display());
+        bail!(
+            "`{}` is not a log's folder; did you mean `{}`?",
+            dir.display(),
+            inside.display()
+        );
     }
-    bail!("`{}` is not a log's folder: there is no `{ENTRIES}` in it", dir.display())
+    bail!(
+        "`{}` is not a log's folder: there is no `{ENTRIES}` in it",
+        dir.display()
+    )
 }
 
 fn verified_words(verified: &Verified) -> String {
-    let Verified { report, witnesses_known, roster } = verified;
+    let Verified {
+        report,
+        witnesses_known,
+        roster,
+    } = verified;
     let mut rows: Vec<(&str, String)> = Vec::new();
     if !report.origin.is_empty() {
         rows.push(("origin", report.origin.clone()));
@@ -172,28 +213,53 @@ fn verified_words(verified: &Verified) -> String {
         rows.push(("witnesses", report.witnesses.join(", ")));
     }
     rows.push(("keys", keys_words(report.trust, roster.as_ref())));
-    rows.extend(report.findings.iter().map(|finding| ("finding", finding.to_string())));
-    rows.extend(report.obstacles.iter().map(|obstacle| ("obstacle", obstacle.clone())));
+    rows.extend(
+        report
+            .findings
+            .iter()
+            .map(|finding| ("finding", finding.to_string())),
+    );
+    rows.extend(
+        report
+            .obstacles
+            .iter()
+            .map(|obstacle| ("obstacle", obstacle.clone())),
+    );
     rows.push(("verdict", report.verdict.to_string()));
-    let lines: Vec<String> =
-        rows.iter().map(|(name, value)| format!("{name:<11}{}", printable(value))).collect();
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|(name, value)| format!("{name:<11}{}", printable(value)))
+        .collect();
     lines.join("\n")
 }
 
 fn keys_words(trust: TrustSource, roster: Option<&RosterNamed>) -> String {
     match (trust, roster) {
         (TrustSource::Log, _) => {
-            "from the log's own trust.policy; for evidence bring yours with --trust or --roster".to_owned()
+            "from the log's own trust.policy; for evidence bring yours with --trust or --roster"
+                .to_owned()
         }
         (TrustSource::Auditor, None) => "from the trust policy given".to_owned(),
-        (TrustSource::Auditor, Some(RosterNamed { version, short_code })) => {
+        (
+            TrustSource::Auditor,
+            Some(RosterNamed {
+                version,
+                short_code,
+            }),
+        ) => {
             format!("from roster version {version}, to be compared with a member: {short_code}")
         }
     }
 }
 
 fn show(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
-    let ShowArguments { dir, kind, study, last, output } = arguments;
+    let ShowArguments {
+        dir,
+        kind,
+        study,
+        last,
+        output,
+    } = arguments;
     check_folder(dir)?;
     let unreadable = || format!("the entries of `{}` cannot be read", dir.display());
     let entries = read_entries(dir).with_context(unreadable)?;
@@ -207,10 +273,16 @@ fn show(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
         line(HEADER);
         shown.iter().for_each(|entry| line(&row(entry)));
     }
-    let lines = stored.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    let lines = stored
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .count();
     let malformed = lines.saturating_sub(entries.len());
     if malformed > 0 {
-        bail!("{malformed} lines of the log are no entries: run `consilium audit verify {}`", dir.display());
+        bail!(
+            "lines of the log that are no entries: {malformed}; run `consilium audit verify {}`",
+            dir.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -225,7 +297,11 @@ fn select<'a>(
     let wanted = |entry: &&Entry| {
         kind.is_none_or(|kind| kind.admits(entry.event.kind))
             && study.is_none_or(|wanted| {
-                entry.event.study.as_ref().is_some_and(|study| study.id.starts_with(wanted))
+                entry
+                    .event
+                    .study
+                    .as_ref()
+                    .is_some_and(|study| study.id.starts_with(wanted))
             })
     };
     let mut selected: Vec<&Entry> = entries.iter().filter(wanted).collect();
@@ -258,7 +334,8 @@ impl FromStr for KindFilter {
         if let Ok(kind) = text.parse() {
             return Ok(Self::Kind(kind));
         }
-        let families: BTreeSet<&'static str> = EventKind::ALL.into_iter().map(EventKind::family).collect();
+        let families: BTreeSet<&'static str> =
+            EventKind::ALL.into_iter().map(EventKind::family).collect();
         if let Some(family) = families.iter().find(|family| **family == text) {
             return Ok(Self::Family(family));
         }
@@ -268,8 +345,15 @@ impl FromStr for KindFilter {
             .filter(|kind| kind.family() == family)
             .map(EventKind::as_str)
             .collect();
-        let known = if siblings.is_empty() { families.into_iter().collect() } else { siblings };
-        Err(format!("no event is of the type `{text}`; use {}", known.join(", ")))
+        let known = if siblings.is_empty() {
+            families.into_iter().collect()
+        } else {
+            siblings
+        };
+        Err(format!(
+            "no event is of the type `{text}`; use {}",
+            known.join(", ")
+        ))
     }
 }
 
@@ -307,9 +391,17 @@ fn facts(entry: &Entry) -> Vec<String> {
     facts.extend(event.study.iter().filter_map(|study| study.name.clone()));
     facts.extend(event.object.clone());
     facts.extend(event.job.iter().map(|job| format!("job {job}")));
-    facts.extend(event.policy.iter().map(|policy| format!("policy v{}", policy.version)));
+    facts.extend(
+        event
+            .policy
+            .iter()
+            .map(|policy| format!("policy v{}", policy.version)),
+    );
     if let Some(privacy) = &event.privacy {
-        facts.push(format!("epsilon {} delta {}", privacy.epsilon, privacy.delta));
+        facts.push(format!(
+            "epsilon {} delta {}",
+            privacy.epsilon, privacy.delta
+        ));
     }
     if let Some(aggregation) = &event.aggregation {
         facts.push(format!("{} invited", aggregation.invited.len()));
@@ -320,7 +412,10 @@ fn facts(entry: &Entry) -> Vec<String> {
             facts.push(format!("dropped {}", aggregation.dropped.join(" ")));
         }
     }
-    let references = event.references.iter().map(|(name, digest)| format!("{name} {}", short(&digest.to_string())));
+    let references = event
+        .references
+        .iter()
+        .map(|(name, digest)| format!("{name} {}", short(&digest.to_string())));
     facts.extend(references);
     facts.extend(event.detail.iter().map(|(name, fact)| {
         let digest = event.detail_digest(name).is_some();
@@ -336,7 +431,15 @@ fn short(digits: &str) -> String {
 
 /// SECURITY: a log is foreign text; what a terminal would obey is not printed.
 fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 const HEADER: &str = "   SEQ  TIME (UTC)           TYPE                       ACTOR                 STUDY         ROUND   FACTS";
@@ -398,7 +501,12 @@ mod tests {
     #[test]
     fn columns_stand_under_their_heads() {
         let line = row(&entries()[2]);
-        for (head, text) in [("TYPE", "round.released"), ("ACTOR", "hub"), ("STUDY", "3f9a"), ("FACTS", "3 invited")] {
+        for (head, text) in [
+            ("TYPE", "round.released"),
+            ("ACTOR", "hub"),
+            ("STUDY", "3f9a"),
+            ("FACTS", "3 invited"),
+        ] {
             assert_eq!(HEADER.find(head), line.find(text), "{head}");
         }
     }
@@ -408,7 +516,10 @@ mod tests {
         let entries = entries();
         let places = |kind: Option<&str>, study, last| -> Vec<u64> {
             let kind = kind.map(|kind| kind.parse().unwrap());
-            select(&entries, kind.as_ref(), study, last).iter().map(|entry| entry.sequence).collect()
+            select(&entries, kind.as_ref(), study, last)
+                .iter()
+                .map(|entry| entry.sequence)
+                .collect()
         };
         assert_eq!(places(None, None, None), [0, 1, 2]);
         assert_eq!(places(Some("round"), None, None), [2]);
@@ -422,9 +533,15 @@ mod tests {
     #[test]
     fn an_unknown_type_is_told_its_neighbours() {
         let fault = "round.closed".parse::<KindFilter>().unwrap_err();
-        assert!(fault.contains("round.released") && !fault.contains("study."), "{fault}");
+        assert!(
+            fault.contains("round.released") && !fault.contains("study."),
+            "{fault}"
+        );
         let fault = "rounds".parse::<KindFilter>().unwrap_err();
-        assert!(fault.contains("round, ") && !fault.contains("round.released"), "{fault}");
+        assert!(
+            fault.contains("round, ") && !fault.contains("round.released"),
+            "{fault}"
+        );
     }
 
     #[test]
@@ -436,7 +553,11 @@ mod tests {
 
     #[test]
     fn a_report_names_cosignatures_and_every_finding() {
-        let finding = |entry| Finding { rule: Rule::OneSum, entry, what: "two sums".to_owned() };
+        let finding = |entry| Finding {
+            rule: Rule::OneSum,
+            entry,
+            what: "two sums".to_owned(),
+        };
         let report = VerifyReport {
             origin: "hub.example/log".to_owned(),
             entries: 9,
@@ -451,14 +572,36 @@ mod tests {
             verdict: Verdict::Findings,
             verified: false,
         };
-        let roster = Some(RosterNamed { version: 2, short_code: "AAAA-BBBB".to_owned() });
-        let verified = Verified { report, witnesses_known: 4, roster };
+        let roster = Some(RosterNamed {
+            version: 2,
+            short_code: "AAAA-BBBB".to_owned(),
+        });
+        let verified = Verified {
+            report,
+            witnesses_known: 4,
+            roster,
+        };
         let words = verified_words(&verified);
-        assert!(words.contains("cosigned   3/4 witnesses, over 8 of 9 entries"), "{words}");
-        assert!(words.contains("finding    one-sum: entry 4: two sums\nfinding    one-sum: two sums"), "{words}");
-        assert!(words.contains("roster version 2") && words.ends_with("verdict    findings"), "{words}");
+        assert!(
+            words.contains("cosigned   3/4 witnesses, over 8 of 9 entries"),
+            "{words}"
+        );
+        assert!(
+            words.contains("finding    one-sum: entry 4: two sums\nfinding    one-sum: two sums"),
+            "{words}"
+        );
+        assert!(
+            words.contains("roster version 2") && words.ends_with("verdict    findings"),
+            "{words}"
+        );
         let json = serde_json::to_value(&verified).unwrap();
-        assert_eq!((json["cosignatures"].as_u64(), json["witnesses_known"].as_u64()), (Some(3), Some(4)));
+        assert_eq!(
+            (
+                json["cosignatures"].as_u64(),
+                json["witnesses_known"].as_u64()
+            ),
+            (Some(3), Some(4))
+        );
         assert_eq!(json["root"].as_str().map(str::len), Some(64));
     }
 

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use consilium_certs::{
     IdentityFolder, Invitation, Name, PeerIdentity, Roster, RosterFolder, UnixSeconds,
 };
+use consilium_coordinator::InviteArguments;
 use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,13 +17,20 @@ use std::process::ExitCode;
 
 #[derive(Subcommand)]
 pub(crate) enum CertsCommand {
+    /// Invite a silo, researcher or officer (as `consilium coordinator invite`)
+    #[command(
+        after_help = "Examples:\n  consilium certs invite stmary.example --role silo --dir coordinator\n  consilium certs invite a.ruiz@uni.example --role researcher --dir coordinator\n\nRun it where the coordinator's folder is. Send the printed line by a channel that you trust:\nwhoever has it can join under that name, once."
+    )]
+    Invite(InviteArguments),
     /// Join as a researcher, officer or operator
     #[command(
-        after_help = "Examples:\n  consilium certs join consilium-invitation... --dir researcher\n  consilium certs join - --dir researcher < invitation.txt\n\nMakes the keys, which never leave the folder, and prints a short code: read it out to the\noperator by telephone. Hospitals join with `consilium silo join`."
+        after_help = "Examples:\n  consilium certs join consilium-invitation-1.eyJ... --dir researcher\n  consilium certs join - --dir researcher < invitation.txt\n\nMakes the keys, which never leave the folder, and prints a short code: read it out to the\noperator by telephone. Hospitals join with `consilium silo join`."
     )]
     Join(JoinArguments),
     /// Show who a folder belongs to, how long its certificate lasts, and its roster
-    #[command(after_help = "Examples:\n  consilium certs show --dir researcher\n  consilium certs show --dir silo --json\n\nExit codes: 0 usable, 1 the certificate has ended or the roster does not name the holder.")]
+    #[command(
+        after_help = "Examples:\n  consilium certs show --dir researcher\n  consilium certs show --dir silo --json\n\nExit codes: 0 usable, 1 the certificate has ended or the roster does not name the holder."
+    )]
     Show(ShowArguments),
 }
 
@@ -48,6 +56,10 @@ pub(crate) struct ShowArguments {
 
 pub(crate) fn run(command: CertsCommand) -> anyhow::Result<ExitCode> {
     match command {
+        CertsCommand::Invite(arguments) => {
+            consilium_coordinator::invite(arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
         CertsCommand::Join(arguments) => join(&arguments),
         CertsCommand::Show(arguments) => show(&arguments),
     }
@@ -63,17 +75,32 @@ struct Joined {
 }
 
 fn join(arguments: &JoinArguments) -> anyhow::Result<ExitCode> {
-    let JoinArguments { invitation, dir, output } = arguments;
+    let JoinArguments {
+        invitation,
+        dir,
+        output,
+    } = arguments;
     let line = match invitation.as_str() {
         "-" => read_line(std::io::stdin().lock())?,
         line => line.to_owned(),
     };
     let (name, role) = {
         let invitation = Invitation::parse(&line)?;
-        (invitation.terms().name.to_string(), invitation.terms().role.to_string())
+        (
+            invitation.terms().name.to_string(),
+            invitation.terms().role.to_string(),
+        )
     };
     let short_code = block_on(user::join(&line, dir))?;
-    output.print(&Joined { name, role, folder: dir.clone(), short_code }, joined_words)?;
+    output.print(
+        &Joined {
+            name,
+            role,
+            folder: dir.clone(),
+            short_code,
+        },
+        joined_words,
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -91,7 +118,12 @@ fn read_line(input: impl Read) -> anyhow::Result<String> {
 }
 
 fn joined_words(joined: &Joined) -> String {
-    let Joined { name, role, folder, short_code } = joined;
+    let Joined {
+        name,
+        role,
+        folder,
+        short_code,
+    } = joined;
     format!(
         "joined as {role} `{name}`; the keys are in `{}`\n\
          short code  {short_code}\n\
@@ -135,8 +167,13 @@ struct RosterShown {
 
 impl Shown {
     fn is_usable(&self) -> bool {
-        self.certificate.as_ref().is_some_and(|certificate| !certificate.ended)
-            && self.roster.as_ref().is_none_or(|roster| roster.names_holder)
+        self.certificate
+            .as_ref()
+            .is_some_and(|certificate| !certificate.ended)
+            && self
+                .roster
+                .as_ref()
+                .is_none_or(|roster| roster.names_holder)
     }
 }
 
@@ -144,7 +181,11 @@ fn show(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
     let shown = look(&arguments.dir, user::now())?;
     let usable = shown.is_usable();
     arguments.output.print(&shown, shown_words)?;
-    Ok(if usable { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if usable {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn look(folder: &Path, now: UnixSeconds) -> anyhow::Result<Shown> {
@@ -180,12 +221,18 @@ fn pinned(folder: &Path, identity: &IdentityFolder) -> anyhow::Result<Option<Ros
         version: roster.version(),
         short_code: roster.short_code().to_string(),
         coordinator: roster.coordinator().name.clone(),
-        members: roster.members().iter().map(|member| member.name.clone()).collect(),
+        members: roster
+            .members()
+            .iter()
+            .map(|member| member.name.clone())
+            .collect(),
         witness_quorum: roster.witness_quorum(),
         colluders: roster.colluders(),
         names_holder: roster.key_of(holder) == Some(key),
     };
-    Ok(rosters.current().map(|roster| shown(roster, &identity.participant())))
+    Ok(rosters
+        .current()
+        .map(|roster| shown(roster, &identity.participant())))
 }
 
 fn written(time: UnixSeconds) -> String {
@@ -198,15 +245,25 @@ fn written(time: UnixSeconds) -> String {
 fn shown_words(shown: &Shown) -> String {
     let certificate = match &shown.certificate {
         None => "none: the enrolment was not finished, run it again".to_owned(),
-        Some(CertificateShown { not_after, ended: true, .. }) => {
-            format!("ended {not_after}: ask the operator for a new invitation")
+        Some(CertificateShown {
+            not_after,
+            ended: true,
+            ..
+        }) => {
+            format!("ended {not_after}: ask the operator for an invitation under another name")
         }
-        Some(CertificateShown { not_after, days_left, .. }) => {
+        Some(CertificateShown {
+            not_after,
+            days_left,
+            ..
+        }) => {
             format!("{days_left} days left, until {not_after}")
         }
     };
     let roster = match &shown.roster {
-        None => "none pinned yet: it comes with a connection after every founder has signed".to_owned(),
+        None => {
+            "none pinned yet: it comes with a connection after every founder has signed".to_owned()
+        }
         Some(roster) => roster_words(roster),
     };
     format!(
@@ -221,7 +278,11 @@ fn roster_words(roster: &RosterShown) -> String {
         "version {}, code {}, {}\ncoordinator  {}\nmembers      {}\nwitnesses    {} of {} cosign, {} may collude",
         roster.version,
         roster.short_code,
-        if roster.names_holder { "names you" } else { "does NOT name you with this key" },
+        if roster.names_holder {
+            "names you"
+        } else {
+            "does NOT name you with this key"
+        },
         roster.coordinator,
         members.join(", "),
         roster.witness_quorum,
@@ -236,7 +297,9 @@ const MOST_INVITATION_BYTES: u64 = 16_384;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use consilium_certs::{CertificateAuthority, CoordinatorEntry, Member, Person, Role, RosterParts, SignedRoster};
+    use consilium_certs::{
+        CertificateAuthority, CoordinatorEntry, Member, Person, Role, RosterParts, SignedRoster,
+    };
     use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
     use consilium_crypto::signing::SigningKey;
     use std::time::Duration;
@@ -251,21 +314,41 @@ mod tests {
     fn researcher(folder: &Path, in_roster: bool) {
         let mut random = InsecureSeededRandom::from_seed(7);
         let holder = name("a.ruiz@uni.example");
-        let identity =
-            IdentityFolder::create(&folder.join("identity"), Role::Researcher, &holder, &mut random).unwrap();
-        let authority = CertificateAuthority::create("test", NOW, Duration::from_secs(86_400 * 900)).unwrap();
-        let request = identity.tls_key().unwrap().certificate_request(&holder).unwrap();
-        let issued = authority.issue_member(&request, Role::Researcher, &holder, NOW).unwrap();
-        identity.install_certificate(&issued.chain_pem(), authority.trust()).unwrap();
+        let identity = IdentityFolder::create(
+            &folder.join("identity"),
+            Role::Researcher,
+            &holder,
+            &mut random,
+        )
+        .unwrap();
+        let authority =
+            CertificateAuthority::create("test", NOW, Duration::from_secs(86_400 * 900)).unwrap();
+        let request = identity
+            .tls_key()
+            .unwrap()
+            .certificate_request(&holder)
+            .unwrap();
+        let issued = authority
+            .issue_member(&request, Role::Researcher, &holder, NOW)
+            .unwrap();
+        identity
+            .install_certificate(&issued.chain_pem(), authority.trust())
+            .unwrap();
 
         let mut key = || SigningKey::from_seed(&random.secret32());
         let keys: Vec<(SigningKey, SigningKey)> = (0..3).map(|_| (key(), key())).collect();
-        let members = keys.iter().zip(["a", "b", "c"]).map(|((identity, witness), text)| Member {
-            name: name(text),
-            identity: identity.verifying_key(),
-            witness: witness.verifying_key(),
-        });
-        let person = Person { name: holder, key: identity.identity_key().verifying_key() };
+        let members = keys
+            .iter()
+            .zip(["a", "b", "c"])
+            .map(|((identity, witness), text)| Member {
+                name: name(text),
+                identity: identity.verifying_key(),
+                witness: witness.verifying_key(),
+            });
+        let person = Person {
+            name: holder,
+            key: identity.identity_key().verifying_key(),
+        };
         let roster = Roster::found(RosterParts {
             coordinator: CoordinatorEntry {
                 key: key().verifying_key(),
@@ -283,9 +366,14 @@ mod tests {
         .unwrap();
         let mut signed = SignedRoster::unsigned(&roster);
         for ((identity, _), text) in keys.iter().zip(["a", "b", "c"]) {
-            signed.add(None, &name(text), roster.sign(identity)).unwrap();
+            signed
+                .add(None, &name(text), roster.sign(identity))
+                .unwrap();
         }
-        RosterFolder::open(&folder.join("roster")).unwrap().pin(&signed).unwrap();
+        RosterFolder::open(&folder.join("roster"))
+            .unwrap()
+            .pin(&signed)
+            .unwrap();
     }
 
     #[test]
@@ -295,8 +383,14 @@ mod tests {
         let shown = look(folder.path(), NOW).unwrap();
         assert!(shown.is_usable());
         let words = shown_words(&shown);
-        assert!(words.contains("researcher") && words.contains("90 days left, until 2026-12-20"), "{words}");
-        assert!(words.contains("version 1") && words.contains("names you") && words.contains("a, b, c"), "{words}");
+        assert!(
+            words.contains("researcher") && words.contains("90 days left, until 2026-12-20"),
+            "{words}"
+        );
+        assert!(
+            words.contains("version 1") && words.contains("names you") && words.contains("a, b, c"),
+            "{words}"
+        );
         let json = serde_json::to_value(&shown).unwrap();
         assert_eq!(json["certificate"]["days_left"], 90);
     }
@@ -307,7 +401,7 @@ mod tests {
         researcher(folder.path(), true);
         let shown = look(folder.path(), NOW.plus(Duration::from_secs(86_400 * 91))).unwrap();
         assert!(!shown.is_usable());
-        assert!(shown_words(&shown).contains("new invitation"));
+        assert!(shown_words(&shown).contains("invitation under another name"));
     }
 
     #[test]
@@ -322,12 +416,26 @@ mod tests {
     #[test]
     fn a_folder_without_identity_or_roster_is_told_as_such() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(look(folder.path(), NOW).unwrap_err().to_string().contains("no identity"));
+        assert!(
+            look(folder.path(), NOW)
+                .unwrap_err()
+                .to_string()
+                .contains("no identity")
+        );
         let mut random = InsecureSeededRandom::from_seed(1);
-        IdentityFolder::create(&folder.path().join("identity"), Role::Officer, &name("o"), &mut random).unwrap();
+        IdentityFolder::create(
+            &folder.path().join("identity"),
+            Role::Officer,
+            &name("o"),
+            &mut random,
+        )
+        .unwrap();
         let shown = look(folder.path(), NOW).unwrap();
         let words = shown_words(&shown);
-        assert!(words.contains("not finished") && words.contains("none pinned yet"), "{words}");
+        assert!(
+            words.contains("not finished") && words.contains("none pinned yet"),
+            "{words}"
+        );
         assert!(!folder.path().join("roster").exists() && !shown.is_usable());
     }
 

@@ -11,8 +11,8 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
 use consilium_learning::study::{Mode as StudyMode, Privacy, Study};
 use consilium_policies::{
-    Approval, BudgetLimit, BudgetUse, Date, Decision, GrantFinding, InvalidPolicy, Mode, PatientCount, Policy, Refusal,
-    Request, diff, explain, run_examples,
+    Approval, BudgetLimit, BudgetUse, Date, Decision, GrantFinding, InvalidPolicy, Mode,
+    PatientCount, Policy, Refusal, Request, diff, explain, run_examples,
 };
 use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
 use consilium_privacy::budget::{Budget, Charge, Ledger};
@@ -51,12 +51,9 @@ pub(crate) struct CheckArguments {
     /// The hour of the decision, in UTC [default: now]
     #[arg(long, value_name = "0-23", value_parser = clap::value_parser!(u8).range(0..24), requires = "study")]
     hour: Option<u8>,
-    /// Percent of the data set's privacy budget that is left
-    #[arg(
-        long, value_name = "PERCENT", default_value = "100", requires = "study",
-        value_parser = clap::value_parser!(u8).range(0..=100)
-    )]
-    budget_left: u8,
+    /// Percent of the data set's privacy budget that is left [default: 100]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), requires = "study")]
+    budget_left: Option<u8>,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -77,7 +74,10 @@ pub(crate) fn run(command: PolicyCommand) -> anyhow::Result<ExitCode> {
         PolicyCommand::Diff(DiffArguments { old, new, output }) => {
             let (old, new) = (read_valid(&old)?, read_valid(&new)?);
             output.print(&diff(&old, &new), |diff| {
-                format!("`{}` v{} -> v{}\n{diff}", new.silo, old.version, new.version)
+                format!(
+                    "`{}` v{} -> v{}\n{diff}",
+                    new.silo, old.version, new.version
+                )
             })?;
             Ok(ExitCode::SUCCESS)
         }
@@ -125,12 +125,22 @@ struct ExampleResult {
 }
 
 fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
-    let CheckArguments { file, study, output, .. } = arguments;
+    let CheckArguments {
+        file,
+        study,
+        output,
+        ..
+    } = arguments;
     let bytes = read(file)?;
     // A slip in the study's path is told even if the policy is of no use.
     let study = study.as_deref().map(read_study).transpose()?;
-    let mut checked =
-        Checked { file: file.clone(), valid: false, faults: Vec::new(), policy: None, study: None };
+    let mut checked = Checked {
+        file: file.clone(),
+        valid: false,
+        faults: Vec::new(),
+        policy: None,
+        study: None,
+    };
     match Policy::parse(&bytes) {
         Err(invalid) => checked.faults = faults(&invalid),
         Ok(policy) => {
@@ -141,7 +151,11 @@ fn check(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
     }
     let good = checked.valid && checked.study.as_ref().is_none_or(|study| study.permitted);
     output.print(&checked, checked_words)?;
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
@@ -168,11 +182,13 @@ fn faults(invalid: &InvalidPolicy) -> Vec<Fault> {
 }
 
 fn facts(policy: &Policy, bytes: &[u8]) -> Facts {
-    let examples = run_examples(policy).into_iter().map(|outcome| ExampleResult {
-        passed: outcome.passed(),
-        text: outcome.to_string(),
-        name: outcome.name,
-    });
+    let examples = run_examples(policy)
+        .into_iter()
+        .map(|outcome| ExampleResult {
+            passed: outcome.passed(),
+            text: outcome.to_string(),
+            name: outcome.name,
+        });
     Facts {
         silo: policy.silo.clone(),
         version: policy.version,
@@ -188,15 +204,27 @@ struct Situation {
     silos: Option<u32>,
     date: Option<Date>,
     hour: Option<u8>,
-    budget_left: u8,
+    budget_left: Option<u8>,
     /// Date and hour by the clock.
     now: (Date, u8),
 }
 
 impl Situation {
     fn of(arguments: &CheckArguments) -> Self {
-        let CheckArguments { silos, date, hour, budget_left, .. } = arguments;
-        Self { silos: *silos, date: *date, hour: *hour, budget_left: *budget_left, now: clock() }
+        let CheckArguments {
+            silos,
+            date,
+            hour,
+            budget_left,
+            ..
+        } = arguments;
+        Self {
+            silos: *silos,
+            date: *date,
+            hour: *hour,
+            budget_left: *budget_left,
+            now: clock(),
+        }
     }
 }
 
@@ -208,7 +236,12 @@ fn clock() -> (Date, u8) {
     match (date, hour) {
         (Some(date), Some(hour)) => (date, hour),
         // A clock outside the years 1 to 9999 fails every term that has a date.
-        (None, _) | (_, None) => (LAST_DAY.parse().unwrap_or_else(|_| unreachable!("a day of the calendar")), 0),
+        (None, _) | (_, None) => (
+            LAST_DAY
+                .parse()
+                .unwrap_or_else(|_| unreachable!("a day of the calendar")),
+            0,
+        ),
     }
 }
 
@@ -237,19 +270,36 @@ fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> DryRun {
     let mut assumed = Vec::new();
     let silos = invited(policy, study, situation, &mut assumed);
     let colluders = silos / 3;
-    assumed.push(format!("the roster has {silos} members, of whom {colluders} may collude with the coordinator"));
+    assumed.push(format!(
+        "the roster has {silos} members, of whom {colluders} may collude with the coordinator"
+    ));
     let dropouts = if study.is_noised() { None } else { Some(0) };
     let round = Thresholds::new(silos, colluders, dropouts)
         .map_err(anyhow::Error::from)
-        .and_then(|thresholds| Ok((thresholds, study.vector_plan(silos, thresholds.dropouts, colluders)?)));
+        .and_then(|thresholds| {
+            Ok((
+                thresholds,
+                study.vector_plan(silos, thresholds.dropouts, colluders)?,
+            ))
+        });
     let fewest = |thresholds: &Thresholds| {
         let invited = usize::try_from(silos).unwrap_or(usize::MAX);
         u32::try_from(thresholds.fewest(invited)).unwrap_or(u32::MAX)
     };
-    let budget = charge(policy, study, round.as_ref().ok().map(|(_, plan)| plan), situation, &mut assumed);
+    let budget = charge(
+        policy,
+        study,
+        round.as_ref().ok().map(|(_, plan)| plan),
+        situation,
+        &mut assumed,
+    );
     let (epsilon, delta, expected_patients) = match &study.privacy {
         Privacy::None => (None, None, None),
-        Privacy::Distributed(noise) => (Some(noise.epsilon), Some(noise.delta), Some(noise.expected_patients)),
+        Privacy::Distributed(noise) => (
+            Some(noise.epsilon),
+            Some(noise.delta),
+            Some(noise.expected_patients),
+        ),
     };
     let heading = &study.heading;
     let date = situation.date.unwrap_or(situation.now.0);
@@ -271,7 +321,9 @@ fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> DryRun {
         expected_patients,
         rounds: study.attempts(),
         silos,
-        min_survivors: round.as_ref().map_or(silos, |(thresholds, _)| fewest(thresholds)),
+        min_survivors: round
+            .as_ref()
+            .map_or(silos, |(thresholds, _)| fewest(thresholds)),
         isolation: policy.floor.isolation,
         date,
         hour,
@@ -279,14 +331,22 @@ fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> DryRun {
         patients: PatientCount::Assumed,
     };
     if situation.date.is_none() || situation.hour.is_none() {
-        assumed.push(format!("the decision is taken on {date} at {hour:02} h UTC"));
+        assumed.push(format!(
+            "the decision is taken on {date} at {hour:02} h UTC"
+        ));
     }
-    assumed.push(format!("`{}` signed the study and is in the roster", heading.researcher));
+    assumed.push(format!(
+        "`{}` signed the study and is in the roster",
+        heading.researcher
+    ));
     assumed.push(format!(
         "the data set `{}` is registered, can be read and holds at least {} patients",
         heading.data, policy.floor.min_patients
     ));
-    assumed.push(format!("the hospital's host reaches the isolation `{}`", policy.floor.isolation));
+    assumed.push(format!(
+        "the hospital's host reaches the isolation `{}`",
+        policy.floor.isolation
+    ));
     let explanation = explain(policy, &request);
     let unsafe_round = round.err().map(|fault| format!("{fault:#}"));
     DryRun {
@@ -309,11 +369,20 @@ fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> DryRun {
 }
 
 /// How many silos are invited: as told, as the study names them, or as few as the policy accepts.
-fn invited(policy: &Policy, study: &Study, situation: &Situation, assumed: &mut Vec<String>) -> u32 {
-    let named = u32::try_from(study.heading.invite.len()).ok().filter(|named| *named > 0);
+fn invited(
+    policy: &Policy,
+    study: &Study,
+    situation: &Situation,
+    assumed: &mut Vec<String>,
+) -> u32 {
+    let named = u32::try_from(study.heading.invite.len())
+        .ok()
+        .filter(|named| *named > 0);
     situation.silos.or(named).unwrap_or_else(|| {
         let fewest = policy.floor.min_silos;
-        assumed.push(format!("{fewest} silos are invited, the fewest that the policy accepts"));
+        assumed.push(format!(
+            "{fewest} silos are invited, the fewest that the policy accepts"
+        ));
         fewest
     })
 }
@@ -330,14 +399,22 @@ fn charge(
     let (true, Some(limit)) = (study.is_noised(), policy.budget(data)) else {
         return BudgetUse::Uncharged;
     };
-    let left = f64::from(situation.budget_left) / 100.0;
     match plan.and_then(|plan| share_needed(data, limit, plan)) {
         Some(needed) => {
-            assumed.push(format!("{} % of the privacy budget of `{data}` are left", situation.budget_left));
+            let left = situation
+                .budget_left
+                .map_or(1.0, |percent| f64::from(percent) / 100.0);
+            if situation.budget_left.is_none() {
+                assumed.push(format!(
+                    "nothing of the privacy budget of `{data}` is spent"
+                ));
+            }
             BudgetUse::Share { needed, left }
         }
         None => {
-            assumed.push(format!("enough of the privacy budget of `{data}` is left: the study cannot be priced"));
+            assumed.push(format!(
+                "enough of the privacy budget of `{data}` is left: the study cannot be priced"
+            ));
             BudgetUse::Assumed
         }
     }
@@ -348,9 +425,17 @@ fn share_needed(data: &str, limit: &BudgetLimit, plan: &VectorPlan) -> Option<f6
     let event = NoiseEvent::of_plan(noise, View::Colluders, plan.dimension).ok()?;
     let charge = Charge::exact(RdpCurve::full_batch(&event, 1));
     let mut ledger = Ledger::new();
-    let created = ledger.create(data, Budget::create(limit.epsilon, limit.delta).ok()?).ok()?;
+    let created = ledger
+        .create(data, Budget::create(limit.epsilon, limit.delta).ok()?)
+        .ok()?;
     ledger.record(&created, 0).ok()?;
-    Some(ledger.account(data).ok()?.share_needed(noise.attempts, &charge).fraction())
+    Some(
+        ledger
+            .account(data)
+            .ok()?
+            .share_needed(noise.attempts, &charge)
+            .fraction(),
+    )
 }
 
 fn percent(share: f64) -> String {
@@ -362,7 +447,11 @@ fn checked_words(checked: &Checked) -> String {
     let Some(policy) = &checked.policy else {
         let mut text = format!("`{file}` is no policy, nothing in it is in force:");
         for Fault { line, key, problem } in &checked.faults {
-            let key = if key.is_empty() { String::new() } else { format!("`{key}` ") };
+            let key = if key.is_empty() {
+                String::new()
+            } else {
+                format!("`{key}` ")
+            };
             text.push_str(&format!("\n  line {line}: {key}{problem}"));
         }
         return text;
@@ -376,8 +465,16 @@ fn checked_words(checked: &Checked) -> String {
 }
 
 fn policy_words(policy: &Facts) -> String {
-    let Facts { silo, version, digest, grants, examples } = policy;
-    let mut text = format!("policy    `{silo}` v{version}, {grants} grants\nsha256    {digest}");
+    let Facts {
+        silo,
+        version,
+        digest,
+        grants,
+        examples,
+    } = policy;
+    let plural = if *grants == 1 { "" } else { "s" };
+    let mut text =
+        format!("policy    `{silo}` v{version}, {grants} grant{plural}\nsha256    {digest}");
     for example in examples {
         let mark = if example.passed { "pass" } else { "FAIL" };
         text.push_str(&format!("\nexample   {mark}: {}", example.text));
@@ -391,19 +488,23 @@ fn dry_run_words(run: &DryRun) -> String {
         Decision::Permit(permit) => {
             text.push_str(&format!("\ndecision  {permit}"));
             if permit.approval == Approval::Person {
-                text.push_str("\n          (`consilium silo approvals` lists what waits)");
+                text.push_str("\n          (`consilium silo approvals list` shows what waits)");
             }
         }
         Decision::Refuse(refusal) => text.push_str(&refusal_words(refusal)),
     }
     if let Some(fault) = &run.unsafe_round {
-        text.push_str(&format!("\nrefused   by every hospital: no safe round follows: {fault}"));
+        text.push_str(&format!(
+            "\nrefused   by every hospital: no safe round follows: {fault}"
+        ));
     }
     if let Some(nearest) = &run.nearest {
         text.push_str(&format!("\nnearest   {nearest}"));
     }
     if let Some(needed) = &run.budget_needed {
-        text.push_str(&format!("\nbudget    the study would reserve {needed} of the whole"));
+        text.push_str(&format!(
+            "\nbudget    the study would reserve {needed} of the whole"
+        ));
     }
     for assumption in &run.assumed {
         text.push_str(&format!("\nassumed   {assumption}"));
@@ -435,13 +536,24 @@ mod tests {
     const PLAIN: &[u8] = include_bytes!("../../examples/studies/logistic.toml");
     const FORBIDDEN: &[u8] = include_bytes!("../../examples/studies/forbidden.toml");
 
-    fn situation(silos: Option<u32>, budget_left: u8) -> Situation {
+    fn situation(silos: Option<u32>, percent_left: u8) -> Situation {
         let date: Date = "2026-11-24".parse().unwrap();
-        Situation { silos, date: Some(date), hour: Some(9), budget_left, now: (date, 9) }
+        let budget_left = Some(percent_left);
+        Situation {
+            silos,
+            date: Some(date),
+            hour: Some(9),
+            budget_left,
+            now: (date, 9),
+        }
     }
 
     fn decide(study: &[u8], situation: &Situation) -> DryRun {
-        dry_run(&Policy::parse(POLICY).unwrap(), &Study::parse(study).unwrap(), situation)
+        dry_run(
+            &Policy::parse(POLICY).unwrap(),
+            &Study::parse(study).unwrap(),
+            situation,
+        )
     }
 
     #[test]
@@ -449,8 +561,16 @@ mod tests {
         let run = decide(PRIVATE, &situation(Some(4), 100));
         assert!(run.permitted, "{run:?}");
         let words = dry_run_words(&run);
-        assert!(words.contains("grant `ercp-reanalysis`") && words.contains("would reserve"), "{words}");
-        let needed: f64 = run.budget_needed.unwrap().trim_end_matches(" %").parse().unwrap();
+        assert!(
+            words.contains("grant `ercp-reanalysis`") && words.contains("would reserve"),
+            "{words}"
+        );
+        let needed: f64 = run
+            .budget_needed
+            .unwrap()
+            .trim_end_matches(" %")
+            .parse()
+            .unwrap();
         assert!((55.0..65.0).contains(&needed), "{needed}");
     }
 
@@ -458,16 +578,24 @@ mod tests {
     fn the_same_study_is_refused_once_too_little_is_left() {
         let run = decide(PRIVATE, &situation(Some(4), 39));
         assert!(!run.permitted);
-        assert!(dry_run_words(&run).contains("1 condition fails\n          - budget `ercp-trial`"), "{run:?}");
+        assert!(
+            dry_run_words(&run).contains("1 condition fails\n          - budget `ercp-trial`"),
+            "{run:?}"
+        );
     }
 
     #[test]
     fn a_refusal_lists_every_failed_condition() {
         let run = decide(FORBIDDEN, &situation(Some(4), 100));
-        let Decision::Refuse(refusal) = &run.decision else { panic!("permitted") };
+        let Decision::Refuse(refusal) = &run.decision else {
+            panic!("permitted")
+        };
         assert!(refusal.conditions.len() >= 6, "{refusal}");
         let words = dry_run_words(&run);
-        assert_eq!(words.matches("\n          - ").count(), refusal.conditions.len());
+        assert_eq!(
+            words.matches("\n          - ").count(),
+            refusal.conditions.len()
+        );
         for part in ["never `no-commerce`", "rounds", "epsilon"] {
             assert!(words.contains(part), "{part}: {words}");
         }
@@ -475,14 +603,35 @@ mod tests {
 
     #[test]
     fn what_was_not_told_is_named_as_assumed() {
-        let clocked = Situation { date: None, ..situation(None, 100) };
+        let clocked = Situation {
+            date: None,
+            ..situation(None, 100)
+        };
         let run = decide(PLAIN, &clocked);
-        assert!(run.permitted, "{run:?}");
+        assert!(run.permitted && run.budget_needed.is_none(), "{run:?}");
         let assumed = run.assumed.join("\n");
-        for part in ["4 silos are invited", "1 may collude", "2026-11-24 at 09 h", "at least 20 patients", "`process`"] {
+        for part in [
+            "4 silos are invited",
+            "1 may collude",
+            "2026-11-24 at 09 h",
+            "at least 20 patients",
+            "`process`",
+        ] {
             assert!(assumed.contains(part), "{part}: {assumed}");
         }
-        assert!(run.budget_needed.is_none());
+        let unspent = Situation {
+            budget_left: None,
+            ..clocked
+        };
+        let run = decide(PRIVATE, &unspent);
+        assert!(
+            run.permitted
+                && run
+                    .assumed
+                    .iter()
+                    .any(|fact| fact.contains("nothing of the privacy budget")),
+            "{run:?}"
+        );
     }
 
     #[test]
@@ -490,7 +639,10 @@ mod tests {
         let run = decide(PLAIN, &situation(Some(1), 100));
         assert!(!run.permitted && run.unsafe_round.is_some());
         let words = dry_run_words(&run);
-        assert!(words.contains("no safe round follows") && words.contains("floor: "), "{words}");
+        assert!(
+            words.contains("no safe round follows") && words.contains("floor: "),
+            "{words}"
+        );
     }
 
     #[test]
@@ -504,9 +656,18 @@ mod tests {
             study: None,
         };
         let words = checked_words(&checked);
-        assert!(words.contains("line 3: `policy.versoin` is not a key of a policy"), "{words}");
+        assert!(
+            words.contains("line 3: `policy.versoin` is not a key of a policy"),
+            "{words}"
+        );
         let json = serde_json::to_value(&checked).unwrap();
-        assert_eq!((json["valid"].as_bool(), json["faults"][0]["line"].as_u64().is_some()), (Some(false), true));
+        assert_eq!(
+            (
+                json["valid"].as_bool(),
+                json["faults"][0]["line"].as_u64().is_some()
+            ),
+            (Some(false), true)
+        );
     }
 
     #[test]
@@ -514,6 +675,9 @@ mod tests {
         let policy = Policy::parse(POLICY).unwrap();
         let words = policy_words(&facts(&policy, POLICY));
         assert!(words.contains(&sha256(POLICY).to_string()));
-        assert_eq!(words.matches("example   pass").count(), policy.examples.len());
+        assert_eq!(
+            words.matches("example   pass").count(),
+            policy.examples.len()
+        );
     }
 }

@@ -33,7 +33,12 @@ pub(crate) enum PrivacyCommand {
 #[derive(Args)]
 pub(crate) struct EpsilonArguments {
     /// Standard deviation of the noise that is seen, divided by the clipping norm
-    #[arg(long, value_name = "Z", required_unless_present = "study", conflicts_with = "study")]
+    #[arg(
+        long,
+        value_name = "Z",
+        required_unless_present = "study",
+        conflicts_with = "study"
+    )]
     noise_multiplier: Option<NoiseMultiplier>,
     /// Rounds, spare attempts included
     #[arg(
@@ -45,7 +50,12 @@ pub(crate) struct EpsilonArguments {
     )]
     rounds: Option<u32>,
     /// The probability with which the epsilon may not hold
-    #[arg(long, value_name = "D", required_unless_present = "study", conflicts_with = "study")]
+    #[arg(
+        long,
+        value_name = "D",
+        required_unless_present = "study",
+        conflicts_with = "study"
+    )]
     delta: Option<Delta>,
     /// The probability with which each patient takes part in a round [default: 1]
     #[arg(long, value_name = "Q", conflicts_with = "study")]
@@ -85,7 +95,13 @@ pub(crate) fn run(command: PrivacyCommand) -> anyhow::Result<ExitCode> {
     match command {
         PrivacyCommand::Epsilon(arguments) => epsilon(&arguments)?,
         PrivacyCommand::Calibrate(arguments) => {
-            let CalibrateArguments { epsilon, delta, rounds, sampling_rate, output } = arguments;
+            let CalibrateArguments {
+                epsilon,
+                delta,
+                rounds,
+                sampling_rate,
+                output,
+            } = arguments;
             let noise_multiplier = calibrate(epsilon, delta, sampling_rate, rounds)?;
             let loss = MechanismLoss::of(noise_multiplier, sampling_rate, rounds, delta);
             output.print(&loss, mechanism_words)?;
@@ -99,9 +115,11 @@ fn epsilon(arguments: &EpsilonArguments) -> anyhow::Result<()> {
         let loss = study_loss(file, arguments.silos, arguments.colluders)?;
         return arguments.output.print(&loss, study_words);
     }
-    let (Some(multiplier), Some(rounds), Some(delta)) =
-        (arguments.noise_multiplier, arguments.rounds, arguments.delta)
-    else {
+    let (Some(multiplier), Some(rounds), Some(delta)) = (
+        arguments.noise_multiplier,
+        arguments.rounds,
+        arguments.delta,
+    ) else {
         bail!("give `--noise-multiplier`, `--rounds` and `--delta`, or `--study`");
     };
     let rate = arguments.sampling_rate.unwrap_or(SamplingRate::EVERYBODY);
@@ -158,7 +176,11 @@ impl MechanismLoss {
 impl From<Certificate> for Certified {
     fn from(certificate: Certificate) -> Self {
         let Certificate { epsilon, order, .. } = certificate;
-        Self { epsilon, method: CERTIFIED, order }
+        Self {
+            epsilon,
+            method: CERTIFIED,
+            order,
+        }
     }
 }
 
@@ -191,20 +213,38 @@ struct ViewLoss {
 
 impl From<Promise> for ViewLoss {
     fn from(promise: Promise) -> Self {
-        let Promise { epsilon, order, tight_estimate, multiplier } = promise;
+        let Promise {
+            epsilon,
+            order,
+            tight_estimate,
+            multiplier,
+        } = promise;
         Self {
-            certified: Certified { epsilon, method: CERTIFIED, order },
-            estimate: Estimate { epsilon: tight_estimate, method: ESTIMATE },
+            certified: Certified {
+                epsilon,
+                method: CERTIFIED,
+                order,
+            },
+            estimate: Estimate {
+                epsilon: tight_estimate,
+                method: ESTIMATE,
+            },
             noise_multiplier: multiplier,
         }
     }
 }
 
-fn study_loss(file: &Path, silos: Option<u32>, colluders: Option<u32>) -> anyhow::Result<StudyLoss> {
+fn study_loss(
+    file: &Path,
+    silos: Option<u32>,
+    colluders: Option<u32>,
+) -> anyhow::Result<StudyLoss> {
     let bytes = fs::read(file)
         .with_context(|| format!("the study file `{}` cannot be read", file.display()))?;
     let study = Study::parse(&bytes).with_context(|| format!("in `{}`", file.display()))?;
-    let named = u32::try_from(study.heading.invite.len()).ok().filter(|named| *named > 0);
+    let named = u32::try_from(study.heading.invite.len())
+        .ok()
+        .filter(|named| *named > 0);
     let Some(silos) = silos.or(named) else {
         bail!("how much noise each silo adds depends on their number: give `--silos N`");
     };
@@ -214,7 +254,9 @@ fn study_loss(file: &Path, silos: Option<u32>, colluders: Option<u32>) -> anyhow
 
 fn loss_of(study: &Study, silos: u32, colluders: u32) -> anyhow::Result<StudyLoss> {
     let Privacy::Distributed(noise) = &study.privacy else {
-        bail!("`privacy.mode` is `none`: without noise there is no epsilon, only the sum hides a patient");
+        bail!(
+            "`privacy.mode` is `none`: without noise there is no epsilon, only the sum hides a patient"
+        );
     };
     let thresholds = Thresholds::new(silos, colluders, None)?;
     let plan = study.vector_plan(silos, thresholds.dropouts, colluders)?;
@@ -238,11 +280,21 @@ fn loss_of(study: &Study, silos: u32, colluders: u32) -> anyhow::Result<StudyLos
 }
 
 fn mechanism_words(loss: &MechanismLoss) -> String {
-    let MechanismLoss { certified, noise_multiplier, rounds, sampling_rate, delta, .. } = loss;
+    let MechanismLoss {
+        certified,
+        noise_multiplier,
+        rounds,
+        sampling_rate,
+        delta,
+        ..
+    } = loss;
     let estimate = loss.estimate.as_ref().map_or_else(
         || "none for patients taking part at random".to_owned(),
         |estimate| {
-            format!("epsilon {}, of continuous Gaussian noise, exactly", rounded_up(estimate.epsilon))
+            format!(
+                "epsilon {}, of continuous Gaussian noise, exactly",
+                rounded_up(estimate.epsilon)
+            )
         },
     );
     let taking_part = if *sampling_rate == SamplingRate::EVERYBODY {
@@ -270,7 +322,14 @@ fn study_words(loss: &StudyLoss) -> String {
             view.noise_multiplier.value()
         )
     };
-    let StudyLoss { study, silos, delta, attempts, asked, .. } = loss;
+    let StudyLoss {
+        study,
+        silos,
+        delta,
+        attempts,
+        asked,
+        ..
+    } = loss;
     let colluding = colluding(loss.colluders_tolerated);
     format!(
         "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
@@ -366,7 +425,10 @@ mod tests {
         assert!(loss.masks_hold.certified.epsilon < loss.colluders.certified.epsilon);
         assert!(loss.colluders.certified.epsilon < loss.masks_broken.certified.epsilon);
         let words = study_words(&loss);
-        assert!(words.contains("1 silo colludes (charged)") && words.contains("1 may drop out"), "{words}");
+        assert!(
+            words.contains("1 silo colludes (charged)") && words.contains("1 may drop out"),
+            "{words}"
+        );
     }
 
     #[test]
