@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Studies on real hospital data, run as a federation would run them, in one process.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "reads the data that are shipped"
+)]
 
 #[path = "learning/examples.rs"]
 mod examples;

@@ -3,6 +3,10 @@
 //! Every policy that the project ships is read, and every example inside it is decided as it says.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "reads the files that are shipped"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -147,6 +147,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "measures the time that it takes")]
     fn calibration_is_quick_enough_to_be_live() {
         let started = Instant::now();
         let rate = SamplingRate::new(0.01).unwrap();

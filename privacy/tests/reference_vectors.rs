@@ -5,6 +5,10 @@
 //! did not run. Some facts of these vectors stand in the unit tests too, which always run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "reads reference data that are not shipped"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,0 +1,37 @@
+# The commands of this workspace, for https://github.com/casey/just. Each is one line that can be typed without it.
+
+# What CI runs: tests, demonstration, foreign verifier, form, lints, documents, arrows, generated code.
+check:
+    .ci/run
+
+# Every test.
+test:
+    cargo test --workspace --locked
+
+# Form, as CI demands it.
+fmt:
+    cargo fmt --all
+
+# Lints, as CI demands them.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The documentation of all crates, warnings refused.
+docs:
+    RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# Four hospitals on this machine; everything of every party stays in DIR.
+demo DIR='target/demo':
+    cargo run --release --locked --bin consilium -- demo --keep {{DIR}}
+
+# Figures on reference data that are not shipped; DATA holds `heart/` and `golden/`.
+figures DATA:
+    cargo xtask figures heart --data {{DATA}}
+
+# The gRPC code, made again from wire/proto.
+generate:
+    cargo xtask generate
+
+# Dependencies: licences, bans and sources (needs cargo-deny).
+deny:
+    cargo deny check bans licenses sources
