@@ -109,6 +109,17 @@ impl AttemptFiles {
         Ok(hash(Label::VectorInput, &[&bytes]))
     }
 
+    /// Names the vector that is stored, if one is.
+    pub(crate) fn stored_input(&self, id: AttemptId) -> Result<Option<Digest>, FileFault> {
+        let path = self.of(id).join("input");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        durable_file::open_secret(&path)?.read_to_end(&mut bytes).map_err(FileFault::io(&path, "read"))?;
+        Ok(Some(hash(Label::VectorInput, &[&bytes])))
+    }
+
     /// Opens the stored vector for reading chunk by chunk.
     pub(crate) fn read_input(&self, id: AttemptId) -> Result<InputReader, FileFault> {
         let path = self.of(id).join("input");
@@ -278,7 +289,9 @@ mod tests {
     fn vectors_come_back_as_they_were_stored_and_go_when_erased() {
         let folder = tempfile::tempdir().unwrap();
         let files = AttemptFiles::open(folder.path()).unwrap();
-        files.write_input(ID, &[1, -2, i64::MIN]).unwrap();
+        assert!(files.stored_input(ID).unwrap().is_none());
+        let digest = files.write_input(ID, &[1, -2, i64::MIN]).unwrap();
+        assert_eq!(files.stored_input(ID).unwrap(), Some(digest));
         let mut reader = files.read_input(ID).unwrap();
         assert_eq!(reader.next(1).unwrap(), [1]);
         assert_eq!(reader.next(2).unwrap(), [-2, i64::MIN]);

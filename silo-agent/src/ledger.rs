@@ -168,9 +168,11 @@ impl Ledger {
         }
     }
 
-    /// Whether a study has an attempt left that was set aside for it.
-    pub(crate) fn has_attempt_left(&self, study: &str) -> bool {
-        self.state.job(study).is_some_and(|job| job.attempts_left() > 0)
+    /// Whether an attempt is charged already, or may still be.
+    pub(crate) fn covers(&self, study: &str, attempt: &str) -> bool {
+        self.state
+            .job(study)
+            .is_some_and(|job| job.attempts_left() > 0 || job.committed().any(|committed| committed == attempt))
     }
 
     /// The account of a data set, once it has one.

@@ -1,8 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The deployed binary of a hospital.
+//! The deployed binary of a hospital. It holds no code of the coordinator.
 
 use std::process::ExitCode;
 
+use clap::Parser;
+use consilium_silo_agent::{SiloCommand, TrainerCommand, execute};
+
+/// The agent inside the hospital: the party that protects the data.
+#[derive(Debug, Parser)]
+#[command(name = "consilium-silo-agent", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: SiloCommand,
+}
+
 fn main() -> ExitCode {
-    consilium_silo_agent::trainer_child_main()
+    let command = CommandLine::parse().command;
+    match std::env::current_exe() {
+        Ok(program) => execute(command, TrainerCommand(vec![program.into(), "trainer".into()])),
+        Err(fault) => {
+            eprintln!("error: this program cannot find itself, so it cannot start trainers: {fault}");
+            ExitCode::FAILURE
+        }
+    }
 }

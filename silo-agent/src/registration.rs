@@ -87,7 +87,7 @@ impl DataSets {
         &self,
         name: &str,
         file: &Path,
-        policy: Option<&Policy>,
+        policy: &Policy,
         trainer: &Trainer,
         now: &str,
     ) -> Result<DataSet, RegistrationFault> {
@@ -96,7 +96,8 @@ impl DataSets {
         let refused = |reason: String| RegistrationFault::Data { path: path.clone(), reason };
         let text = path.to_str().ok_or_else(|| refused("its path is not UTF-8".to_owned()))?;
         let found = trainer.describe(text).map_err(|fault| refused(trainer_reason(&fault)))?;
-        if let Some(needed) = policy.map(|policy| policy.floor.min_patients).filter(|needed| found.rows < *needed) {
+        let needed = policy.floor.min_patients;
+        if found.rows < needed {
             return Err(RegistrationFault::TooSmall { path, needed });
         }
         let data_set = DataSet {

@@ -88,11 +88,6 @@ impl SiloFolder {
         RosterFolder::open(&self.path.join("roster"))
     }
 
-    /// The root of the draft roster that an officer signed here, if one was.
-    pub fn signed_draft(&self) -> PathBuf {
-        self.path.join("roster").join("signed-draft")
-    }
-
     /// The identity key, for a part of the agent that must own it.
     pub(crate) fn identity_key(&self) -> Result<SigningKey, SigningKeyFault> {
         self.key("identity.key")

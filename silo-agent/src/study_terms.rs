@@ -97,6 +97,11 @@ impl StudyTerms {
         })
     }
 
+    /// Bytes of one packed vector of this study.
+    pub(crate) fn packed_bytes(&self) -> u64 {
+        self.vector.dimension.saturating_mul(u64::from(self.vector.word_bits)).div_ceil(8)
+    }
+
     /// The norm to which each patient's vector is clipped; `None` without noise.
     pub(crate) fn clip(&self) -> Option<ClippingNorm> {
         match &self.study.privacy {

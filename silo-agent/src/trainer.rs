@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use consilium_policies::{Isolation, Word};
@@ -16,6 +17,16 @@ use crate::trainer_child::pipe::{
 /// [`trainer_child_main`](crate::trainer_child_main).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TrainerCommand(pub Vec<OsString>);
+
+/// Has a trainer child try to break out of its walls: how high they are, and which ways out were still open.
+///
+/// `bait` is a file that exists and that the child must not be able to read.
+///
+/// # Errors
+/// In words, when the child cannot be started or does not answer.
+pub fn probe_trainer(command: &TrainerCommand, bait: &Path) -> Result<(Isolation, Vec<String>), String> {
+    Trainer::new(command.clone()).probe(&bait.to_string_lossy()).map_err(|fault| crate::explain(&fault))
+}
 
 /// Why a trainer child gave no usable answer. The text is for the hospital's own log: it may speak of the data.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +64,7 @@ impl Trainer {
         Trainer { command }
     }
 
-    /// How high the walls are on this host, and which ways out were still open.
+    /// How high the walls are on this host, and which ways out were still open to a child that tried them all.
     pub(crate) fn probe(&self, bait: &str) -> Result<(Isolation, Vec<String>), TrainerFault> {
         let answer = self.ask(&Request::Probe { bait: bait.to_owned() })?;
         match answer.outcome {

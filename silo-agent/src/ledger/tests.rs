@@ -56,17 +56,17 @@ fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_free
     ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
     let refused = ledger.reserve(&mut desk.journal, "trial", &limit(), "s2", &plan()).unwrap_err();
     assert!(matches!(refused, LedgerFault::Refused(BudgetRefusal::Exceeded { .. })));
-    ledger.commit(&mut desk.journal, "s1", "1/1/1").unwrap();
-    ledger.commit(&mut desk.journal, "s1", "1/1/1").unwrap();
-    assert!(ledger.has_attempt_left("s1"));
+    ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
+    ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
+    assert!(ledger.covers("s1", "1.2.1"));
     assert!(ledger.release(&mut desk.journal, "s1").unwrap());
     assert!(!ledger.release(&mut desk.journal, "s1").unwrap());
-    assert!(!ledger.has_attempt_left("s1"));
+    assert!(!ledger.covers("s1", "1.2.1"));
     ledger.reserve(&mut desk.journal, "trial", &limit(), "s2", &plan()).unwrap();
     drop(ledger);
     let reopened = desk.open().unwrap();
     assert_eq!(reopened.entries().len(), 5);
-    assert!(reopened.has_attempt_left("s2"));
+    assert!(reopened.covers("s2", "1.3.1"));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_torn_last_line_is_cut_off_and_an_older_copy_is_noticed() {
     let mut ledger = desk.open().unwrap();
     ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
     let older = fs::read(desk.path()).unwrap();
-    ledger.commit(&mut desk.journal, "s1", "1/1/1").unwrap();
+    ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
     drop(ledger);
     let whole = fs::read(desk.path()).unwrap();
     let mut torn = whole.clone();

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Released sums: gathered from their chunks, verified by the protocol, and taken into the model.
+
+use std::collections::BTreeMap;
+
+use consilium_audit::entry::{EventKind, Outcome};
+use consilium_crypto::packing::unpack;
+use consilium_protocol::{AttemptId, Delivery, SiloEvent, VerifiedSum, peek_plan};
+use consilium_wire::v1::{self, silo_frame};
+use tracing::{info, warn};
+
+use super::{Agent, AgentFault};
+use crate::explain;
+use crate::journal::StudyState;
+
+/// The chunks of one sum that have arrived.
+#[derive(Debug, Default)]
+pub(super) struct ReleaseParts {
+    id: Option<AttemptId>,
+    count: u64,
+    parts: BTreeMap<u64, Vec<u8>>,
+    bytes: u64,
+}
+
+impl ReleaseParts {
+    /// Takes a chunk in; `most` bounds the whole. A chunk of another sum replaces what was gathered before.
+    fn add(&mut self, chunk: v1::ReleaseChunk, most: u64) -> Result<(), &'static str> {
+        let id = chunk.id();
+        if self.id != Some(id) || self.count != chunk.count {
+            *self = ReleaseParts { id: Some(id), count: chunk.count, ..ReleaseParts::default() };
+        }
+        if chunk.index >= chunk.count {
+            return Err("a chunk of a sum lies beyond its end");
+        }
+        let length = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
+        let bytes = self.bytes.saturating_add(length);
+        if bytes > most {
+            *self = ReleaseParts::default();
+            return Err("a sum is longer than any study here");
+        }
+        if let Some(earlier) = self.parts.insert(chunk.index, chunk.data) {
+            let earlier = u64::try_from(earlier.len()).unwrap_or(0);
+            self.bytes = bytes.saturating_sub(earlier);
+        } else {
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// The packed sum, if all of it is there.
+    fn take(&mut self, id: AttemptId) -> Option<Vec<u8>> {
+        let complete = self.id == Some(id) && u64::try_from(self.parts.len()).ok() == Some(self.count);
+        if !complete {
+            return None;
+        }
+        Some(std::mem::take(self).parts.into_values().flatten().collect())
+    }
+}
+
+impl Agent {
+    /// A chunk of a sum, sent before the release that vouches for it.
+    pub(super) fn release_chunk(&mut self, chunk: v1::ReleaseChunk) -> Result<(), AgentFault> {
+        let mut most = 0;
+        for record in self.journal.studies()?.into_iter().filter(|record| record.state == StudyState::Granted) {
+            if let Ok(terms) = self.terms_of(&record) {
+                most = most.max(terms.packed_bytes());
+            }
+        }
+        if let Err(reason) = self.releases.add(chunk, most) {
+            warn!("{reason}; it was discarded");
+        }
+        Ok(())
+    }
+
+    /// The release of an attempt, this silo's last one or one that it missed.
+    pub(super) fn released(&mut self, study: &str, delivery: Delivery) -> Result<(), AgentFault> {
+        let Some(plan) = peek_plan(&delivery) else { return Ok(()) };
+        let Some(packed) = self.releases.take(plan.id) else {
+            warn!(study, "a release came without all of its sum; it was discarded");
+            return Ok(());
+        };
+        let sum = plan
+            .word_bits()
+            .map_err(|fault| explain(&fault))
+            .and_then(|bits| {
+                let count = usize::try_from(plan.vector.dimension).map_err(|fault| fault.to_string())?;
+                unpack(bits, &packed, count).map_err(|fault| explain(&fault))
+            });
+        match sum {
+            Ok(sum) => self.step(study, SiloEvent::Released { delivery, sum }),
+            Err(reason) => {
+                warn!(study, "a release was discarded: {reason}");
+                Ok(())
+            }
+        }
+    }
+
+    /// The sum is verified, and if it was the next one, the model has advanced with it.
+    pub(super) fn finished(&mut self, study: &str, verified: &VerifiedSum) -> Result<(), AgentFault> {
+        let id = verified.plan.id;
+        let Some(record) = self.journal.study(study)? else { return Ok(()) };
+        let last = record.last_release.map(|(last, _)| last.order());
+        if record.last_release != Some((id, verified.digest)) {
+            let is_over = matches!(record.state, StudyState::Ended { .. });
+            if is_over || last >= Some(id.order()) {
+                // Told again because our acceptance was lost.
+                self.accept_release(verified);
+                return Ok(());
+            }
+            return self.decline(study, "behind", "a verified sum does not follow from this silo's last one");
+        }
+        info!(study, %id, survivors = verified.survivors.len(), "sum verified");
+        let sum = verified.digest.to_string();
+        let details = [("sum", sum.as_str())];
+        for kind in [EventKind::RoundSumCommitted, EventKind::RoundReleased] {
+            self.own_log.record_attempt(kind, study, id, Outcome::Success, &details)?;
+        }
+        self.own_log.sign_head()?;
+        self.files.erase(id)?;
+        self.accept_release(verified);
+        Ok(())
+    }
+
+    fn accept_release(&self, verified: &VerifiedSum) {
+        let id = verified.plan.id;
+        self.send(silo_frame::Frame::ReleaseAccepted(v1::ReleaseAccepted {
+            epoch: id.epoch,
+            round: id.round,
+            attempt: id.attempt,
+            sum: verified.digest.as_bytes().to_vec(),
+        }));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ID: AttemptId = AttemptId { epoch: 1, round: 2, attempt: 1 };
+
+    fn chunk(id: AttemptId, index: u64, data: &[u8]) -> v1::ReleaseChunk {
+        v1::ReleaseChunk::new(id, index, 3, data.to_vec())
+    }
+
+    #[test]
+    fn chunks_are_put_together_in_order_whenever_they_come() {
+        let mut parts = ReleaseParts::default();
+        for (index, data) in [(2, b"ef"), (0, b"ab"), (0, b"ab"), (1, b"cd")] {
+            assert!(parts.take(ID).is_none());
+            parts.add(chunk(ID, index, data), 6).unwrap();
+        }
+        assert_eq!(parts.take(ID).unwrap(), b"abcdef");
+        assert!(parts.take(ID).is_none());
+    }
+
+    #[test]
+    fn another_sum_replaces_an_unfinished_one_and_an_endless_one_is_dropped() {
+        let mut parts = ReleaseParts::default();
+        let other = AttemptId { round: 3, ..ID };
+        parts.add(chunk(ID, 0, b"ab"), 6).unwrap();
+        parts.add(chunk(other, 1, b"cd"), 6).unwrap();
+        assert!(parts.take(ID).is_none());
+        assert!(parts.add(chunk(other, 3, b"x"), 6).is_err());
+        assert!(parts.add(chunk(other, 0, b"fives"), 6).is_err());
+        assert!(parts.take(other).is_none());
+    }
+}

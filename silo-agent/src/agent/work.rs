@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Long work on threads of its own: training, masking, uploading. Its results come back as inputs.
+
+use consilium_crypto::digest::Digest;
+use consilium_crypto::packing::packed_length;
+use consilium_learning::contribution::{Contribution, ContributionFault};
+use consilium_policies::Isolation;
+use consilium_privacy::loss::ClippingNorm;
+use consilium_privacy::noise_plan::VectorPlan;
+use consilium_protocol::{AttemptId, Delivery, MaskJob, RoundPlan, chunk_digest, upload_root};
+use consilium_wire::v1::{self, SiloFrame, silo_frame};
+use tokio::sync::mpsc;
+
+use super::{Agent, Input};
+use crate::attempt_files::AttemptFiles;
+use crate::consent::job;
+use crate::coordinator_link::framed;
+use crate::durable_file::FileFault;
+use crate::explain;
+use crate::policy_file::PolicyFile;
+use crate::randomness;
+use crate::trainer::{Trainer, TrainerFault};
+use crate::trainer_child::pipe::{Job, TableFacts};
+use crate::update_pipeline::{self, PipelineFault};
+
+/// A protected contribution on disk.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Its digest.
+    pub(crate) input: Digest,
+    /// What the trainer saw; `None` when the vector was there from before a restart.
+    pub(crate) facts: Option<TableFacts>,
+}
+
+/// Everything a trainer and the pipeline need for one round.
+pub(super) struct TrainingOrder {
+    job: Job,
+    model: Vec<u8>,
+    dimension: usize,
+    vector: VectorPlan,
+    clip: Option<ClippingNorm>,
+    isolation: Isolation,
+}
+
+/// Why a round's vector could not be prepared; for the hospital's own log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrepareFault {
+    #[error(transparent)]
+    Trainer(#[from] TrainerFault),
+    #[error(transparent)]
+    Contribution(#[from] ContributionFault),
+    #[error(transparent)]
+    Pipeline(#[from] PipelineFault),
+    #[error(transparent)]
+    File(#[from] FileFault),
+}
+
+/// Trains, protects, stores. A vector that is stored already is taken as it is: new noise under the masks of an
+/// attempt that had been answered would be a second message under one key.
+pub(super) fn prepare(
+    files: &AttemptFiles,
+    trainer: &Trainer,
+    id: AttemptId,
+    order: TrainingOrder,
+) -> Result<Prepared, PrepareFault> {
+    if let Some(input) = files.stored_input(id)? {
+        return Ok(Prepared { input, facts: None });
+    }
+    let (bytes, facts) = trainer.contribute(order.job, order.model, order.isolation)?;
+    let contribution = Contribution::from_bytes(&bytes, order.dimension)?;
+    let mut random = randomness::round_random();
+    let protected = update_pipeline::protect(contribution, &order.vector, order.clip, &mut random)?;
+    let input = files.write_input(id, &protected)?;
+    Ok(Prepared { input, facts: Some(facts) })
+}
+
+/// Masks the stored vector into the spool.
+pub(super) fn mask(files: &AttemptFiles, job: &MaskJob) -> Result<(Digest, u64), PipelineFault> {
+    let id = job.plan().id;
+    update_pipeline::mask(files.read_input(id)?, job, files.spool_masked(id)?)
+}
+
+impl Agent {
+    /// What a trainer needs for the next round of a study; the reason for having none stays here.
+    pub(super) fn training_order(&mut self, study: &str) -> Result<TrainingOrder, String> {
+        let record = self
+            .journal
+            .study(study)
+            .map_err(|fault| explain(&fault))?
+            .ok_or_else(|| "the study is not in the journal".to_owned())?;
+        let terms = self.terms_of(&record).map_err(|fault| explain(&fault))?;
+        let model = terms.model(record.model.as_deref()).map_err(|fault| explain(&fault))?;
+        let data_set = self.data_sets.find(&terms.study.heading.data).map_err(|fault| explain(&fault))?;
+        let policy =
+            PolicyFile::read(&self.folder.policy(), self.name.as_str()).map_err(|fault| explain(&fault))?;
+        Ok(TrainingOrder {
+            job: job(&data_set, &record.offer.study),
+            model: model.to_bytes(),
+            dimension: terms.task.dimension(),
+            vector: terms.vector,
+            clip: terms.clip(),
+            isolation: policy.policy.floor.isolation,
+        })
+    }
+
+    /// Sends the spooled chunks and then the message that signs their root, on a thread of its own.
+    pub(super) fn upload(&self, study: &str, id: AttemptId, root: Digest, then: Delivery) {
+        let Some(frames) = self.frames.clone() else { return };
+        let plan = self.attempt.as_ref().map(|attempt| attempt.plan.clone()).filter(|plan| plan.id == id);
+        let (files, inputs, study) = (self.files.clone(), self.inputs.clone(), study.to_owned());
+        std::thread::spawn(move || {
+            let outcome = match plan {
+                Some(plan) => upload(&files, &frames, &plan, root, &study, then),
+                None => Err("the attempt is over".to_owned()),
+            };
+            inputs.send(Input::Uploaded { id, outcome })
+        });
+    }
+}
+
+/// Only bytes that hash to the burned root leave.
+fn upload(
+    files: &AttemptFiles,
+    frames: &mpsc::Sender<SiloFrame>,
+    plan: &RoundPlan,
+    root: Digest,
+    study: &str,
+    then: Delivery,
+) -> Result<(), String> {
+    let word_bits = plan.word_bits().map_err(|fault| explain(&fault))?;
+    let chunk = |index: u64, offset: u64| {
+        let length = packed_length(word_bits, plan.fields_in_chunk(index));
+        let bytes = files.read_masked(plan.id, offset, length).map_err(|fault| explain(&fault))?;
+        Ok::<_, String>((bytes, offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))))
+    };
+    let (mut digests, mut offset) = (Vec::new(), 0);
+    for index in 0..plan.chunk_count() {
+        let (bytes, next) = chunk(index, offset)?;
+        digests.push(chunk_digest(&bytes));
+        offset = next;
+    }
+    if upload_root(&digests) != root {
+        return Err("the spooled vector is not the one that the masks were spent on".to_owned());
+    }
+    let send = |frame| frames.blocking_send(framed(frame)).map_err(|_| "the session ended".to_owned());
+    offset = 0;
+    for (index, digest) in (0..plan.chunk_count()).zip(digests) {
+        let (bytes, next) = chunk(index, offset)?;
+        if chunk_digest(&bytes) != digest {
+            return Err("the spooled vector changed while it was sent".to_owned());
+        }
+        send(silo_frame::Frame::Chunk(v1::UploadChunk::new(plan.id, index, bytes)))?;
+        offset = next;
+    }
+    send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(study, then)))
+}

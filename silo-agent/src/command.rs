@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command tree of a silo: mounted as `consilium-silo-agent ...` and as `consilium silo ...`.
+
+mod doctor;
+mod membership;
+mod records;
+mod report;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::run::{RunOptions, run};
+use crate::trainer::TrainerCommand;
+use crate::trainer_child_main;
+
+/// What a hospital does with its agent.
+#[derive(Clone, Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub enum SiloCommand {
+    /// Join a federation with an invitation: makes this silo's keys and has them certified
+    #[command(after_help = "Example:\n  consilium-silo-agent join INVITATION --dir /var/lib/consilium")]
+    Join {
+        /// The line that the operator gave you
+        invitation: String,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Look at the federation's roster, and sign a draft of it
+    #[command(subcommand)]
+    Roster(RosterCommand),
+    /// Register the data sets that studies may ask for
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Install this hospital's policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Answer studies that wait for a person
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
+    /// Look at the privacy budgets
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Run the agent until it is stopped
+    #[command(after_help = "Example:\n  consilium-silo-agent run --dir /var/lib/consilium")]
+    Run {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show studies, data sets, policy and connection
+    Status {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check everything that the agent needs and say how to mend it
+    Doctor {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// The process that reads patient data; the agent starts it
+    #[command(hide = true)]
+    Trainer,
+}
+
+/// `roster`
+#[derive(Clone, Debug, Subcommand)]
+pub enum RosterCommand {
+    /// Show the draft that waits for this silo's signature, ask, and sign it
+    #[command(after_help = "Example:\n  consilium-silo-agent roster sign --dir /var/lib/consilium")]
+    Sign {
+        /// Sign without asking
+        #[arg(long)]
+        yes: bool,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show the roster that is pinned here
+    Show {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `data`
+#[derive(Clone, Debug, Subcommand)]
+pub enum DataCommand {
+    /// Register a CSV file under the name that studies use
+    #[command(after_help = "Example:\n  consilium-silo-agent data register ercp-trial --file /data/ercp.csv")]
+    Register {
+        /// The name that studies use
+        name: String,
+        /// The CSV file; its first line names the columns
+        #[arg(long, value_name = "CSV")]
+        file: PathBuf,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// List the registered data sets
+    List {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `policy`
+#[derive(Clone, Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check a policy file and put it in force
+    #[command(after_help = "Example:\n  consilium-silo-agent policy install hospital.toml --dir /var/lib/consilium")]
+    Install {
+        /// The policy file
+        file: PathBuf,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `approvals`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ApprovalsCommand {
+    /// List the studies that wait
+    List {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say yes to a study
+    #[command(after_help = "Example:\n  consilium-silo-agent approvals approve 3f9a21c0 --person m.keller")]
+    Approve {
+        /// The study's identifier, or its beginning
+        study: String,
+        /// Who says so
+        #[arg(long)]
+        person: String,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say no to a study
+    Refuse {
+        /// The study's identifier, or its beginning
+        study: String,
+        /// Who says so
+        #[arg(long)]
+        person: String,
+        /// Why; for this hospital's own log only
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// `ledger`
+#[derive(Clone, Debug, Subcommand)]
+pub enum LedgerCommand {
+    /// Show what is spent, set aside and left of every data set's budget
+    Show {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which silo, and how to answer.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// The silo's folder
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub dir: PathBuf,
+    /// Answer in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Runs one command; what goes wrong is told on standard error with its causes.
+pub fn execute(command: SiloCommand, trainer: TrainerCommand) -> ExitCode {
+    if matches!(command, SiloCommand::Trainer) {
+        return trainer_child_main();
+    }
+    match dispatch(command, trainer) {
+        Ok(code) => code,
+        Err(fault) => {
+            eprintln!("error: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        SiloCommand::Join { invitation, place } => membership::join(&invitation, &place)?,
+        SiloCommand::Roster(RosterCommand::Sign { yes, place }) => membership::sign(yes, &place)?,
+        SiloCommand::Roster(RosterCommand::Show { place }) => membership::show(&place)?,
+        SiloCommand::Data(DataCommand::Register { name, file, place }) => {
+            records::register(&name, &file, &place, trainer)?;
+        }
+        SiloCommand::Data(DataCommand::List { place }) => records::list(&place)?,
+        SiloCommand::Policy(PolicyCommand::Install { file, place }) => records::install_policy(&file, &place)?,
+        SiloCommand::Approvals(ApprovalsCommand::List { place }) => records::approvals(&place)?,
+        SiloCommand::Approvals(ApprovalsCommand::Approve { study, person, place }) => {
+            records::approve(&study, person, &place)?;
+        }
+        SiloCommand::Approvals(ApprovalsCommand::Refuse { study, person, reason, place }) => {
+            records::refuse(&study, person, reason, &place)?;
+        }
+        SiloCommand::Ledger(LedgerCommand::Show { place }) => report::ledger(&place)?,
+        SiloCommand::Status { place } => report::status(&place)?,
+        SiloCommand::Doctor { place } => return doctor::examine(&place, trainer),
+        SiloCommand::Run { place } => {
+            tell_what_happens();
+            let options = RunOptions { folder: place.dir, trainer, crash_point: None };
+            runtime()?.block_on(run(options, stop_signal()))?;
+        }
+        SiloCommand::Trainer => return Ok(trainer_child_main()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Completes when the process is asked to end, by the terminal or by a service manager.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        // Without the handler the default stays: the process ends at once.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}
+
+/// Messages go to standard error; `RUST_LOG` chooses which.
+fn tell_what_happens() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second initialisation, as in a test, changes nothing.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Prints an answer as JSON or as text.
+fn answer(place: &Place, json: &serde_json::Value, text: &str) -> anyhow::Result<()> {
+    if place.json {
+        println!("{}", serde_json::to_string_pretty(json)?);
+    } else {
+        println!("{}", text.trim_end());
+    }
+    Ok(())
+}
+
+const EXAMPLES: &str = "Examples:
+  consilium-silo-agent join INVITATION --dir /var/lib/consilium
+  consilium-silo-agent policy install hospital.toml --dir /var/lib/consilium
+  consilium-silo-agent data register ercp-trial --file /data/ercp.csv --dir /var/lib/consilium
+  consilium-silo-agent roster sign --dir /var/lib/consilium
+  consilium-silo-agent run --dir /var/lib/consilium
+  consilium-silo-agent doctor --dir /var/lib/consilium";
