@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Places at which a test may let the process die. A value passed to `run`: the deployed binary passes none.
+
+/// Die right after the persistence of `place` in round `round`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrashPoint {
+    /// Where.
+    pub place: CrashPlace,
+    /// The round within the study, from 1.
+    pub round: u32,
+}
+
+/// What has just been persisted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashPlace {
+    /// The attempt and its Open.
+    Opened,
+    /// The KeyBook.
+    KeyBook,
+    /// The DealBook.
+    DealBook,
+    /// The CohortFreeze.
+    Frozen,
+    /// The SurvivorProposal.
+    Proposed,
+    /// The Certificate.
+    Certified,
+    /// The sum, before it is committed to.
+    Unmasked,
+    /// The commitment to the sum, with its cosignatures.
+    SumLogged,
+    /// The Release.
+    Released,
+}
+
+impl CrashPlace {
+    /// Every place, in the order of a round.
+    pub const ALL: [Self; 9] = [
+        Self::Opened,
+        Self::KeyBook,
+        Self::DealBook,
+        Self::Frozen,
+        Self::Proposed,
+        Self::Certified,
+        Self::Unmasked,
+        Self::SumLogged,
+        Self::Released,
+    ];
+
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::KeyBook => "key-book",
+            Self::DealBook => "deal-book",
+            Self::Frozen => "frozen",
+            Self::Proposed => "proposed",
+            Self::Certified => "certified",
+            Self::Unmasked => "unmasked",
+            Self::SumLogged => "sum-logged",
+            Self::Released => "released",
+        }
+    }
+}
+
+impl std::str::FromStr for CrashPoint {
+    type Err = CrashPointFault;
+
+    /// Reads `place:round`, such as `frozen:1`.
+    fn from_str(text: &str) -> Result<Self, CrashPointFault> {
+        let (word, round) = text
+            .split_once(':')
+            .ok_or_else(|| CrashPointFault(text.to_owned()))?;
+        let place = CrashPlace::ALL
+            .into_iter()
+            .find(|place| place.as_str() == word);
+        match (place, round.parse()) {
+            (Some(place), Ok(round)) => Ok(Self { place, round }),
+            (None, _) | (_, Err(_)) => Err(CrashPointFault(text.to_owned())),
+        }
+    }
+}
+
+/// A text that names no crash point.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no crash point; write a place and a round, such as `frozen:1`")]
+pub struct CrashPointFault(String);
+
+/// Dies without unwinding if the process has reached `point`.
+pub(crate) fn reached(point: Option<CrashPoint>, place: CrashPlace, round: u32) {
+    if point == Some(CrashPoint { place, round }) {
+        tracing::warn!(place = place.as_str(), round, "stopping here as asked");
+        std::process::abort();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_reads_back() {
+        for place in CrashPlace::ALL {
+            let point: CrashPoint = format!("{}:3", place.as_str()).parse().unwrap();
+            assert_eq!(point, CrashPoint { place, round: 3 });
+        }
+        for wrong in ["", "frozen", "frozen:", "frozen:x", "nowhere:1"] {
+            assert!(wrong.parse::<CrashPoint>().is_err(), "{wrong}");
+        }
+    }
+}

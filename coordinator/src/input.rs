@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Everything that reaches the scheduler, in the order in which it happens.
+
+use consilium_protocol::{AttemptId, Delivery, SiloName};
+use consilium_wire::v1;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Input {
+    /// A silo opened a session.
+    Opened(SiloName),
+    /// A silo has been without a session for too long.
+    Gone(SiloName),
+    /// A silo answered an offer.
+    Consent {
+        /// Which silo.
+        from: SiloName,
+        /// What it said.
+        consent: v1::Consent,
+    },
+    /// A silo's message of the protocol.
+    Delivered {
+        /// Over whose session.
+        from: SiloName,
+        /// The message.
+        delivery: Delivery,
+    },
+    /// A chunk of a silo's masked vector is on the disk.
+    Spooled {
+        /// Which silo.
+        from: SiloName,
+        /// Which attempt.
+        id: AttemptId,
+        /// Its length.
+        bytes: u64,
+        /// Whether every chunk is there now.
+        complete: bool,
+    },
+    /// A silo takes no further part in a study.
+    Declined {
+        /// Which silo.
+        from: SiloName,
+        /// Which study.
+        study_id: String,
+        /// One word.
+        reason: String,
+    },
+    /// A study was submitted.
+    Submitted,
+    /// Somebody cancels a study.
+    Cancel {
+        /// Which study.
+        study_id: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// The service stops in good order.
+    Stop,
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a stored snapshot asks for and what may not have been done before a restart.
+
+use crate::log_keeper::now;
+use consilium_audit::{Actor, AggregationStatement, Event, EventKind, StudyReference, Timestamp};
+use consilium_crypto::digest::Digest;
+use consilium_protocol::{RecordKind, RoundPlan, SiloName};
+use serde::{Deserialize, Serialize};
+
+/// Stored beside the machine's snapshot.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// Entries of the log; written before anything is sent.
+    pub(super) records: Vec<Record>,
+    /// The packed sum among the blobs.
+    pub(super) sum: Option<Digest>,
+    /// The commitment to the sum, as first asked for.
+    pub(super) commitment: Option<Record>,
+    /// Where the log holds the commitment.
+    pub(super) commitment_index: Option<u64>,
+    /// Where the log holds the release.
+    pub(super) release_index: Option<u64>,
+    /// How the attempt ended.
+    pub(super) conclusion: Option<Conclusion>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Conclusion {
+    /// With a sum.
+    Released {
+        /// Whose inputs it holds.
+        survivors: Vec<SiloName>,
+        /// Which invited silos it does not hold.
+        dropped: Vec<SiloName>,
+    },
+    /// Without one.
+    Abandoned {
+        /// Why.
+        reason: String,
+        /// In which phase.
+        phase: String,
+        /// Whether inputs had been masked.
+        charged: bool,
+    },
+}
+
+/// One entry of the log. It keeps its time, so that it is the same entry after a restart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub(super) kind: RecordedKind,
+    digest: Digest,
+    silos: Vec<SiloName>,
+    microseconds: i64,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum RecordedKind {
+    Opened,
+    KeyBook,
+    DealBook,
+    Frozen,
+    Proposed,
+    Certified,
+    SumCommitted,
+    Released,
+    Abandoned,
+    Misbehaviour,
+}
+
+impl Record {
+    pub(super) fn new(kind: RecordedKind, digest: Digest, silos: Vec<SiloName>) -> Self {
+        Self {
+            kind,
+            digest,
+            silos,
+            microseconds: now().unix_microseconds(),
+        }
+    }
+
+    pub(super) fn event(&self, plan: &RoundPlan, study: StudyReference, actor: Actor) -> Event {
+        let time = Timestamp::from_unix_microseconds(self.microseconds).unwrap_or_else(|_| now());
+        let names = |silos: &[SiloName]| silos.iter().map(SiloName::to_string).collect::<Vec<_>>();
+        let detail = match self.kind {
+            RecordedKind::SumCommitted | RecordedKind::Released => "sum",
+            RecordedKind::Opened
+            | RecordedKind::KeyBook
+            | RecordedKind::DealBook
+            | RecordedKind::Frozen
+            | RecordedKind::Proposed
+            | RecordedKind::Certified
+            | RecordedKind::Abandoned => "digest",
+            RecordedKind::Misbehaviour => "plan",
+        };
+        let event = Event::new(self.kind.into(), time, actor)
+            .with_study(study)
+            .with_attempt(plan.id.epoch, plan.id.round, plan.id.attempt)
+            .with_detail(detail, self.digest.to_string());
+        let statement = |included: Vec<String>| {
+            let dropped = match included.as_slice() {
+                [] => Vec::new(),
+                included => names(&plan.silos)
+                    .into_iter()
+                    .filter(|silo| !included.contains(silo))
+                    .collect(),
+            };
+            AggregationStatement {
+                invited: names(&plan.silos),
+                dropped,
+                included,
+                threshold: plan.thresholds.threshold,
+            }
+        };
+        match self.kind {
+            RecordedKind::Opened => event.with_aggregation(statement(Vec::new())),
+            RecordedKind::Frozen
+            | RecordedKind::Proposed
+            | RecordedKind::Certified
+            | RecordedKind::Released => event.with_aggregation(statement(names(&self.silos))),
+            RecordedKind::Misbehaviour => match self.silos.first() {
+                Some(silo) => event.with_object(silo.to_string()),
+                None => event,
+            },
+            RecordedKind::KeyBook
+            | RecordedKind::DealBook
+            | RecordedKind::SumCommitted
+            | RecordedKind::Abandoned => event,
+        }
+    }
+}
+
+impl From<RecordKind> for RecordedKind {
+    fn from(kind: RecordKind) -> Self {
+        match kind {
+            RecordKind::Opened => Self::Opened,
+            RecordKind::KeyBook => Self::KeyBook,
+            RecordKind::DealBook => Self::DealBook,
+            RecordKind::Frozen => Self::Frozen,
+            RecordKind::Proposed => Self::Proposed,
+            RecordKind::Certified => Self::Certified,
+            RecordKind::Released => Self::Released,
+            RecordKind::Abandoned => Self::Abandoned,
+            RecordKind::Misbehaviour => Self::Misbehaviour,
+        }
+    }
+}
+
+impl From<RecordedKind> for EventKind {
+    fn from(kind: RecordedKind) -> Self {
+        match kind {
+            RecordedKind::Opened => Self::RoundOpened,
+            RecordedKind::KeyBook => Self::RoundKeyBook,
+            RecordedKind::DealBook => Self::RoundDealBook,
+            RecordedKind::Frozen => Self::RoundFrozen,
+            RecordedKind::Proposed => Self::RoundProposed,
+            RecordedKind::Certified => Self::RoundCertified,
+            RecordedKind::SumCommitted => Self::RoundSumCommitted,
+            RecordedKind::Released => Self::RoundReleased,
+            RecordedKind::Abandoned => Self::RoundAbandoned,
+            RecordedKind::Misbehaviour => Self::RoundMisbehaviour,
+        }
+    }
+}

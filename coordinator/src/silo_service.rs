@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One session per silo: who it is, what it says, and what is sent to it.
+
+use crate::enrolment_service::internal;
+use crate::federation::Federation;
+use crate::input::Input;
+use crate::log_keeper::now;
+use crate::sessions::{Outgoing, PackedSum, SessionNumber};
+use crate::store::StoredStart;
+use consilium_audit::{Actor, Event, EventKind};
+use consilium_certs::{ChannelBinding, Role};
+use consilium_crypto::digest::Digest;
+use consilium_crypto::signing::Signature;
+use consilium_protocol::{RoundPlan, SiloName};
+use consilium_wire::server::PeerInfo;
+use consilium_wire::v1::coordinator_frame::Frame as Sent;
+use consilium_wire::v1::federation_server::Federation as FederationRpc;
+use consilium_wire::v1::silo_frame::Frame as Received;
+use consilium_wire::{limits, v1};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Frames that wait in the transport; the rest waits in the session's own queue.
+const FRAMES_IN_TRANSPORT: usize = 32;
+
+/// How long a silo may take to say who it is.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+
+/// The federation service.
+#[derive(Clone, Debug)]
+pub(crate) struct SiloService {
+    federation: Arc<Federation>,
+}
+
+impl SiloService {
+    /// Serves one federation.
+    #[must_use]
+    pub(crate) fn new(federation: Arc<Federation>) -> Self {
+        Self { federation }
+    }
+}
+
+type Frames = mpsc::Sender<Result<v1::CoordinatorFrame, Status>>;
+
+#[tonic::async_trait]
+impl FederationRpc for SiloService {
+    type SessionStream = ReceiverStream<Result<v1::CoordinatorFrame, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::SiloFrame>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let peer = self.federation.member(&request)?;
+        if peer.role != Role::Silo {
+            return Err(Status::permission_denied("only a silo opens a session"));
+        }
+        let silo = SiloName::parse(peer.name.as_str())
+            .map_err(|fault| Status::permission_denied(fault.to_string()))?;
+        let binding = request
+            .extensions()
+            .get::<PeerInfo>()
+            .map(|peer| ChannelBinding::from_bytes(peer.channel_binding))
+            .ok_or_else(|| Status::internal("the connection has no channel binding"))?;
+        let (frames, stream) = mpsc::channel(FRAMES_IN_TRANSPORT);
+        let federation = Arc::clone(&self.federation);
+        tokio::spawn(async move {
+            let incoming = request.into_inner();
+            let session = Session {
+                federation,
+                silo,
+                frames,
+            };
+            if let Err(status) = session.run(binding, incoming).await {
+                tracing::info!(
+                    reason = status.message(),
+                    "a session was refused or broke off"
+                );
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// One silo's session.
+struct Session {
+    federation: Arc<Federation>,
+    silo: SiloName,
+    frames: Frames,
+}
+
+impl Session {
+    async fn run(
+        self,
+        binding: ChannelBinding,
+        mut incoming: Streaming<v1::SiloFrame>,
+    ) -> Result<(), Status> {
+        let hello = match self.greet(&binding, &mut incoming).await {
+            Ok(hello) => hello,
+            Err(status) => {
+                self.frames.send(Err(status.clone())).await.ok();
+                return Err(status);
+            }
+        };
+        let Self {
+            federation,
+            silo,
+            frames,
+        } = self;
+        let (number, queue) = federation.sessions.open(&silo);
+        tokio::spawn(pump(Arc::clone(&federation), queue, frames));
+        tracing::info!(%silo, "session open");
+        federation.log.witness_opened(&silo, hello.log_size);
+        federation.inputs.send(Input::Opened(silo.clone())).ok();
+        let outcome = listen(&federation, &silo, &mut incoming).await;
+        end(&federation, &silo, &number);
+        outcome
+    }
+
+    /// Reads and checks the first frame, and logs the silo's start.
+    async fn greet(
+        &self,
+        binding: &ChannelBinding,
+        incoming: &mut Streaming<v1::SiloFrame>,
+    ) -> Result<v1::Hello, Status> {
+        let first = tokio::time::timeout(HELLO_TIME, incoming.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello in time"))??;
+        let Some(v1::SiloFrame {
+            frame: Some(Received::Hello(hello)),
+        }) = first
+        else {
+            return Err(Status::invalid_argument("a session begins with a hello"));
+        };
+        let roster = self
+            .federation
+            .roster()
+            .ok_or_else(|| Status::failed_precondition("no roster is in force"))?;
+        let identity = roster
+            .membership
+            .silos
+            .get(&self.silo)
+            .filter(|_| hello.name == self.silo.as_str())
+            .ok_or_else(|| Status::permission_denied("the hello names another silo"))?;
+        let statement = hello.statement();
+        let parts: Vec<&[u8]> = statement.iter().map(Vec::as_slice).collect();
+        let signature = Signature::try_from(hello.channel_binding_signature.as_slice())
+            .map_err(|_| Status::invalid_argument("a signature has 64 bytes"))?;
+        binding.verify(identity, &parts, &signature).map_err(|_| {
+            Status::unauthenticated(
+                "the channel binding does not hold: something between silo and coordinator opens the TLS \
+                 connection, or the silo's identity key is not the one in the roster",
+            )
+        })?;
+        let root = roster.membership.roster_root;
+        self.welcome(root).await?;
+        if hello.roster_root != root.as_bytes() {
+            return Err(Status::failed_precondition(
+                "the silo pins another roster than the one in force; fetch and verify the new one",
+            ));
+        }
+        let nonce = Digest::try_from(hello.start_nonce.as_slice())
+            .map_err(|_| Status::invalid_argument("a start nonce has 32 bytes"))?;
+        self.log_start(nonce).await?;
+        Ok(hello)
+    }
+
+    async fn welcome(&self, roster_root: Digest) -> Result<(), Status> {
+        let welcome = v1::Welcome {
+            server_time_milliseconds: crate::federation::unix_milliseconds(),
+            roster_root: roster_root.as_bytes().to_vec(),
+        };
+        let frame = v1::CoordinatorFrame {
+            frame: Some(Sent::Welcome(welcome)),
+        };
+        self.frames
+            .send(Ok(frame))
+            .await
+            .map_err(|_| Status::cancelled("the silo has left"))
+    }
+
+    /// Logs a start of the agent once, however often it reconnects.
+    async fn log_start(&self, nonce: Digest) -> Result<(), Status> {
+        let silo = self.silo.clone();
+        let known = self
+            .federation
+            .store
+            .with(move |store| store.last_start(&silo))
+            .await
+            .map_err(internal)?;
+        if known.is_some_and(|start| start.nonce == nonce) {
+            return Ok(());
+        }
+        let event = Event::new(
+            EventKind::SiloStarted,
+            now(),
+            Actor::silo(self.silo.as_str()),
+        )
+        .with_detail("nonce", nonce.to_string());
+        let log_index = self
+            .federation
+            .log
+            .append_one(event)
+            .await
+            .map_err(internal)?;
+        let start = StoredStart {
+            silo: self.silo.clone(),
+            nonce,
+            log_index,
+        };
+        self.federation
+            .store
+            .with(move |store| store.add_start(&start))
+            .await
+            .map_err(internal)
+    }
+}
+
+fn end(federation: &Federation, silo: &SiloName, number: &SessionNumber) {
+    federation.sessions.close(silo, number);
+    if !federation.sessions.is_open(silo) {
+        federation.log.witness_closed(silo);
+        tracing::info!(%silo, "session closed");
+    }
+}
+
+/// Sends what waits for a silo, one frame after another.
+async fn pump(
+    federation: Arc<Federation>,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    frames: Frames,
+) {
+    while let Some(outgoing) = queue.recv().await {
+        let sent = match outgoing {
+            Outgoing::Frame(frame) => frames.send(Ok(*frame)).await.is_ok(),
+            Outgoing::Sum(sum) => send_sum(&federation, sum, &frames).await,
+        };
+        if !sent {
+            return;
+        }
+    }
+    // A newer session or roster has taken over.
+    frames
+        .send(Err(Status::aborted("the session was closed; open another")))
+        .await
+        .ok();
+}
+
+async fn send_sum(federation: &Federation, sum: PackedSum, frames: &Frames) -> bool {
+    let spool = Arc::clone(&federation.spool);
+    let bytes = match tokio::task::spawn_blocking(move || spool.get(&sum.blob)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(fault)) => {
+            tracing::error!(fault = %crate::explain(&fault), "a released sum cannot be sent");
+            return true;
+        }
+        Err(_) => return false,
+    };
+    let count = u64::try_from(bytes.len().div_ceil(sum.chunk_bytes.max(1))).unwrap_or(u64::MAX);
+    for (index, chunk) in (0..).zip(bytes.chunks(sum.chunk_bytes.max(1))) {
+        let chunk = v1::ReleaseChunk::new(sum.id, index, count, chunk.to_vec());
+        let frame = v1::CoordinatorFrame {
+            frame: Some(Sent::ReleaseChunk(chunk)),
+        };
+        if frames.send(Ok(frame)).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Takes a silo's frames until its stream ends.
+async fn listen(
+    federation: &Arc<Federation>,
+    silo: &SiloName,
+    incoming: &mut Streaming<v1::SiloFrame>,
+) -> Result<(), Status> {
+    while let Some(v1::SiloFrame { frame }) = incoming.message().await? {
+        if !federation.admits(silo) {
+            return Err(Status::permission_denied("no longer a member"));
+        }
+        let from = silo.clone();
+        let input = match frame {
+            None | Some(Received::Heartbeat(_)) => continue,
+            Some(Received::Hello(_)) => {
+                return Err(Status::invalid_argument("a second hello in one session"));
+            }
+            Some(Received::Protocol(message)) => Input::Delivered {
+                from,
+                delivery: message.into_delivery()?,
+            },
+            Some(Received::Chunk(chunk)) => match spool_chunk(federation, silo, chunk).await? {
+                Some(input) => input,
+                None => continue,
+            },
+            Some(Received::Consent(consent)) => Input::Consent { from, consent },
+            Some(Received::Cosignature(cosignature)) => {
+                federation.log.cosignature(silo, cosignature);
+                continue;
+            }
+            Some(Received::ReleaseAccepted(accepted)) => {
+                federation
+                    .store
+                    .with(move |store| store.accept_release(&from, accepted.round))
+                    .await
+                    .map_err(internal)?;
+                continue;
+            }
+            Some(Received::Declined(declined)) => Input::Declined {
+                from,
+                study_id: declined.study_id,
+                reason: declined.reason,
+            },
+        };
+        federation
+            .inputs
+            .send(input)
+            .map_err(|_| Status::unavailable("stopping"))?;
+    }
+    Ok(())
+}
+
+/// Keeps a chunk and acknowledges it. A chunk of another attempt than the one in flight is ignored: its silo is told
+/// about the attempt's end by other means.
+async fn spool_chunk(
+    federation: &Arc<Federation>,
+    silo: &SiloName,
+    chunk: v1::UploadChunk,
+) -> Result<Option<Input>, Status> {
+    let id = chunk.id();
+    let Some(plan) = federation.current_plan().filter(|plan| plan.id == id) else {
+        return Ok(None);
+    };
+    if plan.silos.binary_search(silo).is_err() {
+        return Err(Status::permission_denied(
+            "a chunk for an attempt without this silo",
+        ));
+    }
+    if chunk.index >= plan.chunk_count() || chunk.data.len() != chunk_length(&plan, chunk.index) {
+        return Err(Status::invalid_argument(
+            "a chunk of another length or place than planned",
+        ));
+    }
+    let (index, spool, from) = (chunk.index, Arc::clone(&federation.spool), silo.clone());
+    let bytes = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
+    let kept = tokio::task::spawn_blocking(move || {
+        spool.add_chunk(id, &from, index, &chunk.data)?;
+        spool.upload(id, &from)
+    })
+    .await
+    .map_err(|_| Status::unavailable("stopping"))?
+    .map_err(|fault| Status::failed_precondition(crate::explain(&fault)))?;
+    federation.sessions.send(
+        silo,
+        Sent::ChunkAcknowledged(v1::ChunkAcknowledged::new(id, index)),
+    );
+    let complete = kept.count() == plan.chunk_count();
+    Ok(Some(Input::Spooled {
+        from: silo.clone(),
+        id,
+        bytes,
+        complete,
+    }))
+}
+
+/// The packed length of one chunk.
+pub(crate) fn chunk_length(plan: &RoundPlan, index: u64) -> usize {
+    (plan.fields_in_chunk(index) * usize::from(plan.vector.word_bits)).div_ceil(8)
+}
+
+const _: () = assert!(limits::CHUNK_BYTES < limits::MESSAGE_BYTES);
