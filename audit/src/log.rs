@@ -14,12 +14,15 @@
 //! Order of writing: write-ahead log, fdatasync, acknowledge; later entries, tiles, checkpoint by rename, and only then
 //! is the write-ahead log emptied. Whatever fails, the log refuses further work until it is opened anew.
 
+mod cosigning;
+mod fault;
 mod files;
 mod recovery;
+mod tiles;
 mod wal;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -27,23 +30,22 @@ use std::{
 
 use consilium_crypto::{digest::Digest, merkle::leaf_hash, transcript::sha256};
 
-pub use self::recovery::Recovery;
+pub use self::{cosigning::Cosignatures, fault::LogFault, recovery::Recovery};
 use self::{
     files::{
         CHECKPOINT, CHECKPOINTS, ENTRIES, OBJECTS, TRUST_POLICY, WAL, io_fault, note_path,
-        noted_sizes, read_if_there, sync_folder, write_atomically,
+        noted_sizes, read_if_there, write_atomically,
     },
     recovery::{Recovered, recover},
     wal::WriteAheadLog,
 };
 use crate::{
-    checkpoint::{CheckpointFault, CheckpointNote},
-    entry::{Entry, EntryFault, Event},
-    note::{NoteFault, NoteSignature, NoteSigner},
+    checkpoint::CheckpointNote,
+    entry::{Entry, Event},
+    note::NoteSigner,
     proof::LogProof,
-    tile::{self, Fullness, Tile},
     tree::HashTree,
-    trust::{TrustPolicy, TrustPolicyFault},
+    trust::TrustPolicy,
     witness::WitnessSet,
 };
 
@@ -227,11 +229,7 @@ impl Log {
         }
         self.guarded(|log| {
             log.write_entries()?;
-            let mut tiles = tile::hash_tiles(&log.tree, old, size);
-            tiles.extend(tile::entry_tiles(old, size, |place| {
-                log.entry_bytes(place)
-            })?);
-            tiles.iter().try_for_each(|tile| log.write_tile(tile))?;
+            log.write_tiles(old, size)?;
             let root = log.tree.root(size).ok_or(LogFault::Failed)?;
             let head = CheckpointNote::sign(size, root, &log.signer)?;
             write_atomically(
@@ -251,102 +249,6 @@ impl Log {
     /// The newest signed head.
     pub fn head(&self) -> &CheckpointNote {
         &self.head
-    }
-
-    /// The newest head with a quorum of cosignatures.
-    pub fn quorate_head(&self) -> Option<&CheckpointNote> {
-        self.quorate.as_ref()
-    }
-
-    /// Whether the entry at `place` is under a head with a quorum of cosignatures, that of `must_include` among them.
-    pub fn is_cosigned(&self, place: u64, must_include: Option<&str>) -> bool {
-        self.quorate.as_ref().is_some_and(|head| {
-            place < head.size()
-                && must_include.is_none_or(|name| {
-                    self.trust
-                        .witnesses
-                        .count_valid(head)
-                        .is_ok_and(|names| names.contains(name))
-                })
-        })
-    }
-
-    /// The signed head of a size, with the cosignatures it has.
-    pub fn checkpoint_note(&self, size: u64) -> Result<CheckpointNote, LogFault> {
-        let bytes = read_if_there(&note_path(&self.directory, size))?
-            .ok_or(LogFault::NoCheckpoint { size })?;
-        Ok(CheckpointNote::open(
-            &String::from_utf8_lossy(&bytes),
-            &self.trust.log,
-        )?)
-    }
-
-    /// Keeps cosignature lines for the head of `size`. Lines that do not verify are handed back, the others kept.
-    pub fn add_cosignatures(
-        &mut self,
-        size: u64,
-        lines: &[String],
-    ) -> Result<Cosignatures, LogFault> {
-        let mut note = self.checkpoint_note(size)?;
-        let mut refused = Vec::new();
-        for line in lines {
-            match self.check_cosignature(&note, line) {
-                Ok(signature) => note.add(signature),
-                Err(fault) => refused.push((line.clone(), fault)),
-            }
-        }
-        let valid: BTreeSet<String> = self
-            .trust
-            .witnesses
-            .count_valid(&note)?
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        self.guarded(|log| {
-            write_atomically(
-                &note_path(&log.directory, size),
-                note.to_string().as_bytes(),
-            )?;
-            if size == log.head.size() {
-                write_atomically(&log.directory.join(CHECKPOINT), note.to_string().as_bytes())?;
-                log.head = note.clone();
-            }
-            let newer = log
-                .quorate
-                .as_ref()
-                .is_none_or(|quorate| quorate.size() <= size);
-            if newer && valid.len() >= log.trust.witnesses.quorum() {
-                log.quorate = Some(note);
-            }
-            Ok(Cosignatures {
-                quorum: log.trust.witnesses.quorum(),
-                valid,
-                refused,
-            })
-        })
-    }
-
-    fn check_cosignature(
-        &self,
-        note: &CheckpointNote,
-        line: &str,
-    ) -> Result<NoteSignature, NoteFault> {
-        let signature: NoteSignature = line.trim_end_matches('\n').parse()?;
-        let witness = self
-            .trust
-            .witnesses
-            .member(signature.name())
-            .ok_or_else(|| NoteFault::Key {
-                key: signature.name().to_owned(),
-            })?;
-        let mut alone = note.clone();
-        alone.add(signature.clone());
-        match witness.verify(&alone)? {
-            Some(_) => Ok(signature),
-            None => Err(NoteFault::Key {
-                key: signature.name().to_owned(),
-            }),
-        }
     }
 
     /// The proof that the tree of `old` entries is the beginning of that of `new`.
@@ -465,54 +367,6 @@ impl Log {
             .map_err(io_fault(&path))
     }
 
-    /// COST: a partial tile is not fsynced; it is computed again from the entries if a power cut takes it.
-    fn write_tile(&self, tile: &Tile) -> Result<(), LogFault> {
-        let path = self.directory.join(&tile.path);
-        match tile.fullness {
-            Fullness::Partial => {
-                let folder = path.parent().unwrap_or(&self.directory);
-                fs::create_dir_all(folder)
-                    .and_then(|()| fs::write(&path, &tile.bytes))
-                    .map_err(io_fault(&path))
-            }
-            Fullness::Full => {
-                write_atomically(&path, &tile.bytes)?;
-                let mut partial = path.clone().into_os_string();
-                partial.push(".p");
-                match fs::remove_dir_all(&partial) {
-                    Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-                        Err(io_fault(Path::new(&partial))(fault))
-                    }
-                    Ok(()) | Err(_) => Ok(()),
-                }
-            }
-        }
-    }
-
-    fn restore_tiles(&self) -> Result<(), LogFault> {
-        let size = self.head.size();
-        let mut tiles = tile::hash_tiles(&self.tree, 0, size);
-        tiles.extend(tile::entry_tiles(0, size, |place| self.entry_bytes(place))?);
-        for tile in tiles {
-            if read_if_there(&self.directory.join(&tile.path))?.as_ref() != Some(&tile.bytes) {
-                self.write_tile(&tile)?;
-            }
-        }
-        sync_folder(&self.directory).map_err(io_fault(&self.directory))
-    }
-
-    fn find_quorate(&mut self) -> Result<(), LogFault> {
-        self.quorate = None;
-        for size in noted_sizes(&self.directory)?.into_iter().rev() {
-            let note = self.checkpoint_note(size)?;
-            if self.trust.witnesses.require_quorum(&note).is_ok() {
-                self.quorate = Some(note);
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// Runs a change; after a failure memory and disk may differ, so nothing more is accepted.
     fn guarded<T>(
         &mut self,
@@ -527,107 +381,4 @@ impl Log {
         }
         result
     }
-}
-
-/// Which cosignatures a head has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cosignatures {
-    /// The witnesses whose cosignatures are valid.
-    pub valid: BTreeSet<String>,
-    /// How many are needed.
-    pub quorum: usize,
-    /// Lines that were not kept, and why.
-    pub refused: Vec<(String, NoteFault)>,
-}
-
-impl Cosignatures {
-    /// Whether there are enough.
-    pub fn reached(&self) -> bool {
-        self.valid.len() >= self.quorum
-    }
-}
-
-/// Why the log does not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LogFault {
-    /// A log is there already.
-    #[error("`{}` holds a log already: open it, or choose another folder", directory.display())]
-    AlreadyThere {
-        /// The folder.
-        directory: PathBuf,
-    },
-    /// No log is there.
-    #[error("`{}` holds no log: create one first", directory.display())]
-    NoLog {
-        /// The folder.
-        directory: PathBuf,
-    },
-    /// Another process has it open.
-    #[error("`{}` is in use by another process: stop that first", path.display())]
-    InUse {
-        /// The locked file.
-        path: PathBuf,
-    },
-    /// The log belongs to another key or origin.
-    #[error("the log in `{}` was made with another key or origin", directory.display())]
-    OtherKey {
-        /// The folder.
-        directory: PathBuf,
-    },
-    /// What was signed or acknowledged is not there any more.
-    #[error("the log is damaged and will not start: {what}; restore it from a copy")]
-    Damaged {
-        /// What is wrong.
-        what: String,
-    },
-    /// The file system said no.
-    #[error("cannot read or write `{}`", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Something failed before; memory and disk may differ.
-    #[error("the log failed before and accepts nothing more: start the service again")]
-    Failed,
-    /// The event cannot be logged, or a stored line is no entry.
-    #[error("not a log entry")]
-    Entry(#[from] EntryFault),
-    /// A checkpoint that cannot be made or believed.
-    #[error("checkpoint is not to be believed")]
-    Checkpoint(#[from] CheckpointFault),
-    /// A signature that is wrong.
-    #[error("a signature on a checkpoint is wrong")]
-    Note(#[from] NoteFault),
-    /// A trust policy that makes no sense.
-    #[error("`trust.policy` cannot be read")]
-    TrustPolicy(#[from] TrustPolicyFault),
-    /// More in one batch than one frame holds.
-    #[error("a batch of {bytes} bytes is too large: append it in parts")]
-    BatchTooLarge {
-        /// Its length.
-        bytes: usize,
-    },
-    /// No signed head of that size.
-    #[error("the log never signed a checkpoint of `{size}` entries")]
-    NoCheckpoint {
-        /// The size.
-        size: u64,
-    },
-    /// A place or size the log does not have.
-    #[error("entry `{place}` is not in the log of `{size}` entries")]
-    OutOfRange {
-        /// The place.
-        place: u64,
-        /// The size.
-        size: u64,
-    },
-    /// Not under a head with a quorum yet.
-    #[error("entry `{index}` is not under a cosigned checkpoint yet")]
-    NotCosigned {
-        /// The entry's place.
-        index: u64,
-    },
 }

@@ -6,6 +6,8 @@ use std::{
     convert::Infallible,
     fs,
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use consilium_crypto::{digest::Digest, merkle::leaf_hash, transcript::sha256};
@@ -23,6 +25,8 @@ pub(super) struct Content {
     pub(super) entries: Vec<Entry>,
     /// The heads of this very tree that have a quorum, and who cosigned each.
     pub(super) quorate: BTreeMap<u64, Vec<String>>,
+    /// Whether something stands behind the entries that the head counts.
+    overrun: bool,
 }
 
 /// Reads the policy that lies beside the log.
@@ -39,6 +43,38 @@ impl Content {
         trust: &TrustPolicy,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, String> {
+        Self::read_settled(directory, trust, findings, || thread::sleep(PAUSE))
+    }
+
+    /// A log in use grows between one read and the next; it is read again until it stood still.
+    fn read_settled(
+        directory: &Path,
+        trust: &TrustPolicy,
+        findings: &mut Vec<Finding>,
+        mut pause: impl FnMut(),
+    ) -> Result<Self, String> {
+        let mut attempt = 1;
+        loop {
+            let mut found = Vec::new();
+            let content = Self::read_once(directory, trust, &mut found);
+            let moved = |content: &Self| {
+                let now = read_text(directory, CHECKPOINT).unwrap_or_default();
+                content.overrun || now != content.head.to_string()
+            };
+            if attempt == ATTEMPTS || !content.as_ref().is_ok_and(moved) {
+                findings.append(&mut found);
+                return content;
+            }
+            attempt += 1;
+            pause();
+        }
+    }
+
+    fn read_once(
+        directory: &Path,
+        trust: &TrustPolicy,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Self, String> {
         let head = read_text(directory, CHECKPOINT)?;
         let head = CheckpointNote::open(&head, &trust.log)
             .map_err(|fault| format!("`{CHECKPOINT}`: {}", said(&fault)))?;
@@ -50,7 +86,10 @@ impl Content {
             tree,
             entries,
             quorate: BTreeMap::new(),
+            overrun: false,
         };
+        let unfinished = stored.last().is_some_and(|byte| *byte != b'\n');
+        content.overrun = unfinished || content.tree.size() > content.head.size();
         content.check_head(findings);
         content.check_notes(directory, trust, findings)?;
         content.check_tiles(directory, &lines, findings);
@@ -283,8 +322,63 @@ fn said(fault: &dyn std::error::Error) -> String {
     text
 }
 
+/// How often a log in use is read, and the pause between.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(40);
 const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINTS: &str = "checkpoints";
 pub(super) const ENTRIES: &str = "entries.jsonl";
 const OBJECTS: &str = "objects/sha256";
 const TRUST_POLICY: &str = "trust.policy";
+
+#[cfg(test)]
+mod tests {
+    use consilium_crypto::{secret::Secret, signing::SigningKey};
+
+    use super::*;
+    use crate::{Actor, Event, EventKind, Log, NoteSigner, Timestamp, WitnessSet};
+
+    #[test]
+    fn a_log_that_grows_while_it_is_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = NoteSigner::new("log", SigningKey::from_seed(&Secret::new([1; 32]))).unwrap();
+        let trust = TrustPolicy::new(signer.verifier(), WitnessSet::none());
+        let mut log = Log::create(folder.path(), signer, WitnessSet::none()).unwrap();
+        let event = |microseconds| {
+            let time = Timestamp::from_unix_microseconds(microseconds).unwrap();
+            Event::new(EventKind::SystemStarted, time, Actor::silo("3_UK"))
+        };
+        log.append(&event(0)).unwrap();
+        let old_head = log.checkpoint().unwrap();
+        log.append(&event(1)).unwrap();
+        let head = log.checkpoint().unwrap();
+
+        // The moment between the entries and the head of a checkpoint, which ends during the pause.
+        let checkpoint = folder.path().join(CHECKPOINT);
+        let note = folder.path().join(CHECKPOINTS).join("2.note");
+        fs::remove_file(&note).unwrap();
+        let mid = || fs::write(&checkpoint, old_head.to_string()).unwrap();
+        let finish = || {
+            fs::write(&note, head.to_string()).unwrap();
+            fs::write(&checkpoint, head.to_string()).unwrap();
+        };
+        mid();
+        let mut findings = Vec::new();
+        let content = Content::read_settled(folder.path(), &trust, &mut findings, finish).unwrap();
+        assert_eq!(
+            (content.head.size(), findings.len()),
+            (2, 0),
+            "{findings:?}"
+        );
+
+        // One that stays as it is says so.
+        mid();
+        let mut pauses = 0;
+        Content::read_settled(folder.path(), &trust, &mut findings, || pauses += 1).unwrap();
+        assert_eq!(pauses, ATTEMPTS - 1);
+        assert!(
+            findings.iter().any(|finding| finding.rule == Rule::Tree),
+            "{findings:?}"
+        );
+    }
+}

@@ -21,7 +21,7 @@ fn consortium() -> Consortium {
 fn rewritten(
     honest: &Path,
     witnesses: WitnessSet,
-    change: impl Fn(&mut Vec<Event>),
+    change: impl Fn(&mut [Event]),
 ) -> (TempDir, Log) {
     let mut events: Vec<Event> = read_entries(honest)
         .unwrap()
@@ -36,7 +36,7 @@ fn rewritten(
     (folder, log)
 }
 
-fn change_a_consent(events: &mut Vec<Event>) {
+fn change_a_consent(events: &mut [Event]) {
     let consent = events
         .iter_mut()
         .find(|event| event.kind == EventKind::StudyConsented)

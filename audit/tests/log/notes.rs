@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Notes, checkpoints, cosignatures and trust policies as C2SP writes them.
 
+use std::sync::LazyLock;
+
 use consilium_audit::{
     CheckpointNote, NoteVerifier, SignedNote, TrustPolicy, WitnessSet,
     checkpoint::CheckpointFault,
@@ -214,9 +216,8 @@ proptest! {
 
     #[test]
     fn a_checkpoint_with_any_byte_changed_is_refused(at in 0_usize..200, flip in 1_u8..=255) {
-        let mut consortium = Consortium::new();
-        let note = consortium.cosign().to_string();
-        let mut bytes = note.into_bytes();
+        static NOTE: LazyLock<String> = LazyLock::new(|| Consortium::new().cosign().to_string());
+        let mut bytes = NOTE.clone().into_bytes();
         let at = at % bytes.len();
         bytes[at] ^= flip;
         let believed = String::from_utf8(bytes).ok().and_then(|text| {
