@@ -2,7 +2,7 @@
 //! Everything in a log's folder checked, nothing of it trusted but the keys: offline, without the log's service.
 //!
 //! Checked are the entries (form, place, identifier), the tree and its tiles, every head the log ever signed, the
-//! cosignatures and their quorum, the objects, and the [rules](rules) that a true history of the federation obeys.
+//! cosignatures and their quorum, the objects, and the rules that a true history of the federation obeys.
 
 mod content;
 mod rules;
