@@ -131,11 +131,12 @@ impl CoordinatorMachine {
         }
         match event {
             CoordinatorEvent::Delivered { from, delivery } => {
+                let evidence = delivery.envelope.digest();
                 if let Err(fault) = self.delivered(surroundings, &from, delivery) {
                     if fault.is_misbehaviour() {
                         effects.push(CoordinatorEffect::Record {
                             kind: RecordKind::Misbehaviour,
-                            digest: self.plan.digest(),
+                            digest: evidence,
                             silos: vec![from.clone()],
                         });
                     }

@@ -4,12 +4,13 @@
 use super::phase::{Close, Phase};
 use super::sharing::Sharing;
 use super::{Step, keep_first};
-use crate::book::KeyBook;
+use crate::book::{KeyBook, is_usable};
 use crate::effect::RecordKind;
 use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{CoordinatorMessage, SiloMessage};
+use consilium_crypto::key_agreement::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,13 +25,25 @@ impl Advertising {
         verified: VerifiedSilo,
         delivery: Delivery,
     ) -> Result<(), Fault> {
-        let SiloMessage::AdvertiseKeys { .. } = verified.message else {
+        let VerifiedSilo { silo, message } = verified;
+        let Some(keys) = keys_of(&message) else {
             return Err(Fault::Unexpected {
-                message: verified.message.name(),
+                message: message.name(),
                 phase: "advertising keys",
             });
         };
-        let VerifiedSilo { silo, message } = verified;
+        // Left out here, one silo's bad key does not end the attempt for all.
+        let [channel, mask] = keys;
+        let taken = self
+            .advertisements
+            .iter()
+            .filter(|(owner, _)| **owner != silo)
+            .filter_map(|(_, envelope)| keys_of(&envelope.peek_silo_message()?))
+            .flatten();
+        let usable = is_usable(&channel) && is_usable(&mask) && channel != mask;
+        if !usable || taken.into_iter().any(|key| keys.contains(&key)) {
+            return Err(Fault::WeakKey { silo });
+        }
         keep_first(&mut self.advertisements, silo, delivery.envelope, &message)
     }
 
@@ -50,5 +63,21 @@ impl Advertising {
             keys,
             deals: BTreeMap::new(),
         })))
+    }
+}
+
+fn keys_of(message: &SiloMessage) -> Option<[PublicKey; 2]> {
+    match message {
+        SiloMessage::AdvertiseKeys {
+            channel_public_key,
+            mask_public_key,
+            ..
+        } => Some([*channel_public_key, *mask_public_key]),
+        SiloMessage::ShareKeys { .. }
+        | SiloMessage::DealReceipt { .. }
+        | SiloMessage::Ready
+        | SiloMessage::MaskedInput { .. }
+        | SiloMessage::Vote { .. }
+        | SiloMessage::Reveal { .. } => None,
     }
 }

@@ -7,8 +7,8 @@ use super::committing::Committing;
 use super::phase::{Close, Phase};
 use super::voting::Voting;
 use crate::deal;
-use crate::effect::CoordinatorEffect;
-use crate::envelope::{Delivery, VerifiedSilo};
+use crate::effect::{CoordinatorEffect, RecordKind};
+use crate::envelope::{Delivery, VerifiedSilo, encode};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
@@ -16,8 +16,10 @@ use crate::round_plan::RoundPlan;
 use crate::secrets::derive_mask_secret;
 use crate::unmask::UnmaskJob;
 use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::shamir::Share;
+use consilium_crypto::transcript::hash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -107,9 +109,19 @@ impl Revealing {
         let Self { voted, reveals } = self;
         let mut seeds = Vec::with_capacity(voted.cohort.silos.len());
         for (at, dealer) in voted.cohort.silos.iter().enumerate() {
-            let column = reveals.values().filter_map(|shares| shares.get(at));
-            let (kind, seed) = rebuild(step.plan, &voted, dealer, column)?;
-            seeds.push((dealer.clone(), kind, *seed.expose()));
+            let column: Vec<&RevealedShare> = reveals
+                .values()
+                .filter_map(|shares| shares.get(at))
+                .collect();
+            match rebuild(step.plan, &voted, dealer, &column) {
+                Ok((kind, seed)) => seeds.push((dealer.clone(), kind, *seed.expose())),
+                Err(fault) => {
+                    // The shares prove themselves against the dealer's signed root, and give another secret.
+                    let evidence = hash(Label::EvidenceDigest, &[&encode(&column)]);
+                    step.record(RecordKind::Misbehaviour, evidence, vec![dealer.clone()]);
+                    return Err(fault);
+                }
+            }
         }
         let unmasking = Unmasking { voted, seeds };
         step.effects
@@ -149,11 +161,11 @@ impl Unmasking {
 }
 
 /// Combines threshold shares of one dealer and checks the secret against what the dealer made public.
-fn rebuild<'a>(
+fn rebuild(
     plan: &RoundPlan,
     voted: &Voting,
     dealer: &SiloName,
-    shares: impl Iterator<Item = &'a RevealedShare>,
+    shares: &[&RevealedShare],
 ) -> Result<(SecretKind, Secret32), Fault> {
     let Voting {
         keys,
@@ -166,6 +178,7 @@ fn rebuild<'a>(
     };
     let needed = usize::try_from(plan.thresholds.threshold).unwrap_or(usize::MAX);
     let shares: Vec<Share> = shares
+        .iter()
         .take(needed)
         .filter_map(|share| Share::from_bytes(&share.share).ok())
         .collect();

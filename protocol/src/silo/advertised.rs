@@ -58,19 +58,6 @@ impl Advertised {
                 message: "AdvertiseKeys",
             });
         }
-        let (channel, mask) = {
-            let secrets = step.secrets(plan.id)?;
-            (secrets.channel_secret(), secrets.mask_secret())
-        };
-        for entry in &keys.entries {
-            let contributes =
-                channel.agree(&entry.channel).is_ok() && mask.agree(&entry.mask).is_ok();
-            if !contributes {
-                return Err(Fault::WeakKey {
-                    silo: entry.silo.clone(),
-                });
-            }
-        }
         let secrets = step.secrets.as_ref().ok_or(Fault::SecretsGone(plan.id))?;
         let (message, ciphertexts) =
             deal::deal(own, secrets, &keys, plan.thresholds.threshold, step.random)?;
