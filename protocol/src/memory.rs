@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a silo remembers across attempts, restarts and aborts.
 
+use crate::envelope::encode;
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
 use crate::round_plan::RoundPlan;
 use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::transcript::hash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,8 +18,10 @@ pub(crate) struct SiloMemory {
     highest: Option<AttemptId>,
     /// The upload that the masks of the highest attempt were spent on.
     burn: Option<Burn>,
-    /// From its vote on, a sum of (model, task) counts as released.
-    voted: BTreeMap<(Digest, Digest), VotedPair>,
+    /// By (model, task): every vector that left, and what was voted for it.
+    ///
+    /// SECURITY: an upload counts as released, because a quorum of others can release it without this silo's vote.
+    spent: BTreeMap<(Digest, Digest), Vec<Spent>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,74 +32,133 @@ struct Burn {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct VotedPair {
-    survivors: Vec<SiloName>,
+struct Spent {
     input: Digest,
+    /// Digest of the cohort's names.
+    cohort: Digest,
+    /// Digest of the survivors' names, once this silo has voted.
+    voted: Option<Digest>,
 }
 
 impl SiloMemory {
-    /// Journals the beginning of an attempt; numbers only grow.
-    pub(crate) fn open(&mut self, id: AttemptId) -> Result<(), Fault> {
-        if let Some(journalled) = self.highest.filter(|highest| highest.order() >= id.order()) {
-            return Err(Fault::StaleAttempt {
+    /// Whether an attempt's number grows.
+    pub(crate) fn follows(&self, id: AttemptId) -> Result<(), Fault> {
+        match self.highest.filter(|highest| highest.order() >= id.order()) {
+            Some(journalled) => Err(Fault::StaleAttempt {
                 offered: id,
                 journalled,
-            });
+            }),
+            None => Ok(()),
         }
+    }
+
+    /// Journals the beginning of an attempt; numbers only grow.
+    pub(crate) fn open(&mut self, id: AttemptId) -> Result<(), Fault> {
+        self.follows(id)?;
         self.highest = Some(id);
         Ok(())
     }
 
-    /// Spends the masks of an attempt on one upload.
-    pub(crate) fn burn(
-        &mut self,
-        id: AttemptId,
-        cohort: Digest,
-        root: Digest,
-    ) -> Result<(), Fault> {
-        let burn = Burn { id, cohort, root };
-        match &self.burn {
-            Some(earlier) if earlier.id == id && *earlier != burn => Err(Fault::MasksUsed(id)),
-            Some(_) | None => {
-                self.burn = Some(burn);
-                Ok(())
-            }
-        }
-    }
-
     /// Whether a vector may be uploaded for this model and task.
     ///
-    /// SECURITY: asked before the upload, because a quorum of others can release an upload without this silo's vote.
-    pub(crate) fn may_upload(&self, plan: &RoundPlan, input: Digest) -> Result<(), Fault> {
-        let earlier = self.voted.get(&(plan.model, plan.task));
-        match earlier {
-            Some(vote) if vote.input != input && plan.vector.noise.is_none() => {
-                Err(Fault::AlreadyReleased)
+    /// Without noise the same question gets the same answer among the same silos, or none. With noise each answer is
+    /// a full charge and carries noise of its own.
+    pub(crate) fn may_upload(
+        &self,
+        plan: &RoundPlan,
+        cohort: &[SiloName],
+        input: Digest,
+    ) -> Result<(), Fault> {
+        let cohort = names_digest(cohort);
+        let earlier = self.spent.get(&(plan.model, plan.task));
+        let allowed = earlier.into_iter().flatten().all(|spent| {
+            if plan.vector.noise.is_some() {
+                spent.input != input
+            } else {
+                spent.input == input && spent.cohort == cohort
             }
-            Some(_) | None => Ok(()),
+        });
+        if allowed {
+            Ok(())
+        } else {
+            Err(Fault::AlreadyReleased)
         }
     }
 
-    /// Counts (model, task) as released by `survivors` with `input`.
-    ///
-    /// Without noise the same pair may be voted for again only with equal survivors and an equal vector.
-    /// With noise every attempt is fresh noise and a full charge, so it may.
+    /// Spends the masks of an attempt on one upload, and the upload on its model and task.
+    pub(crate) fn burn(
+        &mut self,
+        plan: &RoundPlan,
+        cohort: (&Digest, &[SiloName]),
+        root: Digest,
+        input: Digest,
+    ) -> Result<(), Fault> {
+        let (cohort, names) = cohort;
+        let burn = Burn {
+            id: plan.id,
+            cohort: *cohort,
+            root,
+        };
+        match &self.burn {
+            Some(earlier) if *earlier == burn => return Ok(()),
+            Some(earlier) if earlier.id == plan.id => return Err(Fault::MasksUsed(plan.id)),
+            Some(_) | None => {}
+        }
+        self.may_upload(plan, names, input)?;
+        let spent = self.spent.entry((plan.model, plan.task)).or_default();
+        let cohort = names_digest(names);
+        if !spent.iter().any(|spent| spent.input == input) {
+            spent.push(Spent {
+                input,
+                cohort,
+                voted: None,
+            });
+        }
+        self.burn = Some(burn);
+        Ok(())
+    }
+
+    /// Counts (model, task) as released by `survivors` with `input`, which was burnt before.
     pub(crate) fn vote(
         &mut self,
         plan: &RoundPlan,
-        survivors: Vec<SiloName>,
+        survivors: &[SiloName],
         input: Digest,
     ) -> Result<(), Fault> {
-        let pair = (plan.model, plan.task);
-        let vote = VotedPair { survivors, input };
-        let repeated = self
-            .voted
-            .get(&pair)
-            .is_some_and(|earlier| *earlier != vote);
-        if repeated && plan.vector.noise.is_none() {
+        let survivors = names_digest(survivors);
+        let spent = self.spent.get_mut(&(plan.model, plan.task));
+        let spent = spent
+            .into_iter()
+            .flatten()
+            .find(|spent| spent.input == input)
+            .ok_or(Fault::AlreadyReleased)?;
+        if spent.voted.is_some_and(|voted| voted != survivors) {
             return Err(Fault::AlreadyReleased);
         }
-        self.voted.insert(pair, vote);
+        spent.voted = Some(survivors);
         Ok(())
     }
+
+    /// Whether a released list of uploads agrees with what this silo burnt in that attempt.
+    pub(crate) fn agrees(
+        &self,
+        id: AttemptId,
+        cohort: &Digest,
+        own_root: Option<&Digest>,
+    ) -> Result<(), Fault> {
+        match (&self.burn, own_root) {
+            (Some(burn), Some(root))
+                if burn.id == id && (burn.cohort != *cohort || burn.root != *root) =>
+            {
+                Err(Fault::OwnMessageChanged {
+                    message: "MaskedInput",
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn names_digest(names: &[SiloName]) -> Digest {
+    hash(Label::SiloList, &[&encode(&names)])
 }

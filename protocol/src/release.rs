@@ -37,11 +37,21 @@ pub fn verify_release(
     delivery: &Delivery,
     sum: Vec<u64>,
 ) -> Result<VerifiedSum, Fault> {
+    verify_uploads(membership, log, delivery, sum).map(|(verified, _)| verified)
+}
+
+/// As [`verify_release`], with the uploads that the certificate names.
+pub(crate) fn verify_uploads(
+    membership: &Membership,
+    log: &dyn LogVerifier,
+    delivery: &Delivery,
+    sum: Vec<u64>,
+) -> Result<(VerifiedSum, Survivors), Fault> {
     let body = delivery.envelope.verify_coordinator(membership)?;
     let Body {
         id,
+        transcript,
         message: CoordinatorMessage::Release(release),
-        ..
     } = body
     else {
         return Err(Fault::Malformed("something else than a Release"));
@@ -70,7 +80,7 @@ pub fn verify_release(
         Some(plan.thresholds.dropouts),
         plan.model,
         plan.task,
-        plan.vector.clone(),
+        plan.vector,
     )
     .map_err(Fault::UnsafePlan)?;
     if rebuilt != plan {
@@ -90,6 +100,9 @@ pub fn verify_release(
         digest: cohort_digest(&plan, &key_book, &deal_book, &cohort),
         silos: cohort,
     };
+    if transcript != cohort.digest {
+        return Err(Fault::OtherTranscript { message: "Release" });
+    }
     let survivors = Survivors::from_roots(&plan, &cohort, survivors)?;
     survivors.verify_certificate(&plan, membership, &cohort, &votes)?;
     if sum_digest(&plan, &cohort.digest, &sum)? != digest {
@@ -99,15 +112,13 @@ pub fn verify_release(
     if !log.sum_is_logged(id, &digest, proof) {
         return Err(Fault::SumNotLogged);
     }
-    Ok(VerifiedSum {
+    let names = survivors.uploads.iter().map(|(silo, _)| silo.clone());
+    let verified = VerifiedSum {
         plan,
         cohort_digest: cohort.digest,
-        survivors: survivors
-            .uploads
-            .into_iter()
-            .map(|(silo, _)| silo)
-            .collect(),
+        survivors: names.collect(),
         digest,
         sum,
-    })
+    };
+    Ok((verified, survivors))
 }

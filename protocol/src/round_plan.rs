@@ -50,7 +50,7 @@ impl Thresholds {
     /// # Errors
     /// [`PlanFault`] when no safe counts exist.
     pub fn new(invited: u32, colluders: u32, dropouts: Option<u32>) -> Result<Self, PlanFault> {
-        let quorum = (invited + colluders) / 2 + 1;
+        let quorum = smallest_quorum(invited, colluders);
         let most_dropouts = invited
             .checked_sub(quorum)
             .ok_or(PlanFault::TooFewSilos { invited, colluders })?;
@@ -78,8 +78,8 @@ impl Thresholds {
 
     /// The rules of safety that a silo demands at Open.
     fn check(&self, invited: u32) -> Result<(), PlanFault> {
-        let smallest_quorum = (invited + self.colluders) / 2 + 1;
-        if self.quorum < smallest_quorum || self.quorum > invited {
+        let smallest = smallest_quorum(invited, self.colluders);
+        if self.quorum < smallest || self.quorum > invited {
             return Err(PlanFault::TooFewSilos {
                 invited,
                 colluders: self.colluders,
@@ -105,6 +105,11 @@ impl Thresholds {
         }
         Ok(())
     }
+}
+
+/// floor((n + n_c)/2) + 1: two quorums share more silos than can lie.
+fn smallest_quorum(invited: u32, colluders: u32) -> u32 {
+    invited.saturating_add(colluders) / 2 + 1
 }
 
 /// Why a set of parameters is refused.
@@ -160,6 +165,32 @@ pub enum PlanFault {
         dimension: u64,
         /// Bits of a word.
         word_bits: u8,
+    },
+    /// An attempt numbered under another roster.
+    #[error("attempt {offered} belongs to another roster than version {version}")]
+    OtherEpoch {
+        /// The attempt.
+        offered: AttemptId,
+        /// The pinned roster's version.
+        version: u64,
+    },
+    /// Without noise, two sums over different silos would give somebody's input away.
+    #[error("a study without noise tolerates no dropout, not {dropouts}")]
+    DropoutsWithoutNoise {
+        /// Dropouts asked for.
+        dropouts: u32,
+    },
+    /// A vector planned for other counts, or one that contradicts itself.
+    #[error(
+        "the vector was not planned for {invited} silos, {dropouts} dropouts and {colluders} colluders: derive it again"
+    )]
+    OtherVector {
+        /// Silos invited.
+        invited: u32,
+        /// Dropouts tolerated.
+        dropouts: u32,
+        /// Colluders of the roster.
+        colluders: u32,
     },
 }
 
@@ -234,7 +265,37 @@ impl RoundPlan {
             ready_grid_milliseconds: READY_GRID_MILLISECONDS,
         };
         plan.word_bits()?;
+        plan.check_vector(count)?;
+        if id.epoch != membership.epoch {
+            return Err(PlanFault::OtherEpoch {
+                offered: id,
+                version: membership.epoch,
+            });
+        }
         Ok(plan)
+    }
+
+    /// SECURITY: noise for fewer missing or lying silos than the thresholds allow would be too little.
+    fn check_vector(&self, invited: u32) -> Result<(), PlanFault> {
+        let Thresholds {
+            dropouts,
+            colluders,
+            ..
+        } = self.thresholds;
+        let planned = match &self.vector.noise {
+            Some(noise) => noise.dropouts == dropouts && noise.colluders == colluders,
+            None if dropouts == 0 => true,
+            None => return Err(PlanFault::DropoutsWithoutNoise { dropouts }),
+        };
+        if planned && self.vector.validate(invited).is_ok() {
+            Ok(())
+        } else {
+            Err(PlanFault::OtherVector {
+                invited,
+                dropouts,
+                colluders,
+            })
+        }
     }
 
     /// Whether this plan is the expected one in everything.
@@ -286,7 +347,7 @@ impl RoundPlan {
     /// How many fields chunk `index` holds.
     #[must_use]
     pub fn fields_in_chunk(&self, index: u64) -> usize {
-        let size = u64::from(self.chunk_fields);
+        let size = u64::from(self.chunk_fields.max(1));
         let left = self
             .vector
             .dimension
@@ -298,11 +359,13 @@ impl RoundPlan {
     #[must_use]
     pub fn packed_length(&self) -> u64 {
         let bits = u64::from(self.vector.word_bits);
-        (0..self.chunk_count())
-            .map(|index| {
-                (u64::try_from(self.fields_in_chunk(index)).unwrap_or(0) * bits).div_ceil(8)
-            })
-            .sum()
+        let bytes = |fields: u64| fields.saturating_mul(bits).div_ceil(8);
+        // COST: in closed form, because a plan in foreign bytes may claim any dimension.
+        let size = u64::from(self.chunk_fields.max(1));
+        let whole = self.vector.dimension / size;
+        whole
+            .saturating_mul(bytes(size))
+            .saturating_add(bytes(self.vector.dimension % size))
     }
 
     /// The fewest silos in a cohort or survivor set.

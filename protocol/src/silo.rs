@@ -30,7 +30,7 @@ use crate::log_verifier::LogVerifier;
 use crate::membership::Membership;
 use crate::memory::SiloMemory;
 use crate::message::{CoordinatorMessage, SiloMessage};
-use crate::release::verify_release;
+use crate::release::verify_uploads;
 use crate::round_plan::RoundPlan;
 use crate::secrets::AttemptSecrets;
 use advertised::Advertised;
@@ -168,6 +168,13 @@ impl SiloMachine {
         if plan.id != body.id || plan.opening_transcript() != body.transcript {
             return self.rejected(Fault::OtherTranscript { message: "Open" }, effects);
         }
+        if self.attempt() == Some(plan.id) {
+            return self.equivocated(plan.id, "Open", delivery.envelope, effects);
+        }
+        // A late repeat of an attempt that has ended: harmless, and refused before anything else is compared.
+        if let Err(fault) = self.memory.follows(plan.id) {
+            return self.rejected(fault, effects);
+        }
         if let Err(fault) = self.accept_plan(surroundings, &plan, &expected, &delivery.attachments)
         {
             effects.push(SiloEffect::Aborted {
@@ -209,7 +216,7 @@ impl SiloMachine {
             Some(plan.thresholds.dropouts),
             plan.model,
             plan.task,
-            plan.vector.clone(),
+            plan.vector,
         )
         .map_err(Fault::UnsafePlan)?;
         plan.compare(&rebuilt)?;
@@ -262,10 +269,8 @@ impl SiloMachine {
         if self.repeated(&envelope, name, effects) {
             return self;
         }
-        if let Some(earlier) = self.answers.iter().find(|answer| answer.name == name) {
-            let evidence = vec![earlier.question.clone(), envelope];
-            self.abort(id, Fault::Equivocation { message: name }, evidence, effects);
-            return self;
+        if self.question(name).is_some() {
+            return self.equivocated(id, name, envelope, effects);
         }
         if !self.phase.expects(&message) {
             let phase = self.phase.name();
@@ -326,7 +331,11 @@ impl SiloMachine {
                     reply,
                 });
             }
-            (Err(fault), Some(id)) => self.abort(id, fault, vec![question], effects),
+            (Err(fault), Some(id)) => {
+                let mut evidence = self.evidence_before(&fault);
+                evidence.push(question);
+                self.abort(id, fault, evidence, effects);
+            }
             (Err(fault), None) => effects.push(SiloEffect::Rejected(fault)),
         }
         self
@@ -379,17 +388,26 @@ impl SiloMachine {
         sum: Vec<u64>,
         effects: &mut Vec<SiloEffect>,
     ) {
-        let verified =
-            match verify_release(surroundings.membership, surroundings.log, delivery, sum) {
-                Ok(verified) => verified,
-                Err(fault) => return effects.push(SiloEffect::Rejected(fault)),
-            };
-        if self.attempt() == Some(verified.plan.id) {
-            if let Err(fault) = self.phase.agrees(&verified) {
-                let evidence = vec![delivery.envelope.clone()];
-                return self.abort(verified.plan.id, fault, evidence, effects);
+        let SiloSurroundings {
+            membership, log, ..
+        } = *surroundings;
+        let (verified, uploads) = match verify_uploads(membership, log, delivery, sum) {
+            Ok(verified) => verified,
+            Err(fault) => return effects.push(SiloEffect::Rejected(fault)),
+        };
+        let id = verified.plan.id;
+        let own_root = uploads.root(surroundings.name);
+        let remembered = self.memory.agrees(id, &verified.cohort_digest, own_root);
+        if self.attempt() == Some(id) {
+            let agreed = self.phase.agrees(&verified, &uploads.digest);
+            if let Err(fault) = agreed.and(remembered) {
+                let mut evidence = self.evidence_before(&fault);
+                evidence.push(delivery.envelope.clone());
+                return self.abort(id, fault, evidence, effects);
             }
             self.end(effects);
+        } else if let Err(fault) = remembered {
+            return effects.push(SiloEffect::Rejected(fault));
         }
         effects.push(SiloEffect::Finished(verified));
     }
@@ -404,6 +422,42 @@ impl SiloMachine {
             answer.reply.emit(effects);
         }
         answer.is_some()
+    }
+
+    /// The question of that name that this silo has answered.
+    fn question(&self, name: &str) -> Option<&Envelope> {
+        let answer = self.answers.iter().find(|answer| answer.name == name);
+        answer.map(|answer| &answer.question)
+    }
+
+    /// What this silo has seen or sent before and what, beside the last message, proves the fault.
+    fn evidence_before(&self, fault: &Fault) -> Vec<Envelope> {
+        let earlier = match fault {
+            Fault::Equivocation { message } => self.question(message),
+            Fault::OtherCertificate => self.question("SurvivorProposal"),
+            Fault::OtherSum => self.question("SumCommitment"),
+            Fault::OwnMessageChanged { message } => self
+                .answers
+                .iter()
+                .find_map(|answer| answer.reply.envelope(message)),
+            _ => None,
+        };
+        earlier.cloned().into_iter().collect()
+    }
+
+    /// Ends the attempt over a second question where one was answered, with both as evidence.
+    fn equivocated(
+        mut self,
+        id: AttemptId,
+        message: &'static str,
+        second: Envelope,
+        effects: &mut Vec<SiloEffect>,
+    ) -> Self {
+        let fault = Fault::Equivocation { message };
+        let mut evidence = self.evidence_before(&fault);
+        evidence.push(second);
+        self.abort(id, fault, evidence, effects);
+        self
     }
 
     fn rejected(self, fault: Fault, effects: &mut Vec<SiloEffect>) -> Self {

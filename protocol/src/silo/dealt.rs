@@ -25,7 +25,7 @@ impl Dealt {
         self,
         step: &mut Step<'_>,
         deals: &[Envelope],
-        ciphertexts: Vec<Vec<u8>>,
+        mut ciphertexts: Vec<Vec<u8>>,
     ) -> Result<Phase, Fault> {
         let Self {
             plan,
@@ -42,6 +42,7 @@ impl Dealt {
                 message: "ShareKeys",
             });
         }
+        ciphertexts.truncate(book.entries.len());
         let secrets = step.secrets(plan.id)?;
         let mut good = vec![false; keys.entries.len()];
         for (entry, ciphertext) in book.entries.iter().zip(&ciphertexts) {

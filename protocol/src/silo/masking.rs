@@ -45,9 +45,17 @@ impl Masking {
             input,
             cohort,
         } = self;
-        let id = exchange.plan.id;
+        let plan = &exchange.plan;
+        let id = plan.id;
+        // SECURITY: a length that depends on the values would tell about them.
+        if length != plan.packed_length() {
+            return Err(Fault::BadUpload {
+                silo: step.surroundings.name.clone(),
+            });
+        }
         // SECURITY: another vector under the same masks would be a two-time pad.
-        step.memory.burn(id, cohort.digest, root)?;
+        let members = (&cohort.digest, cohort.silos.as_slice());
+        step.memory.burn(plan, members, root, input)?;
         let message = SiloMessage::MaskedInput { root, length };
         let then = Delivery::bare(step.sign(id, cohort.digest, message));
         step.reply = Reply::Upload { id, root, then };

@@ -68,6 +68,22 @@ impl Reply {
         }
     }
 
+    /// The signed message of that name in this reply.
+    pub(crate) fn envelope(&self, message: &str) -> Option<&Envelope> {
+        match self {
+            Self::Nothing => None,
+            Self::Send(delivery)
+            | Self::SendOnGrid(delivery)
+            | Self::Upload { then: delivery, .. } => {
+                let envelope = &delivery.envelope;
+                (envelope.peek_name() == Some(message)).then_some(envelope)
+            }
+            Self::Both(first, second) => {
+                first.envelope(message).or_else(|| second.envelope(message))
+            }
+        }
+    }
+
     pub(crate) fn emit(&self, effects: &mut Vec<SiloEffect>) {
         match self {
             Self::Nothing => {}
@@ -242,23 +258,26 @@ impl Phase {
     }
 
     /// Whether a verified release is the one that this phase leads to.
-    pub(crate) fn agrees(&self, release: &VerifiedSum) -> Result<(), Fault> {
-        let cohort = match self {
-            Self::Masking(phase) => Some(phase.cohort.digest),
-            Self::Uploaded(phase) => Some(phase.cohort.digest),
-            Self::Voted(phase) => Some(phase.cohort.digest),
-            Self::Revealed(phase) => Some(phase.cohort),
-            Self::Committed(phase) => Some(phase.cohort),
+    pub(crate) fn agrees(&self, release: &VerifiedSum, uploads: &Digest) -> Result<(), Fault> {
+        let (cohort, survivors) = match self {
+            Self::Masking(phase) => (Some(phase.cohort.digest), None),
+            Self::Uploaded(phase) => (Some(phase.cohort.digest), None),
+            Self::Voted(phase) => (Some(phase.cohort.digest), Some(phase.survivors.digest)),
+            Self::Revealed(phase) => (Some(phase.cohort), Some(phase.survivors)),
+            Self::Committed(phase) => (Some(phase.cohort), Some(phase.survivors)),
             Self::Idle
             | Self::Advertised(_)
             | Self::Dealt(_)
             | Self::Training(_)
-            | Self::Ready(_) => None,
+            | Self::Ready(_) => (None, None),
         };
         if cohort.is_some_and(|cohort| cohort != release.cohort_digest) {
             return Err(Fault::Equivocation {
                 message: "CohortFreeze",
             });
+        }
+        if survivors.is_some_and(|survivors| survivors != *uploads) {
+            return Err(Fault::OtherCertificate);
         }
         match self {
             Self::Committed(phase) if phase.sum != release.digest => Err(Fault::OtherSum),

@@ -46,7 +46,8 @@ impl Ready {
         if !ready.contains(&own_ready) {
             return Err(Fault::OwnMessageChanged { message: "Ready" });
         }
-        step.memory.may_upload(&exchange.plan, input)?;
+        step.memory
+            .may_upload(&exchange.plan, &cohort.silos, input)?;
         let masking = Masking {
             exchange,
             input,

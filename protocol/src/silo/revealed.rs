@@ -13,6 +13,8 @@ pub(crate) struct Revealed {
     pub(crate) plan: RoundPlan,
     /// X.
     pub(crate) cohort: Digest,
+    /// Digest of U3 and its upload roots.
+    pub(crate) survivors: Digest,
 }
 
 /// The sum is committed and logged; it is not known yet.
@@ -21,6 +23,8 @@ pub(crate) struct Committed {
     pub(crate) plan: RoundPlan,
     /// X.
     pub(crate) cohort: Digest,
+    /// Digest of U3 and its upload roots.
+    pub(crate) survivors: Digest,
     /// H(S).
     pub(crate) sum: Digest,
 }
@@ -32,11 +36,20 @@ impl Revealed {
         sum: Digest,
         attachments: Vec<Vec<u8>>,
     ) -> Result<Phase, Fault> {
-        let Self { plan, cohort } = self;
+        let Self {
+            plan,
+            cohort,
+            survivors,
+        } = self;
         let proof = attachments.first().map_or(&[][..], Vec::as_slice);
         if !step.surroundings.log.sum_is_logged(plan.id, &sum, proof) {
             return Err(Fault::SumNotLogged);
         }
-        Ok(Phase::Committed(Committed { plan, cohort, sum }))
+        Ok(Phase::Committed(Committed {
+            plan,
+            cohort,
+            survivors,
+            sum,
+        }))
     }
 }

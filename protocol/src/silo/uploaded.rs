@@ -9,6 +9,7 @@ use super::voted::Voted;
 use crate::book::{Cohort, Survivors};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
+use crate::id::SiloName;
 use crate::message::SiloMessage;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -48,12 +49,12 @@ impl Uploaded {
             }
             Some(_) => {}
         }
-        let names = survivors
+        let names: Vec<SiloName> = survivors
             .uploads
             .iter()
             .map(|(silo, _)| silo.clone())
             .collect();
-        step.memory.vote(plan, names, input)?;
+        step.memory.vote(plan, &names, input)?;
         let message = SiloMessage::Vote {
             survivors: survivors.digest,
             nonce_commitment: step.secrets(plan.id)?.nonce_commitment(),

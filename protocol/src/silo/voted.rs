@@ -65,6 +65,7 @@ impl Voted {
         Ok(Phase::Revealed(Revealed {
             plan,
             cohort: cohort.digest,
+            survivors: survivors.digest,
         }))
     }
 }

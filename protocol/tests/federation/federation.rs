@@ -7,12 +7,13 @@ use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
-use consilium_privacy::noise_plan::VectorPlan;
+use consilium_privacy::loss::NoiseMultiplier;
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
-    CoordinatorSurroundings, Deadlines, Delivery, Fault, LogVerifier, Membership, RoundPlan,
-    SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, VerifiedSum, chunk_digest,
-    upload_root,
+    CoordinatorSurroundings, Deadlines, Delivery, Fault, LogVerifier, Membership, RecordKind,
+    RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, Thresholds,
+    VerifiedSum, chunk_digest, upload_root,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,12 +57,17 @@ pub(crate) enum Trouble {
     LateUpload { silo: usize },
     /// Every message arrives twice.
     Repeats,
+    /// Several silos die, each instead of sending a message.
+    Drops(Vec<(usize, &'static str)>),
 }
+
+/// What a colluder puts in the place of a message, or a liar in the way of one.
+pub(crate) type Tamper = Box<dyn FnMut(&SiloName, Delivery) -> Vec<Delivery>>;
 
 pub(crate) struct Silo {
     pub(crate) name: SiloName,
-    key: std::rc::Rc<SigningKey>,
-    machine: Option<SiloMachine>,
+    pub(crate) key: std::rc::Rc<SigningKey>,
+    pub(crate) machine: Option<SiloMachine>,
     pub(crate) vector: Vec<i64>,
     chunks: Vec<Vec<u8>>,
     pub(crate) finished: Vec<VerifiedSum>,
@@ -72,7 +78,7 @@ pub(crate) struct Silo {
 
 pub(crate) struct Federation {
     pub(crate) membership: Membership,
-    coordinator_key: SigningKey,
+    pub(crate) coordinator_key: SigningKey,
     pub(crate) silos: Vec<Silo>,
     coordinator: Option<CoordinatorMachine>,
     coordinator_restarted: bool,
@@ -88,7 +94,17 @@ pub(crate) struct Federation {
     pub(crate) abandoned: Option<(String, &'static str, bool)>,
     pub(crate) records: Vec<String>,
     pub(crate) rejected: Vec<Fault>,
-    /// Every reveal that left a silo: (revealer, dealer position, kind).
+    /// Silos that the records call misbehaving.
+    pub(crate) named: Vec<SiloName>,
+    /// On the way from a silo to the coordinator.
+    pub(crate) upward: Tamper,
+    /// On the way from the coordinator to a silo.
+    pub(crate) downward: Tamper,
+    /// Every upload, whether or not it counts.
+    pub(crate) uploads: BTreeMap<SiloName, Vec<Vec<u8>>>,
+    /// The parameters of the last attempt.
+    pub(crate) last_plan: Option<RoundPlan>,
+    /// Every reveal that left a silo.
     pub(crate) reveals: Vec<Delivery>,
 }
 
@@ -155,6 +171,11 @@ impl Federation {
             records: Vec::new(),
             rejected: Vec::new(),
             reveals: Vec::new(),
+            named: Vec::new(),
+            upward: Box::new(|_, delivery| vec![delivery]),
+            downward: Box::new(|_, delivery| vec![delivery]),
+            uploads: BTreeMap::new(),
+            last_plan: None,
         }
     }
 
@@ -171,13 +192,7 @@ impl Federation {
             dropouts,
             hash(Label::Model, &[&round.to_le_bytes()]),
             hash(Label::Task, &[b"task"]),
-            VectorPlan {
-                dimension: DIMENSION,
-                word_bits: BITS,
-                clamp: 1_000,
-                fraction_bits: 0,
-                noise: None,
-            },
+            vector_plan(&self.membership, dropouts),
         )
         .unwrap()
     }
@@ -186,6 +201,7 @@ impl Federation {
     pub(crate) fn run(&mut self, plan: RoundPlan) {
         self.released = None;
         self.abandoned = None;
+        self.last_plan = Some(plan.clone());
         let proofs = plan
             .silos
             .iter()
@@ -199,9 +215,11 @@ impl Federation {
         self.perform_coordinator(effects);
         for _ in 0..10_000 {
             if let Some((to, delivery, sum)) = self.to_silos.pop_front() {
-                self.deliver_to_silo(&to, delivery.clone(), sum.clone());
-                if self.trouble == Trouble::Repeats {
-                    self.deliver_to_silo(&to, delivery, sum);
+                for delivery in (self.downward)(&to, delivery) {
+                    self.deliver_to_silo(&to, delivery.clone(), sum.clone());
+                    if self.trouble == Trouble::Repeats {
+                        self.deliver_to_silo(&to, delivery, sum.clone());
+                    }
                 }
             } else if let Some(event) = self.to_coordinator.pop_front() {
                 self.coordinator_event(event);
@@ -297,6 +315,7 @@ impl Federation {
                     let name = self.silos[at].name.clone();
                     let chunks = self.silos[at].chunks.clone();
                     let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                    self.uploads.insert(name.clone(), chunks.clone());
                     for (index, chunk) in chunks.into_iter().enumerate() {
                         self.spool.insert((name.clone(), index as u64), chunk);
                     }
@@ -338,14 +357,19 @@ impl Federation {
     ) -> bool {
         let message = delivery.envelope.peek_name().unwrap();
         let name = self.silos[at].name.clone();
-        match self.trouble {
-            Trouble::Drop { silo, before } if silo == at && before == message => {
+        match &self.trouble {
+            Trouble::Drops(drops) if drops.contains(&(at, message)) => {
+                self.silos[at].machine = None;
+                self.to_coordinator.push_back(CoordinatorEvent::Gone(name));
+                return false;
+            }
+            Trouble::Drop { silo, before } if *silo == at && *before == message => {
                 self.silos[at].machine = None;
                 self.to_coordinator.push_back(CoordinatorEvent::Gone(name));
                 return false;
             }
             Trouble::RestartSilo { silo, before } | Trouble::RestoreSilo { silo, before }
-                if silo == at && before == message && !self.silos[at].restarted =>
+                if *silo == at && *before == message && !self.silos[at].restarted =>
             {
                 let lost = matches!(self.trouble, Trouble::RestoreSilo { .. });
                 self.restart_silo(at, around, lost);
@@ -356,18 +380,18 @@ impl Federation {
         if message == "Reveal" {
             self.reveals.push(delivery.clone());
         }
-        let event = CoordinatorEvent::Delivered {
-            from: name,
-            delivery,
+        let times = if self.trouble == Trouble::Repeats {
+            2
+        } else {
+            1
         };
-        if self.trouble == Trouble::Repeats
-            && let CoordinatorEvent::Delivered { from, delivery } = &event
-        {
-            let (from, delivery) = (from.clone(), delivery.clone());
-            self.to_coordinator
-                .push_back(CoordinatorEvent::Delivered { from, delivery });
+        for delivery in (self.upward)(&name, delivery) {
+            for _ in 0..times {
+                let (from, delivery) = (name.clone(), delivery.clone());
+                self.to_coordinator
+                    .push_back(CoordinatorEvent::Delivered { from, delivery });
+            }
         }
-        self.to_coordinator.push_back(event);
         true
     }
 
@@ -454,7 +478,12 @@ impl Federation {
                     }
                     self.to_silos.push_back((to, delivery, self.sum.clone()));
                 }
-                CoordinatorEffect::Record { kind, .. } => self.records.push(format!("{kind:?}")),
+                CoordinatorEffect::Record { kind, silos, .. } => {
+                    if kind == RecordKind::Misbehaviour {
+                        self.named.extend(silos);
+                    }
+                    self.records.push(format!("{kind:?}"));
+                }
                 CoordinatorEffect::Unmask(job) => {
                     self.sum = job.run(&Spool(&self.spool)).unwrap();
                     let digest = job.digest(&self.sum).unwrap();
@@ -496,6 +525,27 @@ impl Federation {
             .map(|at| bits.encode(total(at)))
             .collect()
     }
+}
+
+/// Without noise where nobody may drop. The noise itself is the drivers' business: here it is zero.
+pub(crate) fn vector_plan(membership: &Membership, dropouts: Option<u32>) -> VectorPlan {
+    let silos = membership.silos.len() as u32;
+    if dropouts == Some(0) {
+        return VectorPlan::plain(DIMENSION, silos, BITS, 0).unwrap();
+    }
+    let thresholds = Thresholds::new(silos, membership.colluders, dropouts).unwrap();
+    let noise = NoisePlan::derive(&NoiseTerms {
+        multiplier: NoiseMultiplier::new(1.0).unwrap(),
+        silos,
+        dropouts: thresholds.dropouts,
+        colluders: thresholds.colluders,
+        attempts: 10,
+        patients_cap: 1,
+        dimension: DIMENSION,
+    });
+    let vector = VectorPlan::noised(DIMENSION, noise.unwrap()).unwrap();
+    assert_eq!(vector.word_bits, BITS);
+    vector
 }
 
 fn surroundings<'a>(
