@@ -191,13 +191,20 @@ pub fn execute(command: SiloCommand, trainer: TrainerCommand) -> ExitCode {
     if matches!(command, SiloCommand::Trainer) {
         return trainer_child_main();
     }
-    match dispatch(command, trainer) {
-        Ok(code) => code,
-        Err(fault) => {
-            eprintln!("error: {fault:#}");
-            ExitCode::FAILURE
-        }
-    }
+    dispatch(command, trainer).unwrap_or_else(|fault| told(&fault))
+}
+
+/// Runs the agent until it is told to stop.
+#[must_use]
+pub fn run_to_end(options: RunOptions) -> ExitCode {
+    tell_what_happens();
+    let ended = runtime().and_then(|runtime| Ok(runtime.block_on(run(options, stop_signal()))?));
+    ended.map_or_else(|fault| told(&fault), |()| ExitCode::SUCCESS)
+}
+
+fn told(fault: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {fault:#}");
+    ExitCode::FAILURE
 }
 
 fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<ExitCode> {
@@ -221,17 +228,28 @@ fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<Exi
         SiloCommand::Status { place } => report::status(&place)?,
         SiloCommand::Doctor { place } => return doctor::examine(&place, trainer),
         SiloCommand::Run { place } => {
-            tell_what_happens();
-            let options = RunOptions { folder: place.dir, trainer, crash_point: None };
-            runtime()?.block_on(run(options, stop_signal()))?;
+            return Ok(run_to_end(RunOptions { folder: place.dir, trainer, crash_point: None }));
         }
         SiloCommand::Trainer => return Ok(trainer_child_main()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs an agent until its process is asked to end.
+pub fn run_to_end(options: RunOptions) -> ExitCode {
+    tell_what_happens();
+    let ended = runtime().and_then(|runtime| Ok(runtime.block_on(run(options, stop_signal()))?));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Completes when the process is asked to end, by the terminal or by a service manager.
-pub async fn stop_signal() {
+async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         // Without the handler the default stays: the process ends at once.

@@ -15,12 +15,5 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    let command = CommandLine::parse().command;
-    match std::env::current_exe() {
-        Ok(program) => execute(command, TrainerCommand(vec![program.into(), "trainer".into()])),
-        Err(fault) => {
-            eprintln!("error: this program cannot find itself, so it cannot start trainers: {fault}");
-            ExitCode::FAILURE
-        }
-    }
+    execute(CommandLine::parse().command, TrainerCommand::this_executable(&["trainer"]))
 }

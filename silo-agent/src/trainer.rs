@@ -18,6 +18,17 @@ use crate::trainer_child::pipe::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TrainerCommand(pub Vec<OsString>);
 
+impl TrainerCommand {
+    /// This very program, given other arguments.
+    #[must_use]
+    pub fn this_executable(arguments: &[&str]) -> TrainerCommand {
+        // The link of the kernel's own leads to the same program, even when its file was replaced meanwhile.
+        let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+        let arguments = arguments.iter().map(OsString::from);
+        TrainerCommand(std::iter::once(program.into_os_string()).chain(arguments).collect())
+    }
+}
+
 /// Has a trainer child try to break out of its walls: how high they are, and which ways out were still open.
 ///
 /// `bait` is a file that exists and that the child must not be able to read.

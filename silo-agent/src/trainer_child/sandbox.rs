@@ -33,7 +33,7 @@ fn limit_resources() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     for resource in [Resource::Core, Resource::Fsize, Resource::Nproc] {
         // A limit that cannot be lowered is no reason to stop: the walls below do not depend on it.
-        let _ = setrlimit(resource, none.clone());
+        let _ = setrlimit(resource, none);
     }
     let seconds = Rlimit { current: Some(MOST_CPU_SECONDS), maximum: Some(MOST_CPU_SECONDS) };
     let _ = setrlimit(Resource::Cpu, seconds);
