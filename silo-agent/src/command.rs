@@ -235,19 +235,6 @@ fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs an agent until its process is asked to end.
-pub fn run_to_end(options: RunOptions) -> ExitCode {
-    tell_what_happens();
-    let ended = runtime().and_then(|runtime| Ok(runtime.block_on(run(options, stop_signal()))?));
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            eprintln!("error: {fault:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
 /// Completes when the process is asked to end, by the terminal or by a service manager.
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
