@@ -6,6 +6,7 @@ mod membership;
 mod records;
 mod report;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -263,14 +264,13 @@ fn tell_what_happens() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// Prints an answer as JSON or as text.
+/// Prints an answer as JSON or as text. A reader that has had enough, such as `head`, is no fault.
 fn answer(place: &Place, json: &serde_json::Value, text: &str) -> anyhow::Result<()> {
-    if place.json {
-        println!("{}", serde_json::to_string_pretty(json)?);
-    } else {
-        println!("{}", text.trim_end());
+    let text = if place.json { serde_json::to_string_pretty(json)? } else { text.trim_end().to_owned() };
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("the answer cannot be printed"),
     }
-    Ok(())
 }
 
 const EXAMPLES: &str = "Examples:

@@ -8,11 +8,11 @@ use consilium_certs::UnixSeconds;
 use consilium_policies::{Isolation, Word};
 use serde_json::json;
 
-use super::records::{open_journal, policy_in_force, unchanged};
+use super::records::{open_journal, policy_in_force};
 use super::{Place, answer, runtime};
 use crate::config::Config;
 use crate::ledger::Ledger;
-use crate::registration::DataSets;
+use crate::registration::{DataSet, DataSets};
 use crate::silo_folder::SiloFolder;
 use crate::trainer::{Trainer, TrainerCommand};
 use crate::{enrolment, explain};
@@ -28,6 +28,7 @@ pub(super) fn examine(place: &Place, trainer: TrainerCommand) -> anyhow::Result<
     let folder = SiloFolder::at(&place.dir);
     let config = Config::read(folder.path())?;
     let silo = config.silo.name.as_str();
+    let trainer = Trainer::new(trainer);
     let mut findings = Vec::new();
     let mut look = |what: &str, outcome: Result<String, String>| {
         findings.push(Finding { what: what.to_owned(), outcome });
@@ -43,7 +44,7 @@ pub(super) fn examine(place: &Place, trainer: TrainerCommand) -> anyhow::Result<
     let policy = policy_in_force(&folder, silo);
     let floor = policy.as_ref().ok().map_or(Isolation::Process, |policy| policy.floor.isolation);
     look("policy", policy.map(|policy| format!("version {}", policy.version)).map_err(|fault| explain(&fault)));
-    look("sandbox", sandbox(&folder, trainer, floor));
+    look("sandbox", sandbox(&folder, &trainer, floor));
     let ledger = open_journal(place)
         .map_err(|fault| format!("{fault:#}"))
         .and_then(|journal| Ledger::view(&folder.ledger(), &journal).map_err(|fault| explain(&fault)));
@@ -54,17 +55,7 @@ pub(super) fn examine(place: &Place, trainer: TrainerCommand) -> anyhow::Result<
         }
         Ok(data_sets) => {
             for data_set in data_sets {
-                let outcome = match unchanged(&data_set.path, &data_set.sha256) {
-                    Ok(true) => Ok(format!("`{}` is as registered", data_set.path.display())),
-                    Ok(false) => Err(format!(
-                        "`{}` was changed after it was registered: `data register {} --file {}`",
-                        data_set.path.display(),
-                        data_set.name,
-                        data_set.path.display()
-                    )),
-                    Err(fault) => Err(format!("`{}` cannot be read: {fault}", data_set.path.display())),
-                };
-                look(&format!("data `{}`", data_set.name), outcome);
+                look(&format!("data `{}`", data_set.name), as_registered(&trainer, &data_set));
             }
         }
         Err(fault) => look("data", Err(explain(&fault))),
@@ -96,6 +87,17 @@ fn report(place: &Place, config: &Config, findings: &[Finding]) -> anyhow::Resul
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The file is read by a trainer child: this process has a network.
+fn as_registered(trainer: &Trainer, data_set: &DataSet) -> Result<String, String> {
+    let file = data_set.path.display();
+    let found = trainer.describe(&data_set.path.to_string_lossy()).map_err(|fault| explain(&fault))?;
+    if found.sha256 == *data_set.sha256.as_bytes() {
+        return Ok(format!("`{file}` is as registered"));
+    }
+    let name = &data_set.name;
+    Err(format!("`{file}` was changed after it was registered: `data register {name} --file {file}`"))
+}
+
 fn certificate(identity: &consilium_certs::IdentityFolder) -> Result<String, String> {
     let facts = identity.certificate().map_err(|fault| explain(&fault))?;
     match facts.days_left(UnixSeconds::from_system_time(SystemTime::now())) {
@@ -123,10 +125,10 @@ fn roster(folder: &SiloFolder, silo: &str) -> Result<String, String> {
     }
 }
 
-fn sandbox(folder: &SiloFolder, trainer: TrainerCommand, floor: Isolation) -> Result<String, String> {
+fn sandbox(folder: &SiloFolder, trainer: &Trainer, floor: Isolation) -> Result<String, String> {
     let bait = folder.identity().join("identity.json");
     let (reached, open) =
-        Trainer::new(trainer).probe(&bait.to_string_lossy()).map_err(|fault| explain(&fault))?;
+        trainer.probe(&bait.to_string_lossy()).map_err(|fault| explain(&fault))?;
     if !open.is_empty() && reached > Isolation::Process {
         return Err(format!("a trainer could still {}; do not run noised or plain studies here", open.join(", ")));
     }

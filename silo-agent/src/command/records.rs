@@ -2,11 +2,9 @@
 //! `data`, `policy`, `approvals`: what people put into the silo's folder while the agent may be running.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use consilium_crypto::transcript::sha256;
 use consilium_policies::{Policy, diff};
 use jiff::Timestamp;
 use serde_json::json;
@@ -129,9 +127,4 @@ pub(super) fn open_journal(place: &Place) -> anyhow::Result<Journal> {
 /// The policy in force, for people to look at.
 pub(super) fn policy_in_force(folder: &SiloFolder, silo: &str) -> Result<Policy, PolicyFileFault> {
     PolicyFile::read(&folder.policy(), silo).map(|file| file.policy)
-}
-
-/// Whether a registered file is still the one that was registered; reads it, so only where no network is.
-pub(super) fn unchanged(path: &Path, registered: &consilium_crypto::digest::Digest) -> std::io::Result<bool> {
-    Ok(sha256(&fs::read(path)?) == *registered)
 }
