@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The demonstration's separate processes: this executable, started with the arguments that a person would type.
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Starts this executable.
+pub(super) struct Executable {
+    path: PathBuf,
+    logs: PathBuf,
+}
+
+/// A process that runs until it is stopped; it is killed when this value is dropped.
+pub(super) struct Running {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Executable {
+    pub(super) fn this(logs: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(logs)?;
+        let path = std::env::current_exe().context("this executable cannot be found")?;
+        Ok(Self { path, logs: logs.to_owned() })
+    }
+
+    /// Runs a command to its end and returns what it printed; a failed command is a failure of the demonstration.
+    pub(super) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("`consilium {}` cannot be started", arguments.join(" ")))?;
+        if !output.status.success() {
+            bail!(
+                "`consilium {}` failed: {}",
+                arguments.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a command with `--json` and reads what it printed.
+    pub(super) fn json(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+        let mut arguments = arguments.to_vec();
+        arguments.push("--json");
+        let text = self.run(&arguments)?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("`consilium {}` printed no JSON", arguments.join(" ")))
+    }
+
+    /// The same for a command that may end with findings (exit code 1) and still prints JSON.
+    pub(super) fn json_or_findings(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+        let output = Command::new(&self.path)
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("`consilium {}` cannot be started", arguments.join(" ")))?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`consilium {}` printed no JSON", arguments.join(" ")))
+    }
+
+    /// Starts a process whose output goes to a file of its own.
+    pub(super) fn start(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Running> {
+        let log = self.logs.join(format!("{name}.log"));
+        let file = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(&self.path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("`consilium {}` cannot be started", arguments.join(" ")))?;
+        Ok(Running { name: name.to_owned(), child, log })
+    }
+}
+
+impl Running {
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Fails with the end of the process's own log when it has ended.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or_default();
+                bail!("`{}` ended ({status}):\n{}", self.name, tail.join("\n"))
+            }
+        }
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(super) fn wait_for_end(&mut self, longest: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + longest;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > until {
+                bail!("`{}` is still running", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Asks the process to end and waits for it.
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+        if self.child.try_wait()?.is_none() {
+            let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+            if let Some(id) = id {
+                kill_process(id, Signal::TERM).with_context(|| format!("stopping `{}`", self.name))?;
+            }
+            self.wait_for_end(Duration::from_secs(10))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
