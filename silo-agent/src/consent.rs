@@ -110,8 +110,8 @@ pub(crate) enum ConsentFault {
 }
 
 impl Desk<'_> {
-    /// Decides about a study.
-    pub(crate) fn consider(&self, offer: &Offer) -> Result<Verdict, ConsentFault> {
+    /// Decides about the study of this identifier.
+    pub(crate) fn consider(&self, id: &str, offer: &Offer) -> Result<Verdict, ConsentFault> {
         if let Err(statement) = self.verify_researcher(offer) {
             return Ok(Verdict::Refused(Refused::by_rule("researcher", statement)));
         }
@@ -140,7 +140,7 @@ impl Desk<'_> {
             Err(RegistrationFault::Unknown(_)) => None,
             Err(fault) => return Ok(Verdict::NotReady(explain(&fault))),
         };
-        let request = match self.request(&terms, &policy.policy, data_set.as_ref()) {
+        let request = match self.request(id, &terms, &policy.policy, data_set.as_ref()) {
             Ok(request) => request,
             Err(refused) => return Ok(Verdict::Refused(refused)),
         };
@@ -211,7 +211,13 @@ impl Desk<'_> {
         Refused { own_log: vec![explain(fault)], ..Refused::by_policy(&refusal, None) }
     }
 
-    fn request(&self, terms: &StudyTerms, policy: &Policy, data_set: Option<&DataSet>) -> Result<Request, Refused> {
+    fn request(
+        &self,
+        id: &str,
+        terms: &StudyTerms,
+        policy: &Policy,
+        data_set: Option<&DataSet>,
+    ) -> Result<Request, Refused> {
         let study = &terms.study;
         let (epsilon, delta, expected_patients) = match &study.privacy {
             Privacy::None => (None, None, None),
@@ -238,19 +244,19 @@ impl Desk<'_> {
             isolation: self.isolation,
             date: self.date,
             hour: self.hour,
-            budget: self.budget_use(terms, policy)?,
+            budget: self.budget_use(id, terms, policy)?,
             patients: data_set.map_or(PatientCount::NotRegistered, |data_set| PatientCount::Registered(data_set.rows)),
         })
     }
 
-    fn budget_use(&self, terms: &StudyTerms, policy: &Policy) -> Result<BudgetUse, Refused> {
+    fn budget_use(&self, id: &str, terms: &StudyTerms, policy: &Policy) -> Result<BudgetUse, Refused> {
         let data = &terms.study.heading.data;
         let (Some(_), Some(limit)) = (&terms.vector.noise, policy.budget(data)) else {
             return Ok(BudgetUse::Uncharged);
         };
         let BudgetShare { needed, left } = self
             .ledger
-            .share(data, limit, &terms.vector)
+            .share(data, limit, id, &terms.vector)
             .map_err(|fault| Refused::by_rule("budget", explain(&fault)))?;
         Ok(BudgetUse::Share { needed, left })
     }

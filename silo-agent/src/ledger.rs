@@ -115,16 +115,24 @@ impl Ledger {
         Ok((replayed.ledger, replayed.entries))
     }
 
-    /// What a study would take from a data set's budget, and what is left of it.
-    pub fn share(&self, data: &str, limit: &BudgetLimit, plan: &VectorPlan) -> Result<BudgetShare, LedgerFault> {
+    /// What a study would take from a data set's budget, and what is left of it. A study that has reserved already,
+    /// before a crash, takes nothing more.
+    pub fn share(
+        &self,
+        data: &str,
+        limit: &BudgetLimit,
+        study: &str,
+        plan: &VectorPlan,
+    ) -> Result<BudgetShare, LedgerFault> {
         let (attempts, charge) = price(plan)?;
         let mut trial = self.state.clone();
         if let Some(created) = self.missing_budget(data, limit)? {
             trial.record(&created, 0)?;
         }
         let account = trial.account(data)?;
+        let reserved = self.state.job(study).is_some_and(|job| !job.is_released());
         Ok(BudgetShare {
-            needed: account.share_needed(attempts, &charge).fraction(),
+            needed: if reserved { 0.0 } else { account.share_needed(attempts, &charge).fraction() },
             left: account.remaining_share().fraction(),
         })
     }

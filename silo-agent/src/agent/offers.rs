@@ -129,7 +129,7 @@ impl Agent {
             date,
             hour,
         };
-        let verdict = match desk.consider(offer) {
+        let verdict = match desk.consider(id, offer) {
             Ok(verdict) => verdict,
             Err(ConsentFault::Journal(fault)) => return Err(fault.into()),
         };

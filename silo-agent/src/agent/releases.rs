@@ -60,7 +60,7 @@ impl ReleaseParts {
 impl Agent {
     /// A chunk of a sum, sent before the release that vouches for it.
     pub(super) fn release_chunk(&mut self, chunk: v1::ReleaseChunk) -> Result<(), AgentFault> {
-        let mut most = 0;
+        let mut most = MOST_REPEATED_BYTES;
         for record in self.journal.studies()?.into_iter().filter(|record| record.state == StudyState::Granted) {
             if let Ok(terms) = self.terms_of(&record) {
                 most = most.max(terms.packed_bytes());
@@ -131,6 +131,9 @@ impl Agent {
         }));
     }
 }
+
+/// Room for the sum of a study that has ended here and whose release is told once more.
+const MOST_REPEATED_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -310,17 +310,14 @@ impl Agent {
     ) -> Result<(), AgentFault> {
         warn!(study, %id, "attempt ended: {}", explain(fault));
         let reason = explain(fault);
-        match fault {
-            Fault::Abandoned(_) | Fault::SecretsGone(_) => {
-                let details = [("reason", reason.as_str())];
-                self.own_log.record_attempt(EventKind::RoundAbandoned, study, id, Outcome::Failed, &details)?;
-            }
-            _ => {
-                let bytes = postcard::to_allocvec(evidence).unwrap_or_default();
-                let kept = self.own_log.keep(&bytes)?.to_string();
-                let details = [("reason", reason.as_str()), ("evidence", kept.as_str())];
-                self.own_log.record_attempt(EventKind::RoundMisbehaviour, study, id, Outcome::Failed, &details)?;
-            }
+        if is_misbehaviour(fault) {
+            let bytes = postcard::to_allocvec(evidence).unwrap_or_default();
+            let kept = self.own_log.keep(&bytes)?.to_string();
+            let details = [("reason", reason.as_str()), ("evidence", kept.as_str())];
+            self.own_log.record_attempt(EventKind::RoundMisbehaviour, study, id, Outcome::Failed, &details)?;
+        } else {
+            let details = [("reason", reason.as_str())];
+            self.own_log.record_attempt(EventKind::RoundAbandoned, study, id, Outcome::Failed, &details)?;
         }
         self.own_log.sign_head()?;
         Ok(self.files.erase(id)?)
@@ -419,6 +416,19 @@ struct Advanced {
     model: Vec<u8>,
     complete: bool,
     release: (AttemptId, Digest),
+}
+
+/// Whether a fault is evidence against somebody, or what befalls a silo that crashed or came late.
+fn is_misbehaviour(fault: &Fault) -> bool {
+    !matches!(
+        fault,
+        Fault::Abandoned(_)
+            | Fault::SecretsGone(_)
+            | Fault::LeftOut { .. }
+            | Fault::StaleAttempt { .. }
+            | Fault::StartNotLogged
+            | Fault::ReleaseNotLogged
+    )
 }
 
 /// The attempt as the ledger names it.

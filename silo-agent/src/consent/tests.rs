@@ -53,7 +53,7 @@ impl Hospital {
             date: Date::new(2026, 11, 24).unwrap(),
             hour: 10,
         };
-        desk.consider(offer).unwrap()
+        desk.consider("5ff11f0e", offer).unwrap()
     }
 
     fn offer(&self) -> Offer {

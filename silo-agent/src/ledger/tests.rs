@@ -50,10 +50,12 @@ fn plan() -> VectorPlan {
 fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_freed() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
-    let before = ledger.share("trial", &limit(), &plan()).unwrap();
+    let before = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
     assert!(before.needed > 0.5 && before.needed < 1.0 && (before.left - 1.0).abs() < 1e-9, "{before:?}");
     ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
     ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
+    let again = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
+    assert!(again.needed <= again.left, "a crash after reserving must not refuse the study: {again:?}");
     let refused = ledger.reserve(&mut desk.journal, "trial", &limit(), "s2", &plan()).unwrap_err();
     assert!(matches!(refused, LedgerFault::Refused(BudgetRefusal::Exceeded { .. })));
     ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
@@ -109,7 +111,7 @@ fn a_policy_cannot_change_a_budget_that_was_created() {
     let mut ledger = desk.open().unwrap();
     ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
     let wider = BudgetLimit { epsilon: Epsilon::new(40.0).unwrap(), ..limit() };
-    let fault = ledger.share("trial", &wider, &plan()).unwrap_err();
+    let fault = ledger.share("trial", &wider, "s2", &plan()).unwrap_err();
     assert!(matches!(fault, LedgerFault::OtherBudget { .. }));
 }
 
