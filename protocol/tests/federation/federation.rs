@@ -61,8 +61,11 @@ pub(crate) enum Trouble {
     Drops(Vec<(usize, &'static str)>),
 }
 
-/// What a colluder puts in the place of a message, or a liar in the way of one.
-pub(crate) type Tamper = Box<dyn FnMut(&SiloName, Delivery) -> Vec<Delivery>>;
+/// What a colluder, whose keys, secrets and machine the hook may use, puts in the place of a message.
+pub(crate) type Collusion = Box<dyn FnMut(&mut Silo, Delivery) -> Vec<Delivery>>;
+
+/// What a liar puts in the place of a message to a silo.
+pub(crate) type Lie = Box<dyn FnMut(&SiloName, Delivery) -> Vec<Delivery>>;
 
 pub(crate) struct Silo {
     pub(crate) name: SiloName,
@@ -97,9 +100,9 @@ pub(crate) struct Federation {
     /// Silos that the records call misbehaving.
     pub(crate) named: Vec<SiloName>,
     /// On the way from a silo to the coordinator.
-    pub(crate) upward: Tamper,
+    pub(crate) upward: Collusion,
     /// On the way from the coordinator to a silo.
-    pub(crate) downward: Tamper,
+    pub(crate) downward: Lie,
     /// Every upload, whether or not it counts.
     pub(crate) uploads: BTreeMap<SiloName, Vec<Vec<u8>>>,
     /// The parameters of the last attempt.
@@ -385,7 +388,7 @@ impl Federation {
         } else {
             1
         };
-        for delivery in (self.upward)(&name, delivery) {
+        for delivery in (self.upward)(&mut self.silos[at], delivery) {
             for _ in 0..times {
                 let (from, delivery) = (name.clone(), delivery.clone());
                 self.to_coordinator
