@@ -27,7 +27,8 @@ use consilium_certs::{IdentityFolder, IdentityFolderFault, VerifiedRoster};
 use consilium_crypto::digest::Digest;
 use consilium_policies::{Isolation, Word};
 use consilium_protocol::{
-    AttemptId, Delivery, Membership, RestoreFault, RoundPlan, SiloMachine, SiloName, SiloNameFault, SiloSurroundings,
+    AttemptId, Delivery, Membership, RestoreFault, RoundPlan, SiloMachine, SiloName, SiloNameFault,
+    SiloSurroundings,
 };
 use consilium_wire::v1::{self, SiloFrame, coordinator_frame, silo_frame};
 use tokio::sync::{mpsc, watch};
@@ -44,7 +45,7 @@ use crate::own_log::{OwnLog, with_details};
 use crate::randomness;
 use crate::registration::DataSets;
 use crate::shared_log::{SharedLog, SharedLogFault};
-use crate::silo_folder::{SiloFolder, SigningKeyFault, membership};
+use crate::silo_folder::{SigningKeyFault, SiloFolder, membership};
 use crate::study_terms::{StudyTerms, TermsFault};
 use crate::trainer::Trainer;
 use releases::ReleaseParts;
@@ -55,11 +56,20 @@ pub(crate) enum Input {
     /// On the way to the coordinator.
     Link(LinkEvent),
     /// A trainer has answered and its contribution is protected and stored.
-    Prepared { id: AttemptId, outcome: Result<work::Prepared, String> },
+    Prepared {
+        id: AttemptId,
+        outcome: Result<work::Prepared, String>,
+    },
     /// The masked vector is spooled.
-    Masked { id: AttemptId, outcome: Result<(Digest, u64), String> },
+    Masked {
+        id: AttemptId,
+        outcome: Result<(Digest, u64), String>,
+    },
     /// The upload was handed to the network, or why not.
-    Uploaded { id: AttemptId, outcome: Result<(), String> },
+    Uploaded {
+        id: AttemptId,
+        outcome: Result<(), String>,
+    },
     /// The process should end.
     Stop,
 }
@@ -113,7 +123,9 @@ pub enum AgentFault {
     #[error(transparent)]
     Name(#[from] SiloNameFault),
     /// The roster does not hold this silo with these keys.
-    #[error("the pinned roster does not hold `{0}` with the keys in `identity/`; sign a roster that does")]
+    #[error(
+        "the pinned roster does not hold `{0}` with the keys in `identity/`; sign a roster that does"
+    )]
     NotAMember(String),
     /// The trainer.
     #[error("the trainer process cannot be used: {0}")]
@@ -184,12 +196,21 @@ pub(crate) struct AgentParts {
 impl Agent {
     /// Opens everything that the agent remembers, checks it, and takes up unfinished work.
     pub(crate) fn open(parts: AgentParts) -> Result<Agent, AgentFault> {
-        let AgentParts { folder, roster, trainer, crash_point, inputs, log_size } = parts;
+        let AgentParts {
+            folder,
+            roster,
+            trainer,
+            crash_point,
+            inputs,
+            log_size,
+        } = parts;
         let identity = folder.open_identity()?;
         let name = SiloName::parse(identity.name().as_str())?;
         let is_member = roster.member(name.as_str()).is_some_and(|member| {
             member.identity == identity.identity_key().verifying_key()
-                && identity.witness_key().is_ok_and(|key| key.verifying_key() == member.witness)
+                && identity
+                    .witness_key()
+                    .is_ok_and(|key| key.verifying_key() == member.witness)
         });
         if !is_member {
             return Err(AgentFault::NotAMember(name.to_string()));
@@ -199,8 +220,9 @@ impl Agent {
         let own_log = OwnLog::open(&folder.log(), name.as_str(), folder.identity_key()?)?;
         let files = AttemptFiles::open(&folder.attempts())?;
         let bait = folder.identity().join("identity.json");
-        let (isolation, open_ways) =
-            trainer.probe(&bait.to_string_lossy()).map_err(|fault| AgentFault::Trainer(explain(&fault)))?;
+        let (isolation, open_ways) = trainer
+            .probe(&bait.to_string_lossy())
+            .map_err(|fault| AgentFault::Trainer(explain(&fault)))?;
         let shared_log = SharedLog::new(&roster, name.as_str())?;
         let head = journal.witnessed()?;
         log_size.send_replace(head.size);
@@ -280,7 +302,9 @@ impl Agent {
             }
             Input::Link(LinkEvent::Disconnected) => {
                 self.frames = None;
-                Ok(self.journal.set_status("connection", "not connected; trying again")?)
+                Ok(self
+                    .journal
+                    .set_status("connection", "not connected; trying again")?)
             }
             Input::Link(LinkEvent::Frame(frame)) => self.frame(*frame),
             Input::Prepared { id, outcome } => self.prepared(id, outcome),
@@ -308,7 +332,8 @@ impl Agent {
         while let Some(notice) = self.journal.next_notice()? {
             if let Ok(kind) = notice.kind.parse::<EventKind>() {
                 let event = self.own_log.event(kind)?.with_object(notice.object.clone());
-                self.own_log.record(&with_details(event, &[("detail", &notice.detail)]))?;
+                self.own_log
+                    .record(&with_details(event, &[("detail", &notice.detail)]))?;
             }
             self.journal.forget_notice(&notice)?;
         }
@@ -316,15 +341,27 @@ impl Agent {
     }
 
     fn until_next_duty(&self) -> Duration {
-        let next = self.delayed.iter().map(|delayed| delayed.due).min().unwrap_or(self.next_poll).min(self.next_poll);
+        let next = self
+            .delayed
+            .iter()
+            .map(|delayed| delayed.due)
+            .min()
+            .unwrap_or(self.next_poll)
+            .min(self.next_poll);
         next.saturating_duration_since(Instant::now())
     }
 
     fn send_due(&mut self) {
         let now = Instant::now();
-        let (due, later): (Vec<_>, Vec<_>) = self.delayed.drain(..).partition(|delayed| delayed.due <= now);
+        let (due, later): (Vec<_>, Vec<_>) = self
+            .delayed
+            .drain(..)
+            .partition(|delayed| delayed.due <= now);
         self.delayed = later;
-        for Delayed { study, delivery, .. } in due {
+        for Delayed {
+            study, delivery, ..
+        } in due
+        {
             self.send_protocol(&study, delivery);
         }
     }
@@ -338,7 +375,9 @@ impl Agent {
     }
 
     fn send_protocol(&self, study: &str, delivery: Delivery) {
-        self.send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(study, delivery)));
+        self.send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(
+            study, delivery,
+        )));
     }
 
     /// Tells the coordinator, in one word, that this silo takes no further part in a study.
@@ -350,7 +389,10 @@ impl Agent {
             Outcome::Failed,
             &[("told", word), ("reason", reason)],
         )?;
-        self.send(silo_frame::Frame::Declined(v1::Declined { study_id: study.to_owned(), reason: word.to_owned() }));
+        self.send(silo_frame::Frame::Declined(v1::Declined {
+            study_id: study.to_owned(),
+            reason: word.to_owned(),
+        }));
         Ok(())
     }
 
@@ -359,7 +401,8 @@ impl Agent {
         if let Some(terms) = self.terms.get(&record.id) {
             return Ok(Arc::clone(terms));
         }
-        let terms = StudyTerms::derive(&record.offer.study, &record.offer.invited, &self.membership)?;
+        let terms =
+            StudyTerms::derive(&record.offer.study, &record.offer.invited, &self.membership)?;
         let terms = Arc::new(terms);
         self.terms.insert(record.id.clone(), Arc::clone(&terms));
         Ok(terms)
@@ -379,13 +422,25 @@ impl Agent {
         info!(silo = %self.name, isolation = self.isolation.as_str(), "agent started");
         let started = self.own_log.event(EventKind::SystemStarted)?;
         let nonce = self.start_nonce.to_string();
-        self.own_log.record(&with_details(started, &[("nonce", &nonce)]))?;
+        self.own_log
+            .record(&with_details(started, &[("nonce", &nonce)]))?;
         let entered = self.own_log.event(EventKind::SandboxEntered)?;
-        let ways = if open_ways.is_empty() { "none".to_owned() } else { open_ways.join(", ") };
+        let ways = if open_ways.is_empty() {
+            "none".to_owned()
+        } else {
+            open_ways.join(", ")
+        };
         if self.isolation < Isolation::NoNetwork || !open_ways.is_empty() {
-            warn!(isolation = self.isolation.as_str(), open_ways = ways, "the trainer is not walled in on this host");
+            warn!(
+                isolation = self.isolation.as_str(),
+                open_ways = ways,
+                "the trainer is not walled in on this host"
+            );
         }
-        let details = [("isolation", self.isolation.as_str()), ("open_ways", ways.as_str())];
+        let details = [
+            ("isolation", self.isolation.as_str()),
+            ("open_ways", ways.as_str()),
+        ];
         self.own_log.record(&with_details(entered, &details))?;
         Ok(())
     }
@@ -393,7 +448,9 @@ impl Agent {
 
 /// Unix milliseconds.
 fn now_milliseconds() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 

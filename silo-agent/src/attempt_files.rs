@@ -39,8 +39,13 @@ impl AttemptFiles {
             durable_file::write_secret(&path, randomness::digest().as_bytes())?;
         }
         let mut bytes = [0; 32];
-        durable_file::open_secret(&path)?.read_exact(&mut bytes).map_err(FileFault::io(&path, "read"))?;
-        Ok(AttemptFiles { folder: folder.to_owned(), instance: Digest::from_bytes(bytes) })
+        durable_file::open_secret(&path)?
+            .read_exact(&mut bytes)
+            .map_err(FileFault::io(&path, "read"))?;
+        Ok(AttemptFiles {
+            folder: folder.to_owned(),
+            instance: Digest::from_bytes(bytes),
+        })
     }
 
     /// This installation's name.
@@ -49,7 +54,12 @@ impl AttemptFiles {
     }
 
     /// Writes the secrets that belong to one step of the journal.
-    pub(crate) fn write_secrets(&self, id: AttemptId, step: u64, secrets: &Secret<Vec<u8>>) -> Result<(), FileFault> {
+    pub(crate) fn write_secrets(
+        &self,
+        id: AttemptId,
+        step: u64,
+        secrets: &Secret<Vec<u8>>,
+    ) -> Result<(), FileFault> {
         durable_file::private_folder(&self.of(id))?;
         durable_file::write_secret(&self.secrets_path(id, step), secrets.expose())
     }
@@ -66,29 +76,44 @@ impl AttemptFiles {
     }
 
     /// Reads the secrets of one step; `None` when they are not on this machine.
-    pub(crate) fn read_secrets(&self, id: AttemptId, step: u64) -> Result<Option<Secret<Vec<u8>>>, FileFault> {
+    pub(crate) fn read_secrets(
+        &self,
+        id: AttemptId,
+        step: u64,
+    ) -> Result<Option<Secret<Vec<u8>>>, FileFault> {
         let path = self.secrets_path(id, step);
         if !path.exists() {
             return Ok(None);
         }
         let mut file = durable_file::open_secret(&path)?;
-        let length = file.metadata().map_err(FileFault::io(&path, "inspected"))?.len();
+        let length = file
+            .metadata()
+            .map_err(FileFault::io(&path, "inspected"))?
+            .len();
         // Room for the whole file at once: a growing buffer would leave copies of the secrets behind.
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
-        file.read_to_end(&mut bytes).map_err(FileFault::io(&path, "read"))?;
+        file.read_to_end(&mut bytes)
+            .map_err(FileFault::io(&path, "read"))?;
         Ok(Some(Secret::new(bytes)))
     }
 
     /// Erases the secrets of every step but one, in every attempt; `None` erases all of them.
-    pub(crate) fn keep_only_secrets(&self, kept: Option<(AttemptId, u64)>) -> Result<(), FileFault> {
+    pub(crate) fn keep_only_secrets(
+        &self,
+        kept: Option<(AttemptId, u64)>,
+    ) -> Result<(), FileFault> {
         let kept = kept.map(|(id, step)| self.secrets_path(id, step));
         for path in self.files_of_all_attempts()? {
-            let is_secret = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("secrets."));
+            let is_secret = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("secrets."));
             if !is_secret || Some(&path) == kept.as_ref() {
                 continue;
             }
             // Under another name these are the kept secrets themselves, which must not be overwritten.
-            let same_folder = kept.as_ref().is_some_and(|kept| kept.parent() == path.parent());
+            let same_folder = kept
+                .as_ref()
+                .is_some_and(|kept| kept.parent() == path.parent());
             if same_folder {
                 fs::remove_file(&path).map_err(FileFault::io(&path, "erased"))?;
             } else {
@@ -116,7 +141,9 @@ impl AttemptFiles {
             return Ok(None);
         }
         let mut bytes = Vec::new();
-        durable_file::open_secret(&path)?.read_to_end(&mut bytes).map_err(FileFault::io(&path, "read"))?;
+        durable_file::open_secret(&path)?
+            .read_to_end(&mut bytes)
+            .map_err(FileFault::io(&path, "read"))?;
         Ok(Some(hash(Label::VectorInput, &[&bytes])))
     }
 
@@ -124,7 +151,10 @@ impl AttemptFiles {
     pub(crate) fn read_input(&self, id: AttemptId) -> Result<InputReader, FileFault> {
         let path = self.of(id).join("input");
         let file = durable_file::open_secret(&path)?;
-        Ok(InputReader { file: BufReader::new(file), path })
+        Ok(InputReader {
+            file: BufReader::new(file),
+            path,
+        })
     }
 
     /// Starts the spool of the masked vector.
@@ -138,11 +168,20 @@ impl AttemptFiles {
             .mode(0o600)
             .open(&path)
             .map_err(FileFault::io(&path, "created"))?;
-        Ok(MaskedSpool { file: BufWriter::new(file), path, length: 0 })
+        Ok(MaskedSpool {
+            file: BufWriter::new(file),
+            path,
+            length: 0,
+        })
     }
 
     /// Reads one piece of the spooled masked vector.
-    pub(crate) fn read_masked(&self, id: AttemptId, offset: u64, length: usize) -> Result<Vec<u8>, FileFault> {
+    pub(crate) fn read_masked(
+        &self,
+        id: AttemptId,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, FileFault> {
         let path = self.of(id).join("masked");
         let mut bytes = vec![0; length];
         File::open(&path)
@@ -181,7 +220,10 @@ impl AttemptFiles {
     }
 
     fn attempt_folders(&self) -> Result<Vec<PathBuf>, FileFault> {
-        Ok(entries(&self.folder)?.into_iter().filter(|path| path.is_dir()).collect())
+        Ok(entries(&self.folder)?
+            .into_iter()
+            .filter(|path| path.is_dir())
+            .collect())
     }
 
     fn files_of_all_attempts(&self) -> Result<Vec<PathBuf>, FileFault> {
@@ -193,7 +235,8 @@ impl AttemptFiles {
     }
 
     fn of(&self, id: AttemptId) -> PathBuf {
-        self.folder.join(format!("{}-{}-{}", id.epoch, id.round, id.attempt))
+        self.folder
+            .join(format!("{}-{}-{}", id.epoch, id.round, id.attempt))
     }
 
     fn secrets_path(&self, id: AttemptId, step: u64) -> PathBuf {
@@ -214,7 +257,9 @@ impl InputReader {
         let mut fields = Vec::with_capacity(count);
         let mut bytes = [0; 8];
         for _ in 0..count {
-            self.file.read_exact(&mut bytes).map_err(FileFault::io(&self.path, "read"))?;
+            self.file
+                .read_exact(&mut bytes)
+                .map_err(FileFault::io(&self.path, "read"))?;
             fields.push(i64::from_le_bytes(bytes));
         }
         Ok(fields)
@@ -232,15 +277,24 @@ pub(crate) struct MaskedSpool {
 impl MaskedSpool {
     /// Appends one packed chunk.
     pub(crate) fn append(&mut self, chunk: &[u8]) -> Result<(), FileFault> {
-        self.file.write_all(chunk).map_err(FileFault::io(&self.path, "written"))?;
-        self.length = self.length.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        self.file
+            .write_all(chunk)
+            .map_err(FileFault::io(&self.path, "written"))?;
+        self.length = self
+            .length
+            .saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         Ok(())
     }
 
     /// Makes the spool durable and gives its length in bytes.
     pub(crate) fn finish(mut self) -> Result<u64, FileFault> {
-        self.file.flush().map_err(FileFault::io(&self.path, "written"))?;
-        self.file.get_ref().sync_all().map_err(FileFault::io(&self.path, "made durable"))?;
+        self.file
+            .flush()
+            .map_err(FileFault::io(&self.path, "written"))?;
+        self.file
+            .get_ref()
+            .sync_all()
+            .map_err(FileFault::io(&self.path, "made durable"))?;
         durable_file::sync_folder_of(&self.path)?;
         Ok(self.length)
     }
@@ -261,18 +315,27 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileFault> {
 mod tests {
     use super::*;
 
-    const ID: AttemptId = AttemptId { epoch: 1, round: 4, attempt: 2 };
+    const ID: AttemptId = AttemptId {
+        epoch: 1,
+        round: 4,
+        attempt: 2,
+    };
 
     #[test]
     fn secrets_of_another_step_are_not_found() {
         let folder = tempfile::tempdir().unwrap();
         let files = AttemptFiles::open(folder.path()).unwrap();
-        files.write_secrets(ID, 5, &Secret::new(vec![1, 2, 3])).unwrap();
+        files
+            .write_secrets(ID, 5, &Secret::new(vec![1, 2, 3]))
+            .unwrap();
         files.carry_secrets(ID, 5, 6).unwrap();
         files.carry_secrets(ID, 5, 6).unwrap();
         files.keep_only_secrets(Some((ID, 6))).unwrap();
         assert!(files.read_secrets(ID, 5).unwrap().is_none());
-        assert_eq!(files.read_secrets(ID, 6).unwrap().unwrap().expose(), &vec![1, 2, 3]);
+        assert_eq!(
+            files.read_secrets(ID, 6).unwrap().unwrap().expose(),
+            &vec![1, 2, 3]
+        );
         files.keep_only_secrets(None).unwrap();
         assert!(files.read_secrets(ID, 6).unwrap().is_none());
     }

@@ -23,7 +23,9 @@ use crate::trainer_child_main;
 #[command(after_help = EXAMPLES)]
 pub enum SiloCommand {
     /// Join a federation with an invitation: makes this silo's keys and has them certified
-    #[command(after_help = "Example:\n  consilium-silo-agent join INVITATION --dir /var/lib/consilium")]
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent join INVITATION --dir /var/lib/consilium"
+    )]
     Join {
         /// The line that the operator gave you
         invitation: String,
@@ -95,7 +97,9 @@ pub enum RosterCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum DataCommand {
     /// Register a CSV file under the name that studies use
-    #[command(after_help = "Example:\n  consilium-silo-agent data register ercp-trial --file /data/ercp.csv")]
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent data register ercp-trial --file /data/ercp.csv"
+    )]
     Register {
         /// The name that studies use
         name: String,
@@ -118,7 +122,9 @@ pub enum DataCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum PolicyCommand {
     /// Check a policy file and put it in force
-    #[command(after_help = "Example:\n  consilium-silo-agent policy install hospital.toml --dir /var/lib/consilium")]
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent policy install hospital.toml --dir /var/lib/consilium"
+    )]
     Install {
         /// The policy file
         file: PathBuf,
@@ -138,7 +144,9 @@ pub enum ApprovalsCommand {
         place: Place,
     },
     /// Say yes to a study
-    #[command(after_help = "Example:\n  consilium-silo-agent approvals approve 3f9a21c0 --person m.keller")]
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent approvals approve 3f9a21c0 --person m.keller"
+    )]
     Approve {
         /// The study's identifier, or its beginning
         study: String,
@@ -217,19 +225,34 @@ fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<Exi
             records::register(&name, &file, &place, trainer)?;
         }
         SiloCommand::Data(DataCommand::List { place }) => records::list(&place)?,
-        SiloCommand::Policy(PolicyCommand::Install { file, place }) => records::install_policy(&file, &place)?,
+        SiloCommand::Policy(PolicyCommand::Install { file, place }) => {
+            records::install_policy(&file, &place)?
+        }
         SiloCommand::Approvals(ApprovalsCommand::List { place }) => records::approvals(&place)?,
-        SiloCommand::Approvals(ApprovalsCommand::Approve { study, person, place }) => {
+        SiloCommand::Approvals(ApprovalsCommand::Approve {
+            study,
+            person,
+            place,
+        }) => {
             records::approve(&study, person, &place)?;
         }
-        SiloCommand::Approvals(ApprovalsCommand::Refuse { study, person, reason, place }) => {
+        SiloCommand::Approvals(ApprovalsCommand::Refuse {
+            study,
+            person,
+            reason,
+            place,
+        }) => {
             records::refuse(&study, person, reason, &place)?;
         }
         SiloCommand::Ledger(LedgerCommand::Show { place }) => report::ledger(&place)?,
         SiloCommand::Status { place } => report::status(&place)?,
         SiloCommand::Doctor { place } => return doctor::examine(&place, trainer),
         SiloCommand::Run { place } => {
-            return Ok(run_to_end(RunOptions { folder: place.dir, trainer, crash_point: None }));
+            return Ok(run_to_end(RunOptions {
+                folder: place.dir,
+                trainer,
+                crash_point: None,
+            }));
         }
         SiloCommand::Trainer => return Ok(trainer_child_main()),
     }
@@ -261,12 +284,19 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn tell_what_happens() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second initialisation, as in a test, changes nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Prints an answer as JSON or as text. A reader that has had enough, such as `head`, is no fault.
 fn answer(place: &Place, json: &serde_json::Value, text: &str) -> anyhow::Result<()> {
-    let text = if place.json { serde_json::to_string_pretty(json)? } else { text.trim_end().to_owned() };
+    let text = if place.json {
+        serde_json::to_string_pretty(json)?
+    } else {
+        text.trim_end().to_owned()
+    };
     match writeln!(std::io::stdout().lock(), "{text}") {
         Err(fault) if fault.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("the answer cannot be printed"),

@@ -60,7 +60,10 @@ pub struct ReconnectSection {
 
 impl Default for ReconnectSection {
     fn default() -> ReconnectSection {
-        ReconnectSection { first_delay_milliseconds: 200, longest_delay_seconds: 30 }
+        ReconnectSection {
+            first_delay_milliseconds: 200,
+            longest_delay_seconds: 30,
+        }
     }
 }
 
@@ -94,18 +97,26 @@ impl Config {
         let path = folder.join(FILE);
         let text = match fs::read_to_string(&path) {
             Err(absent) if absent.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ConfigFault::Missing { path, folder: folder.to_owned() });
+                return Err(ConfigFault::Missing {
+                    path,
+                    folder: folder.to_owned(),
+                });
             }
             read => read.map_err(FileFault::io(&path, "read"))?,
         };
-        toml::from_str(&text).map_err(|fault| ConfigFault::Malformed { path, reason: fault.to_string().trim().to_owned() })
+        toml::from_str(&text).map_err(|fault| ConfigFault::Malformed {
+            path,
+            reason: fault.to_string().trim().to_owned(),
+        })
     }
 
     /// Writes `silo.toml` of a silo's folder.
     pub(crate) fn write(&self, folder: &Path) -> Result<(), ConfigFault> {
         let path = folder.join(FILE);
-        let text = toml::to_string_pretty(self)
-            .map_err(|fault| ConfigFault::Malformed { path: path.clone(), reason: fault.to_string() })?;
+        let text = toml::to_string_pretty(self).map_err(|fault| ConfigFault::Malformed {
+            path: path.clone(),
+            reason: fault.to_string(),
+        })?;
         Ok(durable_file::write(&path, 0o644, text.as_bytes())?)
     }
 
@@ -146,9 +157,15 @@ mod tests {
     fn an_unknown_key_and_a_missing_file_are_refused_with_the_file_named() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Config::read(folder.path()).unwrap_err().to_string();
-        assert!(missing.contains("silo.toml") && missing.contains("join"), "{missing}");
+        assert!(
+            missing.contains("silo.toml") && missing.contains("join"),
+            "{missing}"
+        );
         fs::write(folder.path().join(FILE), format!("{EXAMPLE}\nlisten = 1\n")).unwrap();
         let unknown = Config::read(folder.path()).unwrap_err().to_string();
-        assert!(unknown.contains("listen") && unknown.contains("silo.toml"), "{unknown}");
+        assert!(
+            unknown.contains("listen") && unknown.contains("silo.toml"),
+            "{unknown}"
+        );
     }
 }

@@ -17,7 +17,8 @@ use consilium_crypto::label::Label;
 use consilium_crypto::signing::Signature;
 use consilium_learning::study::{Mode as StudyMode, Privacy, Study};
 use consilium_policies::{
-    BudgetUse, Date, Decision, Isolation, Mode, PatientCount, Permit, Policy, Refusal, Request, decide,
+    BudgetUse, Date, Decision, Isolation, Mode, PatientCount, Permit, Policy, Refusal, Request,
+    decide,
 };
 use consilium_protocol::Membership;
 
@@ -123,10 +124,16 @@ impl Desk<'_> {
             return Ok(Verdict::Refused(Refused::by_rule(rule, statement)));
         }
         if !terms.study.is_noised() {
-            match self.journal.check_cohort(&terms.study.heading.data, &offer.invited) {
+            match self
+                .journal
+                .check_cohort(&terms.study.heading.data, &offer.invited)
+            {
                 Ok(()) => {}
                 Err(fault @ JournalFault::OtherCohort { .. }) => {
-                    return Ok(Verdict::Refused(Refused::by_rule("cohort", fault.to_string())));
+                    return Ok(Verdict::Refused(Refused::by_rule(
+                        "cohort",
+                        fault.to_string(),
+                    )));
                 }
                 Err(fault) => return Err(fault.into()),
             }
@@ -148,22 +155,37 @@ impl Desk<'_> {
         let permit = match decide(&policy.policy, &request) {
             Decision::Permit(permit) => permit,
             Decision::Refuse(refusal) => {
-                return Ok(Verdict::Refused(Refused::by_policy(&refusal, Some(version))));
+                return Ok(Verdict::Refused(Refused::by_policy(
+                    &refusal,
+                    Some(version),
+                )));
             }
         };
         let Some(data_set) = data_set else {
-            return Ok(Verdict::NotReady(format!("no data set `{}` is registered", terms.study.heading.data)));
+            return Ok(Verdict::NotReady(format!(
+                "no data set `{}` is registered",
+                terms.study.heading.data
+            )));
         };
         let needed = policy.policy.floor.isolation;
         let facts = match self.trainer.check(job(&data_set, &offer.study), needed) {
             Ok(facts) => facts,
             Err(fault) => return Ok(Verdict::NotReady(explain(&fault))),
         };
-        if terms.vector.noise.is_some_and(|noise| facts.patients > noise.patients_cap) {
+        if terms
+            .vector
+            .noise
+            .is_some_and(|noise| facts.patients > noise.patients_cap)
+        {
             let reason = "the data set has more patients than the study's `most_patients_per_silo`";
             return Ok(Verdict::NotReady(reason.to_owned()));
         }
-        Ok(Verdict::Permitted(Box::new(Permitted { permit, terms, policy, facts })))
+        Ok(Verdict::Permitted(Box::new(Permitted {
+            permit,
+            terms,
+            policy,
+            facts,
+        })))
     }
 
     /// SECURITY: a researcher's name that the coordinator could write in would be worth nothing.
@@ -182,33 +204,61 @@ impl Desk<'_> {
         if study.heading.researcher == *name {
             Ok(())
         } else {
-            Err(format!("the study names `{}` as its researcher, but `{name}` signed it", study.heading.researcher))
+            Err(format!(
+                "the study names `{}` as its researcher, but `{name}` signed it",
+                study.heading.researcher
+            ))
         }
     }
 
     /// The silos invited are those that the researcher signed for, this one among them.
-    fn check_invitation(&self, terms: &StudyTerms, offer: &Offer) -> Result<(), (&'static str, String)> {
+    fn check_invitation(
+        &self,
+        terms: &StudyTerms,
+        offer: &Offer,
+    ) -> Result<(), (&'static str, String)> {
         let invited = terms.invited_names();
         let mut expected = terms.study.heading.invite.clone();
         if expected.is_empty() {
-            expected = self.roster.members().iter().map(|member| member.name.to_string()).collect();
+            expected = self
+                .roster
+                .members()
+                .iter()
+                .map(|member| member.name.to_string())
+                .collect();
         }
         expected.sort();
         if invited != expected {
-            return Err(("invitation", "other silos are invited than the researcher signed for".to_owned()));
+            return Err((
+                "invitation",
+                "other silos are invited than the researcher signed for".to_owned(),
+            ));
         }
-        if let Some(stranger) = offer.invited.iter().find(|silo| self.roster.member(silo).is_none()) {
-            return Err(("invitation", format!("`{stranger}` is no member of the pinned roster")));
+        if let Some(stranger) = offer
+            .invited
+            .iter()
+            .find(|silo| self.roster.member(silo).is_none())
+        {
+            return Err((
+                "invitation",
+                format!("`{stranger}` is no member of the pinned roster"),
+            ));
         }
         if !invited.iter().any(|silo| silo == self.silo) {
-            return Err(("invitation", "this silo is not among the invited".to_owned()));
+            return Err((
+                "invitation",
+                "this silo is not among the invited".to_owned(),
+            ));
         }
         Ok(())
     }
 
     fn without_policy(&self, fault: &PolicyFileFault) -> Refused {
         let refusal = Refusal::without_policy(self.silo);
-        Refused { own_log: vec![explain(fault)], ..Refused::by_policy(&refusal, None) }
+        Refused {
+            own_log: vec![explain(fault)],
+            ..Refused::by_policy(&refusal, None)
+        }
     }
 
     fn request(
@@ -221,7 +271,11 @@ impl Desk<'_> {
         let study = &terms.study;
         let (epsilon, delta, expected_patients) = match &study.privacy {
             Privacy::None => (None, None, None),
-            Privacy::Distributed(noise) => (Some(noise.epsilon), Some(noise.delta), Some(noise.expected_patients)),
+            Privacy::Distributed(noise) => (
+                Some(noise.epsilon),
+                Some(noise.delta),
+                Some(noise.expected_patients),
+            ),
         };
         Ok(Request {
             who: study.heading.researcher.clone(),
@@ -245,11 +299,18 @@ impl Desk<'_> {
             date: self.date,
             hour: self.hour,
             budget: self.budget_use(id, terms, policy)?,
-            patients: data_set.map_or(PatientCount::NotRegistered, |data_set| PatientCount::Registered(data_set.rows)),
+            patients: data_set.map_or(PatientCount::NotRegistered, |data_set| {
+                PatientCount::Registered(data_set.rows)
+            }),
         })
     }
 
-    fn budget_use(&self, id: &str, terms: &StudyTerms, policy: &Policy) -> Result<BudgetUse, Refused> {
+    fn budget_use(
+        &self,
+        id: &str,
+        terms: &StudyTerms,
+        policy: &Policy,
+    ) -> Result<BudgetUse, Refused> {
         let data = &terms.study.heading.data;
         let (Some(_), Some(limit)) = (&terms.vector.noise, policy.budget(data)) else {
             return Ok(BudgetUse::Uncharged);

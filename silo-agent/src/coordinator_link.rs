@@ -64,7 +64,11 @@ enum SessionFault {
 
 impl Link {
     /// Connects, again and again, until `stop` says so.
-    pub(crate) async fn run<E: From<LinkEvent>>(self, agent: StdSender<E>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run<E: From<LinkEvent>>(
+        self,
+        agent: StdSender<E>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut delay = Duration::from_millis(self.reconnect.first_delay_milliseconds.max(1));
         let longest = Duration::from_secs(self.reconnect.longest_delay_seconds.max(1));
         loop {
@@ -99,7 +103,8 @@ impl Link {
         agent: &StdSender<E>,
         welcomed: &mut bool,
     ) -> Result<(), SessionFault> {
-        let connection = client::connect(&self.address, &self.server_name, Arc::clone(&self.tls)).await?;
+        let connection =
+            client::connect(&self.address, &self.server_name, Arc::clone(&self.tls)).await?;
         let (frames, outgoing) = mpsc::channel(FRAMES_IN_FLIGHT);
         let hello = self.hello(ChannelBinding::from_bytes(connection.channel_binding));
         send(&frames, silo_frame::Frame::Hello(hello)).await?;
@@ -119,7 +124,9 @@ impl Link {
                     continue;
                 }
             };
-            let CoordinatorFrame { frame: Some(frame) } = frame else { continue };
+            let CoordinatorFrame { frame: Some(frame) } = frame else {
+                continue;
+            };
             let event = match frame {
                 coordinator_frame::Frame::Welcome(welcome) => {
                     *welcomed = true;
@@ -157,12 +164,20 @@ pub(crate) fn framed(frame: silo_frame::Frame) -> SiloFrame {
     SiloFrame { frame: Some(frame) }
 }
 
-async fn send(frames: &mpsc::Sender<SiloFrame>, frame: silo_frame::Frame) -> Result<(), SessionFault> {
-    frames.send(framed(frame)).await.map_err(|_| SessionFault::Closed)
+async fn send(
+    frames: &mpsc::Sender<SiloFrame>,
+    frame: silo_frame::Frame,
+) -> Result<(), SessionFault> {
+    frames
+        .send(framed(frame))
+        .await
+        .map_err(|_| SessionFault::Closed)
 }
 
 fn tell<E: From<LinkEvent>>(agent: &StdSender<E>, event: LinkEvent) -> Result<(), SessionFault> {
-    agent.send(event.into()).map_err(|_| SessionFault::AgentGone)
+    agent
+        .send(event.into())
+        .map_err(|_| SessionFault::AgentGone)
 }
 
 const FRAMES_IN_FLIGHT: usize = 32;

@@ -100,9 +100,14 @@ impl FromStr for CrashPoint {
     type Err = CrashPointFault;
 
     fn from_str(text: &str) -> Result<CrashPoint, CrashPointFault> {
-        let fault = || CrashPointFault { text: text.to_owned() };
+        let fault = || CrashPointFault {
+            text: text.to_owned(),
+        };
         let (place, round) = text.split_once(':').ok_or_else(fault)?;
-        let place = CrashPlace::ALL.into_iter().find(|known| known.as_str() == place).ok_or_else(fault)?;
+        let place = CrashPlace::ALL
+            .into_iter()
+            .find(|known| known.as_str() == place)
+            .ok_or_else(fault)?;
         let round = round.parse().map_err(|_| fault())?;
         Ok(CrashPoint { place, round })
     }

@@ -33,7 +33,11 @@ pub enum FileFault {
 impl FileFault {
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> FileFault {
         let path = path.to_owned();
-        move |source| FileFault::Io { path, action, source }
+        move |source| FileFault::Io {
+            path,
+            action,
+            source,
+        }
     }
 }
 
@@ -43,7 +47,12 @@ pub(crate) fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), FileFaul
     beside.push(".new");
     let beside = PathBuf::from(beside);
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&beside)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -61,16 +70,27 @@ pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
 /// Opens a secret after checking that its owner alone can read it.
 pub(crate) fn open_secret(path: &Path) -> Result<File, FileFault> {
     let file = File::open(path).map_err(FileFault::io(path, "opened"))?;
-    let mode = file.metadata().map_err(FileFault::io(path, "inspected"))?.mode() & 0o777;
+    let mode = file
+        .metadata()
+        .map_err(FileFault::io(path, "inspected"))?
+        .mode()
+        & 0o777;
     if mode & 0o077 != 0 {
-        return Err(FileFault::Exposed { path: path.to_owned(), mode });
+        return Err(FileFault::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
     }
     Ok(file)
 }
 
 /// Makes a folder that its owner alone can enter, if it is not there.
 pub(crate) fn private_folder(path: &Path) -> Result<(), FileFault> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileFault::io(path, "created"))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(FileFault::io(path, "created"))
 }
 
 /// Overwrites and removes a file that holds a secret. An absent file is no fault.
@@ -83,7 +103,9 @@ pub(crate) fn erase(path: &Path) -> Result<(), FileFault> {
         let mut left = file.metadata()?.len();
         let zeros = [0; 8192];
         while left > 0 {
-            let piece = usize::try_from(left).unwrap_or(zeros.len()).min(zeros.len());
+            let piece = usize::try_from(left)
+                .unwrap_or(zeros.len())
+                .min(zeros.len());
             file.write_all(zeros.get(..piece).unwrap_or(&zeros))?;
             left = left.saturating_sub(u64::try_from(piece).unwrap_or(u64::MAX));
         }
@@ -97,7 +119,9 @@ pub(crate) fn erase(path: &Path) -> Result<(), FileFault> {
 /// Makes the names in the folder of `path` durable.
 pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileFault> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|opened| opened.sync_all()).map_err(FileFault::io(folder, "made durable"))
+    File::open(folder)
+        .and_then(|opened| opened.sync_all())
+        .map_err(FileFault::io(folder, "made durable"))
 }
 
 #[cfg(test)]
@@ -113,7 +137,10 @@ mod tests {
         assert!(open_secret(&path).is_ok());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let fault = open_secret(&path).unwrap_err().to_string();
-        assert!(fault.contains("chmod 600") && fault.contains("640"), "{fault}");
+        assert!(
+            fault.contains("chmod 600") && fault.contains("640"),
+            "{fault}"
+        );
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use consilium_certs::{
-    EnrolmentFault, EnrolmentRequest, EnrolmentResponse, FolderLock, IdentityFolder, IdentityFolderFault, Invitation,
-    InvitationFault, LockFault, Name, NameFault, Role, Roster, RosterFault, RosterFolder, RosterFolderFault, ShortCode,
-    SignedRoster, TlsFault, UnixSeconds, tls,
+    EnrolmentFault, EnrolmentRequest, EnrolmentResponse, FolderLock, IdentityFolder,
+    IdentityFolderFault, Invitation, InvitationFault, LockFault, Name, NameFault, Role, Roster,
+    RosterFault, RosterFolder, RosterFolderFault, ShortCode, SignedRoster, TlsFault, UnixSeconds,
+    tls,
 };
 use consilium_crypto::signing::Signature;
 use consilium_wire::client::{self, ConnectFault, Connection};
@@ -28,7 +29,9 @@ pub enum MembershipFault {
     #[error(transparent)]
     Invitation(#[from] InvitationFault),
     /// An invitation for somebody else than a silo.
-    #[error("the invitation is for the {role} `{name}`; a silo joins with an invitation of role `silo`")]
+    #[error(
+        "the invitation is for the {role} `{name}`; a silo joins with an invitation of role `silo`"
+    )]
     NotForASilo {
         /// The role it is for.
         role: Role,
@@ -36,7 +39,9 @@ pub enum MembershipFault {
         name: Name,
     },
     /// The folder is a silo's already.
-    #[error("`{folder}` belongs to `{name}`, which has joined already; name another folder with `--dir`")]
+    #[error(
+        "`{folder}` belongs to `{name}`, which has joined already; name another folder with `--dir`"
+    )]
     JoinedAlready {
         /// The folder.
         folder: String,
@@ -80,16 +85,22 @@ pub enum MembershipFault {
     #[error("the coordinator sent a signature that is none")]
     Signature(#[from] TryFromSliceError),
     /// No draft waits.
-    #[error("no draft roster waits for signatures; ask the operator to propose one: `coordinator roster propose`")]
+    #[error(
+        "no draft roster waits for signatures; ask the operator to propose one: `coordinator roster propose`"
+    )]
     NoDraft,
     /// The draft does not hold this silo as it is.
-    #[error("the draft roster does not hold `{name}` with the keys in `identity/`; do not sign it and tell the operator")]
+    #[error(
+        "the draft roster does not hold `{name}` with the keys in `identity/`; do not sign it and tell the operator"
+    )]
     NotInDraft {
         /// This silo.
         name: Name,
     },
     /// The draft names another coordinator.
-    #[error("the draft roster names another coordinator key than the invitation did; do not sign it and tell the other hospitals")]
+    #[error(
+        "the draft roster names another coordinator key than the invitation did; do not sign it and tell the other hospitals"
+    )]
     OtherCoordinator,
     /// The draft does not follow the pinned roster.
     #[error("the draft roster does not follow version {pinned}, which is pinned here")]
@@ -115,11 +126,17 @@ pub async fn join(folder: &Path, line: &str) -> Result<Joined, MembershipFault> 
     let invitation = Invitation::parse(line)?;
     let terms = invitation.terms();
     if terms.role != Role::Silo {
-        return Err(MembershipFault::NotForASilo { role: terms.role, name: terms.name.clone() });
+        return Err(MembershipFault::NotForASilo {
+            role: terms.role,
+            name: terms.name.clone(),
+        });
     }
     if Config::exists(folder) {
         let name = Config::read(folder)?.silo.name;
-        return Err(MembershipFault::JoinedAlready { folder: folder.display().to_string(), name });
+        return Err(MembershipFault::JoinedAlready {
+            folder: folder.display().to_string(),
+            name,
+        });
     }
     let now = UnixSeconds::from_system_time(SystemTime::now());
     invitation.check_time(now)?;
@@ -127,19 +144,29 @@ pub async fn join(folder: &Path, line: &str) -> Result<Joined, MembershipFault> 
     let _lock = FolderLock::acquire(folder)?;
     let silo = SiloFolder::at(folder);
     let mut random = randomness::round_random();
-    let identity = IdentityFolder::open_or_create(&silo.identity(), Role::Silo, &terms.name, &mut random)?;
+    let identity =
+        IdentityFolder::open_or_create(&silo.identity(), Role::Silo, &terms.name, &mut random)?;
     let tls_key = identity.tls_key()?;
     let request = EnrolmentRequest::make(&invitation, &identity.enrolment_keys(&tls_key), now)?;
 
     let tls = tls::enrolment_client_config(terms.ca_spki, &terms.coordinator)?;
     let connection = client::connect(&terms.address, &terms.server_name, tls).await?;
-    let answer = client::enrolment(&connection).join(join_request(&request)).await.map_err(refused)?.into_inner();
-    let response = EnrolmentResponse { certificate_chain: answer.certificate_chain, authorities: answer.authorities };
+    let answer = client::enrolment(&connection)
+        .join(join_request(&request))
+        .await
+        .map_err(refused)?
+        .into_inner();
+    let response = EnrolmentResponse {
+        certificate_chain: answer.certificate_chain,
+        authorities: answer.authorities,
+    };
     let trust = response.check(&invitation, &tls_key, now)?;
     identity.install_certificate(&response.certificate_chain, &trust)?;
     // Last: a folder with `silo.toml` is one whose join is complete.
     let config = Config {
-        silo: SiloSection { name: terms.name.clone() },
+        silo: SiloSection {
+            name: terms.name.clone(),
+        },
         coordinator: CoordinatorSection {
             address: terms.address.clone(),
             server_name: terms.server_name.clone(),
@@ -150,13 +177,25 @@ pub async fn join(folder: &Path, line: &str) -> Result<Joined, MembershipFault> 
         reconnect: crate::config::ReconnectSection::default(),
     };
     config.write(folder)?;
-    Ok(Joined { name: terms.name.clone(), short_code: identity.short_code(), coordinator: terms.address.clone() })
+    Ok(Joined {
+        name: terms.name.clone(),
+        short_code: identity.short_code(),
+        coordinator: terms.address.clone(),
+    })
 }
 
 /// A connection as this silo.
-pub(crate) async fn connect(config: &Config, identity: &IdentityFolder) -> Result<Connection, MembershipFault> {
+pub(crate) async fn connect(
+    config: &Config,
+    identity: &IdentityFolder,
+) -> Result<Connection, MembershipFault> {
     let tls = tls_config(config, identity)?;
-    Ok(client::connect(&config.coordinator.address, &config.coordinator.server_name, tls).await?)
+    Ok(client::connect(
+        &config.coordinator.address,
+        &config.coordinator.server_name,
+        tls,
+    )
+    .await?)
 }
 
 /// Mutual TLS with the coordinator that the invitation named.
@@ -164,7 +203,10 @@ pub(crate) fn tls_config(
     config: &Config,
     identity: &IdentityFolder,
 ) -> Result<Arc<rustls::ClientConfig>, MembershipFault> {
-    Ok(tls::client_config(&identity.tls_identity()?, &config.coordinator.name)?)
+    Ok(tls::client_config(
+        &identity.tls_identity()?,
+        &config.coordinator.name,
+    )?)
 }
 
 /// The draft that waits for this silo's signature, checked as far as a program can check it.
@@ -172,7 +214,11 @@ pub async fn fetch_draft(folder: &SiloFolder) -> Result<Roster, MembershipFault>
     let config = Config::read(folder.path())?;
     let identity = folder.open_identity()?;
     let connection = connect(&config, &identity).await?;
-    let answer = client::enrolment(&connection).roster(v1::RosterRequest {}).await.map_err(refused)?.into_inner();
+    let answer = client::enrolment(&connection)
+        .roster(v1::RosterRequest {})
+        .await
+        .map_err(refused)?
+        .into_inner();
     let draft = Roster::parse(&answer.draft.ok_or(MembershipFault::NoDraft)?.roster)?;
     check_draft(&draft, &config, &identity, &folder.open_roster()?)?;
     Ok(draft)
@@ -188,15 +234,21 @@ fn check_draft(
         return Err(MembershipFault::OtherCoordinator);
     }
     let witness = identity.witness_key()?.verifying_key();
-    let listed = draft.member(config.silo.name.as_str()).is_some_and(|member| {
-        member.identity == identity.identity_key().verifying_key() && member.witness == witness
-    });
+    let listed = draft
+        .member(config.silo.name.as_str())
+        .is_some_and(|member| {
+            member.identity == identity.identity_key().verifying_key() && member.witness == witness
+        });
     if !listed {
-        return Err(MembershipFault::NotInDraft { name: config.silo.name.clone() });
+        return Err(MembershipFault::NotInDraft {
+            name: config.silo.name.clone(),
+        });
     }
     match pinned.current() {
         Some(current) if draft.previous() != Some(current.root()) => {
-            Err(MembershipFault::NotSuccessor { pinned: current.version() })
+            Err(MembershipFault::NotSuccessor {
+                pinned: current.version(),
+            })
         }
         Some(_) | None => Ok(()),
     }
@@ -212,7 +264,10 @@ pub struct Signatures {
 }
 
 /// Signs a draft that a person has looked at.
-pub async fn sign_draft(folder: &SiloFolder, draft: &Roster) -> Result<Signatures, MembershipFault> {
+pub async fn sign_draft(
+    folder: &SiloFolder,
+    draft: &Roster,
+) -> Result<Signatures, MembershipFault> {
     let config = Config::read(folder.path())?;
     let identity = folder.open_identity()?;
     let connection = connect(&config, &identity).await?;
@@ -221,21 +276,37 @@ pub async fn sign_draft(folder: &SiloFolder, draft: &Roster) -> Result<Signature
         roster_root: draft.root().as_bytes().to_vec(),
         signature: draft.sign(identity.identity_key()).to_bytes().to_vec(),
     };
-    let answer = client::enrolment(&connection).sign_roster(request).await.map_err(refused)?.into_inner();
-    Ok(Signatures { given: answer.signatures, needed: answer.needed })
+    let answer = client::enrolment(&connection)
+        .sign_roster(request)
+        .await
+        .map_err(refused)?
+        .into_inner();
+    Ok(Signatures {
+        given: answer.signatures,
+        needed: answer.needed,
+    })
 }
 
 /// Fetches published rosters and pins those that follow from what is pinned; says whether one is in force here.
-pub(crate) async fn pin_published(folder: &SiloFolder, config: &Config) -> Result<bool, MembershipFault> {
+pub(crate) async fn pin_published(
+    folder: &SiloFolder,
+    config: &Config,
+) -> Result<bool, MembershipFault> {
     let identity = folder.open_identity()?;
     let connection = connect(config, &identity).await?;
-    let answer = client::enrolment(&connection).roster(v1::RosterRequest {}).await.map_err(refused)?.into_inner();
+    let answer = client::enrolment(&connection)
+        .roster(v1::RosterRequest {})
+        .await
+        .map_err(refused)?
+        .into_inner();
     let mut pinned = folder.open_roster()?;
     for published in answer.published {
         let signed = signed_roster(published)?;
         let version = Roster::parse(&signed.roster)?.version();
         match pinned.current().map(|current| current.version()) {
-            None => pinned.pin_founding(&signed, &config.coordinator.key).map(|_| ())?,
+            None => pinned
+                .pin_founding(&signed, &config.coordinator.key)
+                .map(|_| ())?,
             Some(current) if version > current => pinned.pin(&signed).map(|_| ())?,
             Some(_) => {}
         }
@@ -246,9 +317,15 @@ pub(crate) async fn pin_published(folder: &SiloFolder, config: &Config) -> Resul
 fn signed_roster(published: v1::SignedRoster) -> Result<SignedRoster, MembershipFault> {
     let mut signatures = BTreeMap::new();
     for (name, signature) in published.signatures {
-        signatures.insert(Name::parse(&name)?, Signature::try_from(signature.as_slice())?);
+        signatures.insert(
+            Name::parse(&name)?,
+            Signature::try_from(signature.as_slice())?,
+        );
     }
-    Ok(SignedRoster { roster: published.roster, signatures })
+    Ok(SignedRoster {
+        roster: published.roster,
+        signatures,
+    })
 }
 
 fn join_request(request: &EnrolmentRequest) -> v1::JoinRequest {
@@ -261,7 +338,11 @@ fn join_request(request: &EnrolmentRequest) -> v1::JoinRequest {
         identity: request.identity.to_bytes().to_vec(),
         witness: optional(request.witness.map(|key| key.to_bytes().to_vec())),
         identity_signature: request.identity_signature.to_bytes().to_vec(),
-        witness_signature: optional(request.witness_signature.map(|signature| signature.to_bytes().to_vec())),
+        witness_signature: optional(
+            request
+                .witness_signature
+                .map(|signature| signature.to_bytes().to_vec()),
+        ),
     }
 }
 

@@ -49,7 +49,9 @@ pub enum JournalFault {
         what: &'static str,
     },
     /// The same data set without noise in another cohort would let two sums be subtracted.
-    #[error("data set `{data}` already took part without noise with {recorded}; another cohort without noise would let sums be subtracted")]
+    #[error(
+        "data set `{data}` already took part without noise with {recorded}; another cohort without noise would let sums be subtracted"
+    )]
     OtherCohort {
         /// The data set.
         data: String,
@@ -108,15 +110,25 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Journal, JournalFault> {
         let fault = |action| {
             let path = path.to_owned();
-            move |source| JournalFault::Database { path, action, source }
+            move |source| JournalFault::Database {
+                path,
+                action,
+                source,
+            }
         };
         let connection = Connection::open(path).map_err(fault("opened"))?;
-        connection.busy_timeout(Duration::from_secs(10)).map_err(fault("opened"))?;
+        connection
+            .busy_timeout(Duration::from_secs(10))
+            .map_err(fault("opened"))?;
         schema::prepare(&connection).map_err(fault("prepared"))?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode)
-            .map_err(|source| fault("opened")(rusqlite::Error::ToSqlConversionFailure(Box::new(source))))?;
-        Ok(Journal { connection, path: path.to_owned() })
+        std::fs::set_permissions(path, mode).map_err(|source| {
+            fault("opened")(rusqlite::Error::ToSqlConversionFailure(Box::new(source)))
+        })?;
+        Ok(Journal {
+            connection,
+            path: path.to_owned(),
+        })
     }
 
     /// Makes one step durable.
@@ -124,7 +136,10 @@ impl Journal {
         let secrets_of = step.secrets_of.map(|id| self.encode(&id)).transpose()?;
         let attempt = step.attempt.map(|(id, _)| self.encode(&id)).transpose()?;
         let study = step.attempt.map(|(_, study)| study);
-        let release = step.advance.map(|advance| self.encode(&advance.release)).transpose()?;
+        let release = step
+            .advance
+            .map(|advance| self.encode(&advance.release))
+            .transpose()?;
         self.transact("written", |transaction| {
             transaction.execute(
                 "INSERT INTO machine (id, number, snapshot, secrets_of, attempt, study) VALUES (1, ?1, ?2, ?3, ?4, ?5)
@@ -143,30 +158,59 @@ impl Journal {
 
     /// The last step, if there was one.
     pub(crate) fn last_step(&self) -> Result<Option<StoredStep>, JournalFault> {
-        type Row = (i64, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, Option<String>);
+        type Row = (
+            i64,
+            Vec<u8>,
+            Option<Vec<u8>>,
+            Option<Vec<u8>>,
+            Option<String>,
+        );
         let row: Option<Row> = self
             .connection
-            .query_row("SELECT number, snapshot, secrets_of, attempt, study FROM machine WHERE id = 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
-            })
+            .query_row(
+                "SELECT number, snapshot, secrets_of, attempt, study FROM machine WHERE id = 1",
+                [],
+                |row| {
+                    Ok((
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        row.get(3)?,
+                        row.get(4)?,
+                    ))
+                },
+            )
             .optional()
             .map_err(self.fault("read"))?;
-        let Some((number, snapshot, secrets_of, attempt, study)) = row else { return Ok(None) };
-        let attempt: Option<AttemptId> = attempt.map(|bytes| self.decode(&bytes, "attempt")).transpose()?;
+        let Some((number, snapshot, secrets_of, attempt, study)) = row else {
+            return Ok(None);
+        };
+        let attempt: Option<AttemptId> = attempt
+            .map(|bytes| self.decode(&bytes, "attempt"))
+            .transpose()?;
         Ok(Some(StoredStep {
             snapshot,
             number: u64::try_from(number).map_err(|_| self.unreadable("step"))?,
-            secrets_of: secrets_of.map(|bytes| self.decode(&bytes, "attempt")).transpose()?,
+            secrets_of: secrets_of
+                .map(|bytes| self.decode(&bytes, "attempt"))
+                .transpose()?,
             attempt: attempt.zip(study),
         }))
     }
 
     /// Binds a data set to the one cohort that it may meet without noise; refuses another.
-    pub(crate) fn bind_cohort(&mut self, data: &str, invited: &[String]) -> Result<(), JournalFault> {
+    pub(crate) fn bind_cohort(
+        &mut self,
+        data: &str,
+        invited: &[String],
+    ) -> Result<(), JournalFault> {
         self.check_cohort(data, invited)?;
         let cohort = cohort_text(invited);
         self.transact("written", |transaction| {
-            transaction.execute("INSERT OR IGNORE INTO cohorts (data, invited) VALUES (?1, ?2)", params![data, cohort])
+            transaction.execute(
+                "INSERT OR IGNORE INTO cohorts (data, invited) VALUES (?1, ?2)",
+                params![data, cohort],
+            )
         })?;
         self.check_cohort(data, invited)
     }
@@ -175,13 +219,18 @@ impl Journal {
     pub(crate) fn check_cohort(&self, data: &str, invited: &[String]) -> Result<(), JournalFault> {
         let recorded: Option<String> = self
             .connection
-            .query_row("SELECT invited FROM cohorts WHERE data = ?1", [data], |row| row.get(0))
+            .query_row(
+                "SELECT invited FROM cohorts WHERE data = ?1",
+                [data],
+                |row| row.get(0),
+            )
             .optional()
             .map_err(self.fault("read"))?;
         match recorded {
-            Some(recorded) if recorded != cohort_text(invited) => {
-                Err(JournalFault::OtherCohort { data: data.to_owned(), recorded })
-            }
+            Some(recorded) if recorded != cohort_text(invited) => Err(JournalFault::OtherCohort {
+                data: data.to_owned(),
+                recorded,
+            }),
             Some(_) | None => Ok(()),
         }
     }
@@ -202,14 +251,22 @@ impl Journal {
     pub(crate) fn witnessed(&self) -> Result<WitnessHead, JournalFault> {
         let head: Option<Vec<u8>> = self
             .connection
-            .query_row("SELECT head FROM witness WHERE id = 1", [], |row| row.get(0))
+            .query_row("SELECT head FROM witness WHERE id = 1", [], |row| {
+                row.get(0)
+            })
             .optional()
             .map_err(self.fault("read"))?;
-        head.map_or(Ok(WitnessHead::empty()), |head| self.decode(&head, "log head"))
+        head.map_or(Ok(WitnessHead::empty()), |head| {
+            self.decode(&head, "log head")
+        })
     }
 
     /// Remembers how far the ledger went, so that an older copy of it is noticed.
-    pub(crate) fn record_ledger_head(&mut self, entries: u64, head: Digest) -> Result<(), JournalFault> {
+    pub(crate) fn record_ledger_head(
+        &mut self,
+        entries: u64,
+        head: Digest,
+    ) -> Result<(), JournalFault> {
         self.transact("written", |transaction| {
             transaction.execute(
                 "INSERT INTO ledger_head (id, entries, head) VALUES (1, ?1, ?2)
@@ -224,12 +281,20 @@ impl Journal {
     pub(crate) fn ledger_head(&self) -> Result<Option<(u64, Digest)>, JournalFault> {
         let row: Option<(i64, Vec<u8>)> = self
             .connection
-            .query_row("SELECT entries, head FROM ledger_head WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(
+                "SELECT entries, head FROM ledger_head WHERE id = 1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()
             .map_err(self.fault("read"))?;
-        let Some((entries, head)) = row else { return Ok(None) };
+        let Some((entries, head)) = row else {
+            return Ok(None);
+        };
         let entries = u64::try_from(entries).map_err(|_| self.unreadable("ledger head"))?;
-        let head: [u8; 32] = head.try_into().map_err(|_| self.unreadable("ledger head"))?;
+        let head: [u8; 32] = head
+            .try_into()
+            .map_err(|_| self.unreadable("ledger head"))?;
         Ok(Some((entries, Digest::from_bytes(head))))
     }
 
@@ -246,9 +311,13 @@ impl Journal {
 
     /// The lines of `status`.
     pub(crate) fn status(&self) -> Result<Vec<(String, String)>, JournalFault> {
-        let mut statement =
-            self.connection.prepare("SELECT name, value FROM status ORDER BY name").map_err(self.fault("read"))?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(self.fault("read"))?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT name, value FROM status ORDER BY name")
+            .map_err(self.fault("read"))?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .map_err(self.fault("read"))?;
         rows.collect::<Result<_, _>>().map_err(self.fault("read"))
     }
 
@@ -260,28 +329,45 @@ impl Journal {
     ) -> Result<T, JournalFault> {
         let path = self.path.clone();
         let written = (|| {
-            let transaction = self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let transaction = self
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let value = write(&transaction)?;
             transaction.commit()?;
             Ok(value)
         })();
-        written.map_err(|source| JournalFault::Database { path, action, source })
+        written.map_err(|source| JournalFault::Database {
+            path,
+            action,
+            source,
+        })
     }
 
     fn fault(&self, action: &'static str) -> impl FnOnce(rusqlite::Error) -> JournalFault + use<> {
         let path = self.path.clone();
-        move |source| JournalFault::Database { path, action, source }
+        move |source| JournalFault::Database {
+            path,
+            action,
+            source,
+        }
     }
 
     fn unreadable(&self, what: &'static str) -> JournalFault {
-        JournalFault::Unreadable { path: self.path.clone(), what }
+        JournalFault::Unreadable {
+            path: self.path.clone(),
+            what,
+        }
     }
 
     fn encode(&self, value: &impl serde::Serialize) -> Result<Vec<u8>, JournalFault> {
         postcard::to_allocvec(value).map_err(|_| self.unreadable("value"))
     }
 
-    fn decode<T: serde::de::DeserializeOwned>(&self, bytes: &[u8], what: &'static str) -> Result<T, JournalFault> {
+    fn decode<T: serde::de::DeserializeOwned>(
+        &self,
+        bytes: &[u8],
+        what: &'static str,
+    ) -> Result<T, JournalFault> {
         postcard::from_bytes(bytes).map_err(|_| self.unreadable(what))
     }
 }

@@ -63,7 +63,9 @@ pub enum LedgerFault {
     #[error(transparent)]
     Budget(#[from] BudgetFault),
     /// The policy was given other amounts after the budget was created.
-    #[error("the budget of `{data}` was created with epsilon {epsilon} and delta {delta}, which cannot be changed; write the same into the policy, or register the data under another name")]
+    #[error(
+        "the budget of `{data}` was created with epsilon {epsilon} and delta {delta}, which cannot be changed; write the same into the policy, or register the data under another name"
+    )]
     OtherBudget {
         /// The data set.
         data: String,
@@ -80,7 +82,9 @@ pub enum LedgerFault {
 impl Ledger {
     /// Opens the ledger and checks all of it. A torn last line, which nobody acted on, is cut off.
     pub fn open(path: &Path, journal: &Journal) -> Result<Ledger, LedgerFault> {
-        let known = journal.ledger_head()?.map(|(length, digest)| LedgerHead { length, digest });
+        let known = journal
+            .ledger_head()?
+            .map(|(length, digest)| LedgerHead { length, digest });
         let opened = |source| FileFault::io(path, "opened")(source);
         let mut file = OpenOptions::new()
             .read(true)
@@ -91,27 +95,45 @@ impl Ledger {
             .open(path)
             .map_err(opened)?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(FileFault::io(path, "read"))?;
-        let replayed =
-            replay(&bytes, known).map_err(|source| LedgerFault::Untrusted { path: path.to_owned(), source })?;
+        file.read_to_end(&mut bytes)
+            .map_err(FileFault::io(path, "read"))?;
+        let replayed = replay(&bytes, known).map_err(|source| LedgerFault::Untrusted {
+            path: path.to_owned(),
+            source,
+        })?;
         let whole = u64::try_from(replayed.whole_bytes).unwrap_or(u64::MAX);
         if replayed.torn {
-            file.set_len(whole).and_then(|()| file.sync_all()).map_err(FileFault::io(path, "repaired"))?;
+            file.set_len(whole)
+                .and_then(|()| file.sync_all())
+                .map_err(FileFault::io(path, "repaired"))?;
         }
-        file.seek(SeekFrom::Start(whole)).map_err(FileFault::io(path, "opened"))?;
+        file.seek(SeekFrom::Start(whole))
+            .map_err(FileFault::io(path, "opened"))?;
         durable_file::sync_folder_of(path)?;
-        Ok(Ledger { state: replayed.ledger, entries: replayed.entries, file, path: path.to_owned() })
+        Ok(Ledger {
+            state: replayed.ledger,
+            entries: replayed.entries,
+            file,
+            path: path.to_owned(),
+        })
     }
 
     /// Reads the ledger without holding it, for people to look at.
-    pub fn view(path: &Path, journal: &Journal) -> Result<(budget::Ledger, Vec<(u64, LedgerEntry)>), LedgerFault> {
-        let known = journal.ledger_head()?.map(|(length, digest)| LedgerHead { length, digest });
+    pub fn view(
+        path: &Path,
+        journal: &Journal,
+    ) -> Result<(budget::Ledger, Vec<(u64, LedgerEntry)>), LedgerFault> {
+        let known = journal
+            .ledger_head()?
+            .map(|(length, digest)| LedgerHead { length, digest });
         let bytes = match std::fs::read(path) {
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(FileFault::io(path, "read"))?,
         };
-        let replayed =
-            replay(&bytes, known).map_err(|source| LedgerFault::Untrusted { path: path.to_owned(), source })?;
+        let replayed = replay(&bytes, known).map_err(|source| LedgerFault::Untrusted {
+            path: path.to_owned(),
+            source,
+        })?;
         Ok((replayed.ledger, replayed.entries))
     }
 
@@ -132,7 +154,11 @@ impl Ledger {
         let account = trial.account(data)?;
         let reserved = self.state.job(study).is_some_and(|job| !job.is_released());
         Ok(BudgetShare {
-            needed: if reserved { 0.0 } else { account.share_needed(attempts, &charge).fraction() },
+            needed: if reserved {
+                0.0
+            } else {
+                account.share_needed(attempts, &charge).fraction()
+            },
             left: account.remaining_share().fraction(),
         })
     }
@@ -158,7 +184,12 @@ impl Ledger {
     }
 
     /// Charges one attempt, before its masked update leaves. Charging it twice charges it once.
-    pub(crate) fn commit(&mut self, journal: &mut Journal, study: &str, attempt: &str) -> Result<(), LedgerFault> {
+    pub(crate) fn commit(
+        &mut self,
+        journal: &mut Journal,
+        study: &str,
+        attempt: &str,
+    ) -> Result<(), LedgerFault> {
         match self.state.commit(study, attempt)? {
             Some(committed) => self.append(journal, committed),
             None => Ok(()),
@@ -166,7 +197,11 @@ impl Ledger {
     }
 
     /// Frees what an ended study never used; says whether anything was reserved.
-    pub(crate) fn release(&mut self, journal: &mut Journal, study: &str) -> Result<bool, LedgerFault> {
+    pub(crate) fn release(
+        &mut self,
+        journal: &mut Journal,
+        study: &str,
+    ) -> Result<bool, LedgerFault> {
         if self.state.job(study).is_none() {
             return Ok(false);
         }
@@ -178,9 +213,9 @@ impl Ledger {
 
     /// Whether an attempt is charged already, or may still be.
     pub(crate) fn covers(&self, study: &str, attempt: &str) -> bool {
-        self.state
-            .job(study)
-            .is_some_and(|job| job.attempts_left() > 0 || job.committed().any(|committed| committed == attempt))
+        self.state.job(study).is_some_and(|job| {
+            job.attempts_left() > 0 || job.committed().any(|committed| committed == attempt)
+        })
     }
 
     /// The account of a data set, once it has one.
@@ -193,7 +228,11 @@ impl Ledger {
         &self.entries
     }
 
-    fn missing_budget(&self, data: &str, limit: &BudgetLimit) -> Result<Option<LedgerEntry>, LedgerFault> {
+    fn missing_budget(
+        &self,
+        data: &str,
+        limit: &BudgetLimit,
+    ) -> Result<Option<LedgerEntry>, LedgerFault> {
         match self.state.account(data) {
             Ok(account) => {
                 let budget = account.budget();
@@ -206,21 +245,35 @@ impl Ledger {
                     delta: budget.delta.to_string(),
                 })
             }
-            Err(_) => Ok(Some(self.state.create(data, Budget::create(limit.epsilon, limit.delta)?)?)),
+            Err(_) => Ok(Some(
+                self.state
+                    .create(data, Budget::create(limit.epsilon, limit.delta)?)?,
+            )),
         }
     }
 
     /// File first, then the state in memory, then the journal's note of how far the ledger went.
     fn append(&mut self, journal: &mut Journal, entry: LedgerEntry) -> Result<(), LedgerFault> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let mut next = self.state.clone();
         let line = next.record(&entry, now)?;
-        let start = self.file.stream_position().map_err(FileFault::io(&self.path, "written"))?;
-        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_all());
+        let start = self
+            .file
+            .stream_position()
+            .map_err(FileFault::io(&self.path, "written"))?;
+        let written = self
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| self.file.sync_all());
         if let Err(source) = written {
             // Half a line that stayed would be cut off at the next start; a whole one would count. Take it back.
-            let _ = self.file.set_len(start).and_then(|()| self.file.seek(SeekFrom::Start(start)));
+            let _ = self
+                .file
+                .set_len(start)
+                .and_then(|()| self.file.seek(SeekFrom::Start(start)));
             return Err(FileFault::io(&self.path, "written")(source).into());
         }
         self.state = next;
@@ -235,7 +288,10 @@ fn price(plan: &VectorPlan) -> Result<(u32, Charge), LedgerFault> {
     let noise = plan.noise.ok_or(LedgerFault::Unpriced(None))?;
     let event = NoiseEvent::of_plan(&noise, View::Colluders, plan.dimension)
         .map_err(|fault| LedgerFault::Unpriced(Some(fault)))?;
-    Ok((noise.attempts, Charge::exact(RdpCurve::full_batch(&event, 1))))
+    Ok((
+        noise.attempts,
+        Charge::exact(RdpCurve::full_batch(&event, 1)),
+    ))
 }
 
 #[cfg(test)]

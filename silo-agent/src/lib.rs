@@ -43,7 +43,8 @@ mod test_federation;
 
 pub use agent::AgentFault;
 pub use command::{
-    ApprovalsCommand, DataCommand, LedgerCommand, Place, PolicyCommand, RosterCommand, SiloCommand, execute, run_to_end,
+    ApprovalsCommand, DataCommand, LedgerCommand, Place, PolicyCommand, RosterCommand, SiloCommand,
+    execute, run_to_end,
 };
 pub use crash::{CrashPlace, CrashPoint, CrashPointFault};
 pub use durable_file::FileFault;

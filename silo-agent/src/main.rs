@@ -15,5 +15,8 @@ struct CommandLine {
 }
 
 fn main() -> ExitCode {
-    execute(CommandLine::parse().command, TrainerCommand::this_executable(&["trainer"]))
+    execute(
+        CommandLine::parse().command,
+        TrainerCommand::this_executable(&["trainer"]),
+    )
 }

@@ -30,13 +30,18 @@ impl OwnLog {
         } else {
             Log::create(folder, signer, WitnessSet::none())?
         };
-        Ok(OwnLog { log, silo: silo.to_owned() })
+        Ok(OwnLog {
+            log,
+            silo: silo.to_owned(),
+        })
     }
 
     /// An event of this silo, now.
     pub(crate) fn event(&self, kind: EventKind) -> Result<Event, LogFault> {
-        let time = Timestamp::from_system_time(SystemTime::now())
-            .map_err(|_| LogFault::Damaged { what: "the clock of this machine is not in this age".to_owned() })?;
+        let time =
+            Timestamp::from_system_time(SystemTime::now()).map_err(|_| LogFault::Damaged {
+                what: "the clock of this machine is not in this age".to_owned(),
+            })?;
         Ok(Event::new(kind, time, Actor::silo(self.silo.clone())))
     }
 
@@ -53,7 +58,10 @@ impl OwnLog {
         outcome: Outcome,
         details: &[(&str, &str)],
     ) -> Result<(), LogFault> {
-        let event = self.event(kind)?.with_study(StudyReference::new(study)).with_outcome(outcome);
+        let event = self
+            .event(kind)?
+            .with_study(StudyReference::new(study))
+            .with_outcome(outcome);
         self.record(&with_details(event, details))
     }
 
@@ -87,7 +95,9 @@ impl OwnLog {
 
 /// Adds facts to an event, each cut to what one line can hold.
 pub(crate) fn with_details(event: Event, details: &[(&str, &str)]) -> Event {
-    details.iter().fold(event, |event, (name, fact)| event.with_detail(*name, shortened(fact)))
+    details.iter().fold(event, |event, (name, fact)| {
+        event.with_detail(*name, shortened(fact))
+    })
 }
 
 fn shortened(text: &str) -> String {
@@ -112,7 +122,13 @@ mod tests {
         let key = |byte| SigningKey::from_seed(&Secret::new([byte; 32]));
         let mut log = OwnLog::open(folder.path(), "3_UK", key(1)).unwrap();
         let long = "x".repeat(10_000);
-        log.record_study(EventKind::StudyRefused, "s1", Outcome::Refused, &[("conditions", &long)]).unwrap();
+        log.record_study(
+            EventKind::StudyRefused,
+            "s1",
+            Outcome::Refused,
+            &[("conditions", &long)],
+        )
+        .unwrap();
         log.sign_head().unwrap();
         drop(log);
         let log = OwnLog::open(folder.path(), "3_UK", key(1)).unwrap();

@@ -58,10 +58,15 @@ impl PolicyFile {
     pub(crate) fn read(path: &Path, silo: &str) -> Result<PolicyFile, PolicyFileFault> {
         let bytes = fs::read(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => PolicyFileFault::Missing(path.to_owned()),
-            _ => PolicyFileFault::Unreadable { path: path.to_owned(), source },
+            _ => PolicyFileFault::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
         })?;
-        let policy = Policy::parse(&bytes)
-            .map_err(|source| PolicyFileFault::Invalid { path: path.to_owned(), source })?;
+        let policy = Policy::parse(&bytes).map_err(|source| PolicyFileFault::Invalid {
+            path: path.to_owned(),
+            source,
+        })?;
         if policy.silo != silo {
             return Err(PolicyFileFault::OtherSilo {
                 path: path.to_owned(),
@@ -70,6 +75,10 @@ impl PolicyFile {
             });
         }
         let digest = sha256(&bytes);
-        Ok(PolicyFile { policy, bytes, digest })
+        Ok(PolicyFile {
+            policy,
+            bytes,
+            digest,
+        })
     }
 }

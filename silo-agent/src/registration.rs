@@ -36,7 +36,9 @@ pub struct DataSet {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationFault {
     /// A name that is no file name.
-    #[error("`{0}` is no name for a data set: use 1 to 63 letters, digits, dots, hyphens or underscores")]
+    #[error(
+        "`{0}` is no name for a data set: use 1 to 63 letters, digits, dots, hyphens or underscores"
+    )]
     Name(String),
     /// The CSV file.
     #[error("`{}` cannot be registered: {reason}", path.display())]
@@ -79,7 +81,9 @@ pub struct DataSets {
 impl DataSets {
     /// The data sets of a silo's folder.
     pub fn of(silo: &Path) -> DataSets {
-        DataSets { folder: silo.join("data") }
+        DataSets {
+            folder: silo.join("data"),
+        }
     }
 
     /// Reads the file once, behind the trainer's walls, and writes its description.
@@ -93,9 +97,16 @@ impl DataSets {
     ) -> Result<DataSet, RegistrationFault> {
         let description = self.description_path(name)?;
         let path = fs::canonicalize(file).map_err(FileFault::io(file, "found"))?;
-        let refused = |reason: String| RegistrationFault::Data { path: path.clone(), reason };
-        let text = path.to_str().ok_or_else(|| refused("its path is not UTF-8".to_owned()))?;
-        let found = trainer.describe(text).map_err(|fault| refused(trainer_reason(&fault)))?;
+        let refused = |reason: String| RegistrationFault::Data {
+            path: path.clone(),
+            reason,
+        };
+        let text = path
+            .to_str()
+            .ok_or_else(|| refused("its path is not UTF-8".to_owned()))?;
+        let found = trainer
+            .describe(text)
+            .map_err(|fault| refused(trainer_reason(&fault)))?;
         let needed = policy.floor.min_patients;
         if found.rows < needed {
             return Err(RegistrationFault::TooSmall { path, needed });
@@ -135,9 +146,16 @@ impl DataSets {
         }
         let listed = FileFault::io(&self.folder, "listed");
         let mut paths = fs::read_dir(&self.folder)
-            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>())
+            .and_then(|entries| {
+                entries
+                    .map(|entry| entry.map(|entry| entry.path()))
+                    .collect::<Result<Vec<_>, _>>()
+            })
             .map_err(listed)?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        paths.retain(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        });
         paths.sort();
         paths.iter().map(|path| read(path)).collect()
     }

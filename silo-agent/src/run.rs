@@ -7,7 +7,9 @@ use std::pin::pin;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use consilium_certs::{FolderLock, IdentityFolderFault, LockFault, RosterFolderFault, VerifiedRoster};
+use consilium_certs::{
+    FolderLock, IdentityFolderFault, LockFault, RosterFolderFault, VerifiedRoster,
+};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -17,7 +19,7 @@ use crate::coordinator_link::Link;
 use crate::crash::CrashPoint;
 use crate::enrolment::{self, MembershipFault};
 use crate::explain;
-use crate::silo_folder::{SiloFolder, SigningKeyFault};
+use crate::silo_folder::{SigningKeyFault, SiloFolder};
 use crate::trainer::{Trainer, TrainerCommand};
 
 /// What an agent is started with.
@@ -87,7 +89,9 @@ async fn pinned_roster(folder: &SiloFolder, config: &Config) -> Result<VerifiedR
     loop {
         match enrolment::pin_published(folder, config).await {
             Ok(_) => {}
-            Err(fault @ (MembershipFault::Connect(_) | MembershipFault::Refused(_))) => warn!("{}", explain(&fault)),
+            Err(fault @ (MembershipFault::Connect(_) | MembershipFault::Refused(_))) => {
+                warn!("{}", explain(&fault))
+            }
             Err(fault) => return Err(fault.into()),
         }
         if let Some(current) = folder.open_roster()?.current() {
@@ -120,8 +124,9 @@ async fn run_under(
         inputs: inputs.clone(),
         log_size,
     };
-    let agent =
-        tokio::task::spawn_blocking(move || Agent::open(parts)).await.map_err(|_| RunFault::BrokeOff)??;
+    let agent = tokio::task::spawn_blocking(move || Agent::open(parts))
+        .await
+        .map_err(|_| RunFault::BrokeOff)??;
     let link = Link {
         address: config.coordinator.address.clone(),
         server_name: config.coordinator.server_name.clone(),

@@ -34,7 +34,10 @@ pub enum SharedLogFault {
 impl SharedLog {
     pub(crate) fn new(roster: &Roster, own_name: &str) -> Result<SharedLog, SharedLogFault> {
         let coordinator = roster.coordinator();
-        let witnesses = roster.members().iter().map(|member| (member.name.to_string(), member.witness));
+        let witnesses = roster
+            .members()
+            .iter()
+            .map(|member| (member.name.to_string(), member.witness));
         let quorum = usize::try_from(roster.witness_quorum()).unwrap_or(usize::MAX);
         Ok(SharedLog {
             log: NoteVerifier::new(&coordinator.log_origin, coordinator.log_key)?,
@@ -56,7 +59,12 @@ impl SharedLog {
 
     fn proven(&self, proof: &[u8], must_include: Option<&str>) -> Option<Event> {
         let proof = LogProof::from_bytes(proof).ok()?;
-        Some(proof.verify(&self.log, &self.witnesses, must_include).ok()?.event)
+        Some(
+            proof
+                .verify(&self.log, &self.witnesses, must_include)
+                .ok()?
+                .event,
+        )
     }
 }
 
@@ -70,8 +78,9 @@ impl LogVerifier for SharedLog {
     }
 
     fn sum_is_logged(&self, id: AttemptId, sum: &Digest, proof: &[u8]) -> bool {
-        self.proven(proof, None)
-            .is_some_and(|event| event.kind == EventKind::RoundSumCommitted && is_about(&event, id, sum))
+        self.proven(proof, None).is_some_and(|event| {
+            event.kind == EventKind::RoundSumCommitted && is_about(&event, id, sum)
+        })
     }
 
     fn release_is_logged(&self, proof: Option<&[u8]>) -> bool {
@@ -79,9 +88,12 @@ impl LogVerifier for SharedLog {
             (None, None | Some(_)) => true,
             (Some(_), None) => false,
             // The commit rule: no next round before this silo itself has cosigned the last release.
-            (Some((id, sum)), Some(proof)) => self
-                .proven(proof, Some(&self.own_name))
-                .is_some_and(|event| event.kind == EventKind::RoundReleased && is_about(&event, id, &sum)),
+            (Some((id, sum)), Some(proof)) => {
+                self.proven(proof, Some(&self.own_name))
+                    .is_some_and(|event| {
+                        event.kind == EventKind::RoundReleased && is_about(&event, id, &sum)
+                    })
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use consilium_certs::identity::seed_from_pem;
 use consilium_certs::{
-    IdentityFolder, IdentityFolderFault, KeyFault, Roster, RosterFolder, RosterFolderFault, SecretFileFault, secret_file,
+    IdentityFolder, IdentityFolderFault, KeyFault, Roster, RosterFolder, RosterFolderFault,
+    SecretFileFault, secret_file,
 };
 use consilium_crypto::signing::SigningKey;
 use consilium_protocol::{Membership, SiloName, SiloNameFault};
@@ -40,7 +41,9 @@ pub enum SigningKeyFault {
 impl SiloFolder {
     /// The folder at this path, whether it is there or not.
     pub fn at(path: &Path) -> SiloFolder {
-        SiloFolder { path: path.to_owned() }
+        SiloFolder {
+            path: path.to_owned(),
+        }
     }
 
     /// The folder itself.

@@ -11,7 +11,9 @@ use consilium_learning::study::{Privacy, Study, StudyFault};
 use consilium_learning::task::{Step, Task, TaskFault};
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
-use consilium_protocol::{AttemptId, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds, VerifiedSum};
+use consilium_protocol::{
+    AttemptId, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds, VerifiedSum,
+};
 
 /// A study with everything that follows from it under the pinned roster.
 #[derive(Clone, Debug)]
@@ -48,20 +50,42 @@ pub(crate) enum TermsFault {
 
 impl StudyTerms {
     /// Derives everything from the study's bytes and the list of the invited.
-    pub(crate) fn derive(bytes: &[u8], invited: &[String], membership: &Membership) -> Result<StudyTerms, TermsFault> {
+    pub(crate) fn derive(
+        bytes: &[u8],
+        invited: &[String],
+        membership: &Membership,
+    ) -> Result<StudyTerms, TermsFault> {
         let study = Study::parse(bytes)?;
         let task = Task::new(&study)?;
-        let mut invited = invited.iter().map(|name| SiloName::parse(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut invited = invited
+            .iter()
+            .map(|name| SiloName::parse(name))
+            .collect::<Result<Vec<_>, _>>()?;
         invited.sort();
-        let count = u32::try_from(invited.len()).map_err(|_| TermsFault::TooManySilos(invited.len()))?;
+        let count =
+            u32::try_from(invited.len()).map_err(|_| TermsFault::TooManySilos(invited.len()))?;
         let thresholds = Thresholds::new(count, membership.colluders, dropouts(&study))?;
         let vector = study.vector_plan(count, thresholds.dropouts, membership.colluders)?;
-        Ok(StudyTerms { study, task, invited, thresholds, vector })
+        Ok(StudyTerms {
+            study,
+            task,
+            invited,
+            thresholds,
+            vector,
+        })
     }
 
     /// The only plan that this silo accepts for a round from `model`. The attempt's number alone is the coordinator's.
-    pub(crate) fn plan(&self, id: AttemptId, membership: &Membership, model: &Model) -> Result<RoundPlan, TermsFault> {
-        let id = AttemptId { epoch: membership.epoch, ..id };
+    pub(crate) fn plan(
+        &self,
+        id: AttemptId,
+        membership: &Membership,
+        model: &Model,
+    ) -> Result<RoundPlan, TermsFault> {
+        let id = AttemptId {
+            epoch: membership.epoch,
+            ..id
+        };
         Ok(RoundPlan::new(
             id,
             membership,
@@ -87,9 +111,17 @@ impl StudyTerms {
     }
 
     /// The public model after one more verified sum, and whether the study is complete with it.
-    pub(crate) fn advance(&self, model: &Model, verified: &VerifiedSum) -> Result<(Model, bool), TermsFault> {
+    pub(crate) fn advance(
+        &self,
+        model: &Model,
+        verified: &VerifiedSum,
+    ) -> Result<(Model, bool), TermsFault> {
         let word_bits = verified.plan.word_bits()?;
-        let sum: Vec<i64> = verified.sum.iter().map(|word| word_bits.lift(*word)).collect();
+        let sum: Vec<i64> = verified
+            .sum
+            .iter()
+            .map(|word| word_bits.lift(*word))
+            .collect();
         let sum = self.task.decode(&self.vector, &sum)?;
         Ok(match self.task.advance(model, &sum)? {
             Step::Continue(next) => (next, false),
@@ -99,7 +131,10 @@ impl StudyTerms {
 
     /// Bytes of one packed vector of this study.
     pub(crate) fn packed_bytes(&self) -> u64 {
-        self.vector.dimension.saturating_mul(u64::from(self.vector.word_bits)).div_ceil(8)
+        self.vector
+            .dimension
+            .saturating_mul(u64::from(self.vector.word_bits))
+            .div_ceil(8)
     }
 
     /// The norm to which each patient's vector is clipped; `None` without noise.
@@ -112,13 +147,20 @@ impl StudyTerms {
 
     /// The invited silos' names as text.
     pub(crate) fn invited_names(&self) -> Vec<String> {
-        self.invited.iter().map(|silo| silo.as_str().to_owned()).collect()
+        self.invited
+            .iter()
+            .map(|silo| silo.as_str().to_owned())
+            .collect()
     }
 }
 
 /// H(model), or the digest that says that a study has none.
 pub(crate) fn model_digest(model: &Model) -> Digest {
-    if model.is_none() { hash(Label::NoModel, &[]) } else { hash(Label::Model, &[&model.to_bytes()]) }
+    if model.is_none() {
+        hash(Label::NoModel, &[])
+    } else {
+        hash(Label::Model, &[&model.to_bytes()])
+    }
 }
 
 /// Without noise nobody may be missing: the difference of two sums would be somebody's contribution.

@@ -2,7 +2,9 @@
 //! Four silos and a coordinator with fixed keys, for unit tests.
 #![allow(clippy::unwrap_used)]
 
-use consilium_certs::{CoordinatorEntry, Member, Name, Person, Roster, RosterParts, SignedRoster, VerifiedRoster};
+use consilium_certs::{
+    CoordinatorEntry, Member, Name, Person, Roster, RosterParts, SignedRoster, VerifiedRoster,
+};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
@@ -31,7 +33,10 @@ impl Federation {
                 name: Name::parse("federation").unwrap(),
             },
             members: members.collect(),
-            researchers: vec![Person { key: federation_key(3), name: Name::parse(RESEARCHER).unwrap() }],
+            researchers: vec![Person {
+                key: federation_key(3),
+                name: Name::parse(RESEARCHER).unwrap(),
+            }],
             officers: Vec::new(),
             operators: Vec::new(),
             ca_spki: vec![Digest::from_bytes([9; 32])],
@@ -41,9 +46,13 @@ impl Federation {
         let mut signed = SignedRoster::unsigned(&roster);
         for (position, name) in NAMES.iter().enumerate() {
             let signature = roster.sign(&identity_key(position));
-            signed.add(None, &Name::parse(name).unwrap(), signature).unwrap();
+            signed
+                .add(None, &Name::parse(name).unwrap(), signature)
+                .unwrap();
         }
-        Federation { roster: signed.verify_founding().unwrap() }
+        Federation {
+            roster: signed.verify_founding().unwrap(),
+        }
     }
 
     pub(crate) fn log_key(&self) -> SigningKey {

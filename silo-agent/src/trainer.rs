@@ -25,7 +25,11 @@ impl TrainerCommand {
         // The link of the kernel's own leads to the same program, even when its file was replaced meanwhile.
         let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
         let arguments = arguments.iter().map(OsString::from);
-        TrainerCommand(std::iter::once(program.into_os_string()).chain(arguments).collect())
+        TrainerCommand(
+            std::iter::once(program.into_os_string())
+                .chain(arguments)
+                .collect(),
+        )
     }
 }
 
@@ -35,8 +39,13 @@ impl TrainerCommand {
 ///
 /// # Errors
 /// In words, when the child cannot be started or does not answer.
-pub fn probe_trainer(command: &TrainerCommand, bait: &Path) -> Result<(Isolation, Vec<String>), String> {
-    Trainer::new(command.clone()).probe(&bait.to_string_lossy()).map_err(|fault| crate::explain(&fault))
+pub fn probe_trainer(
+    command: &TrainerCommand,
+    bait: &Path,
+) -> Result<(Isolation, Vec<String>), String> {
+    Trainer::new(command.clone())
+        .probe(&bait.to_string_lossy())
+        .map_err(|fault| crate::explain(&fault))
 }
 
 /// Why a trainer child gave no usable answer. The text is for the hospital's own log: it may speak of the data.
@@ -77,7 +86,9 @@ impl Trainer {
 
     /// How high the walls are on this host, and which ways out were still open to a child that tried them all.
     pub(crate) fn probe(&self, bait: &str) -> Result<(Isolation, Vec<String>), TrainerFault> {
-        let answer = self.ask(&Request::Probe { bait: bait.to_owned() })?;
+        let answer = self.ask(&Request::Probe {
+            bait: bait.to_owned(),
+        })?;
         match answer.outcome {
             Ok(Finding::Probed(open)) => Ok((answer.isolation, open)),
             Ok(_) => Err(TrainerFault::OtherAnswer),
@@ -87,7 +98,12 @@ impl Trainer {
 
     /// Rows, columns and digest of a file that is being registered.
     pub(crate) fn describe(&self, data: &str) -> Result<Description, TrainerFault> {
-        match self.ask(&Request::Describe { data: data.to_owned() })?.outcome {
+        match self
+            .ask(&Request::Describe {
+                data: data.to_owned(),
+            })?
+            .outcome
+        {
             Ok(Finding::Described(description)) => Ok(description),
             Ok(_) => Err(TrainerFault::OtherAnswer),
             Err(reason) => Err(TrainerFault::Data(reason)),
@@ -98,7 +114,9 @@ impl Trainer {
     pub(crate) fn check(&self, job: Job, needed: Isolation) -> Result<TableFacts, TrainerFault> {
         match self.ask_behind(&Request::Check(job), needed)? {
             Finding::Checked(facts) => Ok(facts),
-            Finding::Probed(_) | Finding::Described(_) | Finding::Contributed(..) => Err(TrainerFault::OtherAnswer),
+            Finding::Probed(_) | Finding::Described(_) | Finding::Contributed(..) => {
+                Err(TrainerFault::OtherAnswer)
+            }
         }
     }
 
@@ -111,14 +129,19 @@ impl Trainer {
     ) -> Result<(Vec<u8>, TableFacts), TrainerFault> {
         match self.ask_behind(&Request::Contribute { job, model }, needed)? {
             Finding::Contributed(bytes, facts) => Ok((bytes, facts)),
-            Finding::Probed(_) | Finding::Described(_) | Finding::Checked(_) => Err(TrainerFault::OtherAnswer),
+            Finding::Probed(_) | Finding::Described(_) | Finding::Checked(_) => {
+                Err(TrainerFault::OtherAnswer)
+            }
         }
     }
 
     fn ask_behind(&self, request: &Request, needed: Isolation) -> Result<Finding, TrainerFault> {
         let answer = self.ask(request)?;
         if answer.isolation < needed {
-            return Err(TrainerFault::Isolation { reached: answer.isolation, needed });
+            return Err(TrainerFault::Isolation {
+                reached: answer.isolation,
+                needed,
+            });
         }
         answer.outcome.map_err(TrainerFault::Data)
     }
@@ -138,7 +161,11 @@ impl Trainer {
 
     /// No environment, no keys, no descriptor but the pipe, and no way to print.
     fn start(&self) -> io::Result<Child> {
-        let (program, arguments) = self.command.0.split_first().ok_or(io::ErrorKind::NotFound)?;
+        let (program, arguments) = self
+            .command
+            .0
+            .split_first()
+            .ok_or(io::ErrorKind::NotFound)?;
         Command::new(program)
             .args(arguments)
             .env_clear()

@@ -29,7 +29,9 @@ use sandbox::enclose;
 pub fn trainer_child_main() -> ExitCode {
     let mut input = io::stdin().lock();
     let mut output = io::stdout().lock();
-    let answered = read_message::<Request>(&mut input).map(answer).and_then(|answer| write_message(&mut output, &answer));
+    let answered = read_message::<Request>(&mut input)
+        .map(answer)
+        .and_then(|answer| write_message(&mut output, &answer));
     match answered {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -61,8 +63,11 @@ fn answer(request: Request) -> Answer {
 }
 
 fn open(path: &str) -> Result<File, String> {
-    let file = File::open(path).map_err(|cause| format!("data file `{path}` cannot be opened: {cause}"))?;
-    let metadata = file.metadata().map_err(|cause| format!("data file `{path}` cannot be inspected: {cause}"))?;
+    let file = File::open(path)
+        .map_err(|cause| format!("data file `{path}` cannot be opened: {cause}"))?;
+    let metadata = file
+        .metadata()
+        .map_err(|cause| format!("data file `{path}` cannot be inspected: {cause}"))?;
     if !metadata.is_file() {
         return Err(format!("data file `{path}` is not a regular file"));
     }
@@ -71,14 +76,22 @@ fn open(path: &str) -> Result<File, String> {
 
 fn read(mut file: File) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|cause| format!("the data file cannot be read: {cause}"))?;
+    file.read_to_end(&mut bytes)
+        .map_err(|cause| format!("the data file cannot be read: {cause}"))?;
     Ok(bytes)
 }
 
 fn describe(file: File) -> Result<Description, String> {
     let bytes = read(file)?;
-    let mut reader = csv::ReaderBuilder::new().has_headers(true).from_reader(bytes.as_slice());
-    let columns = reader.headers().map_err(|fault| csv_fault(&fault))?.iter().map(str::to_owned).collect::<Vec<_>>();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(true)
+        .from_reader(bytes.as_slice());
+    let columns = reader
+        .headers()
+        .map_err(|fault| csv_fault(&fault))?
+        .iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
     if columns.iter().all(|column| column.is_empty()) {
         return Err("the data file is empty; its first line must name the columns".to_owned());
     }
@@ -90,7 +103,11 @@ fn describe(file: File) -> Result<Description, String> {
     if rows == 0 {
         return Err("the data file has no rows below its heading".to_owned());
     }
-    Ok(Description { sha256: *sha256(&bytes).as_bytes(), rows, columns })
+    Ok(Description {
+        sha256: *sha256(&bytes).as_bytes(),
+        rows,
+        columns,
+    })
 }
 
 /// Where a CSV file is malformed, without a word of what stands there.
@@ -117,8 +134,13 @@ fn contribute(job: &Job, model: &[u8], file: File) -> Result<Finding, String> {
     let task = Task::new(&study).map_err(|fault| fault.to_string())?;
     let model = Model::from_bytes(model).map_err(|fault| fault.to_string())?;
     let table = table(job, &study, file)?;
-    let contribution = task.contribution(&model, &table).map_err(|fault| fault.to_string())?;
-    Ok(Finding::Contributed(contribution.to_bytes(), facts(&task, &table)))
+    let contribution = task
+        .contribution(&model, &table)
+        .map_err(|fault| fault.to_string())?;
+    Ok(Finding::Contributed(
+        contribution.to_bytes(),
+        facts(&task, &table),
+    ))
 }
 
 fn study(job: &Job) -> Result<Study, String> {
@@ -128,7 +150,9 @@ fn study(job: &Job) -> Result<Study, String> {
 fn table(job: &Job, study: &Study, file: File) -> Result<Table, String> {
     let bytes = read(file)?;
     if sha256(&bytes).as_bytes() != &job.registered {
-        return Err("the data file was changed after it was registered; register it again".to_owned());
+        return Err(
+            "the data file was changed after it was registered; register it again".to_owned(),
+        );
     }
     Table::read(bytes.as_slice(), &study.data).map_err(|fault| fault.to_string())
 }
@@ -136,7 +160,11 @@ fn table(job: &Job, study: &Study, file: File) -> Result<Table, String> {
 fn facts(task: &Task, table: &Table) -> TableFacts {
     TableFacts {
         patients: u64::try_from(table.patient_count()).unwrap_or(u64::MAX),
-        warnings: task.warnings(table).iter().map(ToString::to_string).collect(),
+        warnings: task
+            .warnings(table)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
@@ -148,12 +176,24 @@ fn open_ways_out(bait: &str) -> Vec<String> {
             open.push(way.to_owned());
         }
     };
-    tried("listen on a TCP port", TcpListener::bind("127.0.0.1:0").is_ok());
+    tried(
+        "listen on a TCP port",
+        TcpListener::bind("127.0.0.1:0").is_ok(),
+    );
     tried("open a UDP socket", UdpSocket::bind("127.0.0.1:0").is_ok());
-    tried("open a Unix socket", std::os::unix::net::UnixDatagram::unbound().is_ok());
+    tried(
+        "open a Unix socket",
+        std::os::unix::net::UnixDatagram::unbound().is_ok(),
+    );
     tried("read another file", File::open(bait).is_ok());
-    tried("write a file", File::create(format!("{bait}.probe")).is_ok());
+    tried(
+        "write a file",
+        File::create(format!("{bait}.probe")).is_ok(),
+    );
     tried("start a program", Command::new("/bin/true").spawn().is_ok());
-    tried("start a thread", std::thread::Builder::new().spawn(|| ()).is_ok());
+    tried(
+        "start a thread",
+        std::thread::Builder::new().spawn(|| ()).is_ok(),
+    );
     open
 }

@@ -17,8 +17,8 @@ use consilium_privacy::discrete_gaussian::{DiscreteGaussian, VarianceFault};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{NoisePlan, VectorPlan};
-use consilium_protocol::{MaskJob, chunk_digest, upload_root};
 use consilium_protocol::PlanFault;
+use consilium_protocol::{MaskJob, chunk_digest, upload_root};
 
 use crate::attempt_files::{InputReader, MaskedSpool};
 use crate::durable_file::FileFault;
@@ -43,7 +43,9 @@ pub(crate) enum PipelineFault {
         expected: u64,
     },
     /// More patients than the words of the sum have room for.
-    #[error("the data set has more patients than the study's `most_patients_per_silo`; none may be left out to fit")]
+    #[error(
+        "the data set has more patients than the study's `most_patients_per_silo`; none may be left out to fit"
+    )]
     TooManyPatients,
     /// A coordinate of an unnoised sum that cannot be encoded.
     #[error("coordinate {coordinate} of the sum cannot be encoded")]
@@ -83,15 +85,18 @@ pub(crate) fn protect(
             Ok(sum)
         }
         (Contribution::Sum(sum), None, None) => encode(&sum, plan),
-        (Contribution::PatientVectors { .. }, Some(_), None) => {
-            Err(PipelineFault::OtherKind { given: "one vector per patient", expected: "names no clipping norm" })
-        }
-        (Contribution::PatientVectors { .. }, None, _) => {
-            Err(PipelineFault::OtherKind { given: "one vector per patient", expected: "has no noise" })
-        }
-        (Contribution::Sum(_), _, _) => {
-            Err(PipelineFault::OtherKind { given: "a sum over patients", expected: "clips every patient" })
-        }
+        (Contribution::PatientVectors { .. }, Some(_), None) => Err(PipelineFault::OtherKind {
+            given: "one vector per patient",
+            expected: "names no clipping norm",
+        }),
+        (Contribution::PatientVectors { .. }, None, _) => Err(PipelineFault::OtherKind {
+            given: "one vector per patient",
+            expected: "has no noise",
+        }),
+        (Contribution::Sum(_), _, _) => Err(PipelineFault::OtherKind {
+            given: "a sum over patients",
+            expected: "clips every patient",
+        }),
     }
 }
 
@@ -109,9 +114,15 @@ fn clipped_sum(
     for vector in vectors {
         if vector.len() != dimension {
             let expected = u64::try_from(dimension).unwrap_or(u64::MAX);
-            return Err(PipelineFault::OtherDimension { given: vector.len(), expected });
+            return Err(PipelineFault::OtherDimension {
+                given: vector.len(),
+                expected,
+            });
         }
-        for (total, term) in sum.iter_mut().zip(quantise_patient(vector, clip, noise.clip_integer)) {
+        for (total, term) in sum
+            .iter_mut()
+            .zip(quantise_patient(vector, clip, noise.clip_integer))
+        {
             // The plan's cap keeps this far from its end: cap * D < 2^62.
             *total = total.wrapping_add(term);
         }
@@ -120,8 +131,14 @@ fn clipped_sum(
 }
 
 /// Adds this silo's share of the noise: integers from an integer sampler.
-fn add_noise(sum: &mut [i64], noise: &NoisePlan, random: &mut RoundRandom) -> Result<(), PipelineFault> {
-    DiscreteGaussian::new(noise.variance).map_err(PipelineFault::Noise)?.add_to(sum, random);
+fn add_noise(
+    sum: &mut [i64],
+    noise: &NoisePlan,
+    random: &mut RoundRandom,
+) -> Result<(), PipelineFault> {
+    DiscreteGaussian::new(noise.variance)
+        .map_err(PipelineFault::Noise)?
+        .add_to(sum, random);
     Ok(())
 }
 
@@ -132,7 +149,9 @@ fn encode(sum: &[f64], plan: &VectorPlan) -> Result<Vec<i64>, PipelineFault> {
     sum.iter()
         .enumerate()
         .map(|(coordinate, value)| {
-            format.encode(*value).map_err(|source| PipelineFault::Encoding { coordinate, source })
+            format
+                .encode(*value)
+                .map_err(|source| PipelineFault::Encoding { coordinate, source })
         })
         .collect()
 }
@@ -141,7 +160,10 @@ fn check_dimension(given: usize, plan: &VectorPlan) -> Result<(), PipelineFault>
     if u64::try_from(given).ok() == Some(plan.dimension) {
         Ok(())
     } else {
-        Err(PipelineFault::OtherDimension { given, expected: plan.dimension })
+        Err(PipelineFault::OtherDimension {
+            given,
+            expected: plan.dimension,
+        })
     }
 }
 
@@ -156,7 +178,10 @@ pub(crate) fn mask(
     let mut digests = Vec::new();
     for index in 0..plan.chunk_count() {
         let fields = input.next(plan.fields_in_chunk(index))?;
-        let mut words: Vec<u64> = fields.into_iter().map(|field| word_bits.encode(field)).collect();
+        let mut words: Vec<u64> = fields
+            .into_iter()
+            .map(|field| word_bits.encode(field))
+            .collect();
         let packed = job.mask_chunk(index, &mut words);
         digests.push(chunk_digest(&packed));
         spool.append(&packed)?;

@@ -12,7 +12,12 @@ use consilium_silo_agent::{TrainerCommand, probe_trainer};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_consilium-silo-agent");
 
 fn silo(arguments: &[&str], folder: &Path) -> Output {
-    Command::new(PROGRAM).args(arguments).arg("--dir").arg(folder).output().unwrap()
+    Command::new(PROGRAM)
+        .args(arguments)
+        .arg("--dir")
+        .arg(folder)
+        .output()
+        .unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -33,11 +38,18 @@ fn joined() -> tempfile::TempDir {
 }
 
 fn with_policy(folder: &Path, silo_name: &str) -> Output {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/examples/small-hospital.toml");
+    let examples =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/examples/small-hospital.toml");
     let text = fs::read_to_string(examples).unwrap();
     let policy = text
         .lines()
-        .map(|line| if line.starts_with("silo = ") { format!("silo = \"{silo_name}\"") } else { line.to_owned() })
+        .map(|line| {
+            if line.starts_with("silo = ") {
+                format!("silo = \"{silo_name}\"")
+            } else {
+                line.to_owned()
+            }
+        })
         .collect::<Vec<_>>()
         .join("\n");
     let file = folder.join("offered.toml");
@@ -53,7 +65,10 @@ fn a_sandboxed_child_cannot_open_a_socket_or_read_another_file_or_start_anything
     let command = TrainerCommand(vec![PROGRAM.into(), "trainer".into()]);
     let (isolation, open) = probe_trainer(&command, &bait).unwrap();
     println!("isolation reached on this host: {isolation}");
-    assert!(isolation >= Isolation::NoNetwork, "this host offers no seccomp: {isolation}");
+    assert!(
+        isolation >= Isolation::NoNetwork,
+        "this host offers no seccomp: {isolation}"
+    );
     assert!(open.is_empty(), "still open: {open:?}");
     assert!(!folder.path().join("bait.probe").exists());
 }
@@ -72,10 +87,23 @@ fn a_data_set_is_registered_with_its_digest_and_columns() {
     assert!(installed.status.success(), "{}", said(&installed));
     let csv = folder.path().join("trial.csv");
     fs::write(&csv, "id,age\n1,50\n2,61\n3,47\n").unwrap();
-    let registered = silo(&["data", "register", "trial", "--json", "--file", csv.to_str().unwrap()], folder.path());
+    let registered = silo(
+        &[
+            "data",
+            "register",
+            "trial",
+            "--json",
+            "--file",
+            csv.to_str().unwrap(),
+        ],
+        folder.path(),
+    );
     assert!(registered.status.success(), "{}", said(&registered));
     let answer: serde_json::Value = serde_json::from_slice(&registered.stdout).unwrap();
-    assert_eq!((answer["rows"].as_u64(), answer["columns"][1].as_str()), (Some(3), Some("age")));
+    assert_eq!(
+        (answer["rows"].as_u64(), answer["columns"][1].as_str()),
+        (Some(3), Some("age"))
+    );
     let listed = silo(&["data", "list"], folder.path());
     assert!(said(&listed).contains("trial  3 rows"));
 }
@@ -93,14 +121,26 @@ fn bad_data_sets_are_refused_with_file_line_and_fix_and_nothing_is_registered() 
         ("id,age\n1,50\n2,secret-value,3\n4,5\n", "line 3"),
     ] {
         fs::write(&csv, content).unwrap();
-        let refused = silo(&["data", "register", "trial", "--file", &file], folder.path());
+        let refused = silo(
+            &["data", "register", "trial", "--file", &file],
+            folder.path(),
+        );
         let text = said(&refused);
-        assert!(!refused.status.success() && text.contains(expected) && text.contains("trial.csv"), "{text}");
+        assert!(
+            !refused.status.success() && text.contains(expected) && text.contains("trial.csv"),
+            "{text}"
+        );
         assert!(!text.contains("secret-value"), "{text}");
     }
-    let missing = silo(&["data", "register", "trial", "--file", "/nonexistent.csv"], folder.path());
+    let missing = silo(
+        &["data", "register", "trial", "--file", "/nonexistent.csv"],
+        folder.path(),
+    );
     assert!(said(&missing).contains("/nonexistent.csv"));
-    let named = silo(&["data", "register", "../trial", "--file", &file], folder.path());
+    let named = silo(
+        &["data", "register", "../trial", "--file", &file],
+        folder.path(),
+    );
     assert!(said(&named).contains("no name for a data set"));
     assert!(said(&silo(&["data", "list"], folder.path())).contains("no data set is registered"));
 }
@@ -115,18 +155,28 @@ fn without_a_policy_or_a_join_nothing_is_registered_and_the_fix_is_named() {
     assert!(text.contains("policy install"), "{text}");
     let elsewhere = tempfile::tempdir().unwrap();
     let text = said(&silo(&register, elsewhere.path()));
-    assert!(text.contains("silo.toml") && text.contains("join"), "{text}");
+    assert!(
+        text.contains("silo.toml") && text.contains("join"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_policy_of_another_silo_or_of_an_older_version_is_not_installed() {
     let folder = joined();
     let other = with_policy(folder.path(), "4_Case");
-    assert!(!other.status.success() && said(&other).contains("4_Case"), "{}", said(&other));
+    assert!(
+        !other.status.success() && said(&other).contains("4_Case"),
+        "{}",
+        said(&other)
+    );
     assert!(with_policy(folder.path(), "3_UK").status.success());
     let file = folder.path().join("offered.toml");
     let changed = fs::read_to_string(&file).unwrap() + "\n# another text under the same version\n";
     fs::write(&file, changed).unwrap();
-    let refused = silo(&["policy", "install", file.to_str().unwrap()], folder.path());
+    let refused = silo(
+        &["policy", "install", file.to_str().unwrap()],
+        folder.path(),
+    );
     assert!(said(&refused).contains("version"), "{}", said(&refused));
 }

@@ -34,10 +34,19 @@ impl Agent {
             deadline_milliseconds: offer.deadline_milliseconds,
         };
         self.journal.record_offer(&id, &offer)?;
-        let Some(record) = self.journal.study(&id)? else { return Ok(()) };
-        let same = record.offer == Offer { deadline_milliseconds: record.offer.deadline_milliseconds, ..offer };
+        let Some(record) = self.journal.study(&id)? else {
+            return Ok(());
+        };
+        let same = record.offer
+            == Offer {
+                deadline_milliseconds: record.offer.deadline_milliseconds,
+                ..offer
+            };
         if !same {
-            let refused = Refused::by_rule("study", "the identifier was offered before with other content");
+            let refused = Refused::by_rule(
+                "study",
+                "the identifier was offered before with other content",
+            );
             self.send_refusal(&id, &refused.conditions);
             return Ok(());
         }
@@ -51,14 +60,18 @@ impl Agent {
                 self.send_refusal(&id, &conditions);
                 Ok(())
             }
-            StudyState::Ended { .. } => self.decline(&id, "ended", "an ended study was offered again"),
+            StudyState::Ended { .. } => {
+                self.decline(&id, "ended", "an ended study was offered again")
+            }
         }
     }
 
     /// A study is over, whatever became of it.
     pub(super) fn ended(&mut self, ended: &v1::StudyEnded) -> Result<(), AgentFault> {
         let id = &ended.study_id;
-        let Some(record) = self.journal.study(id)? else { return Ok(()) };
+        let Some(record) = self.journal.study(id)? else {
+            return Ok(());
+        };
         if matches!(record.state, StudyState::Ended { .. }) {
             return Ok(());
         }
@@ -74,15 +87,32 @@ impl Agent {
         };
         if let Some(attempt) = self.attempt.clone().filter(|attempt| attempt.study == *id) {
             let reason = "the study has ended".to_owned();
-            self.step(id, SiloEvent::Abandon { id: attempt.plan.id, reason })?;
+            self.step(
+                id,
+                SiloEvent::Abandon {
+                    id: attempt.plan.id,
+                    reason,
+                },
+            )?;
             self.files.erase(attempt.plan.id)?;
         }
         if self.ledger.release(&mut self.journal, id)? {
-            self.own_log.record_study(EventKind::PrivacyReleased, id, Outcome::Success, &[])?;
+            self.own_log
+                .record_study(EventKind::PrivacyReleased, id, Outcome::Success, &[])?;
         }
-        self.journal.record_state(id, &StudyState::Ended { outcome: word.to_owned() })?;
-        let outcome = if word == "completed" { Outcome::Success } else { Outcome::Failed };
-        self.own_log.record_study(kind, id, outcome, &[("outcome", word)])?;
+        self.journal.record_state(
+            id,
+            &StudyState::Ended {
+                outcome: word.to_owned(),
+            },
+        )?;
+        let outcome = if word == "completed" {
+            Outcome::Success
+        } else {
+            Outcome::Failed
+        };
+        self.own_log
+            .record_study(kind, id, outcome, &[("outcome", word)])?;
         self.terms.remove(id);
         info!(study = %id, outcome = word, "study ended");
         Ok(self.own_log.sign_head()?)
@@ -91,14 +121,19 @@ impl Agent {
     /// Answers of people, and questions that nobody answered in time.
     pub(super) fn poll_approvals(&mut self) -> Result<(), AgentFault> {
         for approval in self.journal.approvals()? {
-            let Some(record) = self.journal.study(&approval.study)? else { continue };
+            let Some(record) = self.journal.study(&approval.study)? else {
+                continue;
+            };
             if record.state != StudyState::AwaitingApproval {
                 continue;
             }
             match &approval.answer {
-                Some(Answer::Approved { person }) => self.decide(&record.id, &record.offer, Some(person))?,
+                Some(Answer::Approved { person }) => {
+                    self.decide(&record.id, &record.offer, Some(person))?
+                }
                 Some(Answer::Refused { person, reason }) => {
-                    let mut refused = Refused::by_rule("approval", "a person at this hospital refused");
+                    let mut refused =
+                        Refused::by_rule("approval", "a person at this hospital refused");
                     refused.own_log = vec![format!("`{person}` refused: {reason}")];
                     self.refuse(&record.id, &refused)?;
                 }
@@ -113,7 +148,12 @@ impl Agent {
     }
 
     /// Decides about a study; `approved_by` is the person who has said yes, if one has.
-    fn decide(&mut self, id: &str, offer: &Offer, approved_by: Option<&str>) -> Result<(), AgentFault> {
+    fn decide(
+        &mut self,
+        id: &str,
+        offer: &Offer,
+        approved_by: Option<&str>,
+    ) -> Result<(), AgentFault> {
         let policy = self.folder.policy();
         let (date, hour) = today();
         let desk = Desk {
@@ -140,13 +180,20 @@ impl Agent {
                 self.log_facts(id, &permitted.facts)?;
                 match (permitted.permit.approval, approved_by) {
                     (Approval::Person, None) => self.ask_person(id, offer, &permitted),
-                    (Approval::Person | Approval::Automatic, approved_by) => self.grant(id, &permitted, approved_by),
+                    (Approval::Person | Approval::Automatic, approved_by) => {
+                        self.grant(id, &permitted, approved_by)
+                    }
                 }
             }
         }
     }
 
-    fn ask_person(&mut self, id: &str, offer: &Offer, permitted: &Permitted) -> Result<(), AgentFault> {
+    fn ask_person(
+        &mut self,
+        id: &str,
+        offer: &Offer,
+        permitted: &Permitted,
+    ) -> Result<(), AgentFault> {
         let heading = &permitted.terms.study.heading;
         let summary = format!(
             "`{}` by {} on `{}`: {}, purpose {}, ethics {}; {}",
@@ -158,24 +205,47 @@ impl Agent {
             heading.ethics,
             permitted.permit
         );
-        self.journal.ask_approval(id, &summary, offer.deadline_milliseconds)?;
-        self.journal.record_state(id, &StudyState::AwaitingApproval)?;
+        self.journal
+            .ask_approval(id, &summary, offer.deadline_milliseconds)?;
+        self.journal
+            .record_state(id, &StudyState::AwaitingApproval)?;
         let details = [("summary", summary.as_str())];
-        self.own_log.record_study(EventKind::StudyApprovalRequested, id, Outcome::Success, &details)?;
+        self.own_log.record_study(
+            EventKind::StudyApprovalRequested,
+            id,
+            Outcome::Success,
+            &details,
+        )?;
         info!(study = id, "waits for a person: `silo approvals list`");
         self.send_state(id, &StudyState::AwaitingApproval);
         Ok(())
     }
 
     /// Sets the budget aside, and only then consents.
-    fn grant(&mut self, id: &str, permitted: &Permitted, approved_by: Option<&str>) -> Result<(), AgentFault> {
-        let Permitted { permit, terms, policy, .. } = permitted;
+    fn grant(
+        &mut self,
+        id: &str,
+        permitted: &Permitted,
+        approved_by: Option<&str>,
+    ) -> Result<(), AgentFault> {
+        let Permitted {
+            permit,
+            terms,
+            policy,
+            ..
+        } = permitted;
         let data = &terms.study.heading.data;
         if terms.study.is_noised() {
             let Some(limit) = policy.policy.budget(data) else {
-                return self.refuse(id, &Refused::by_rule("budget", "this policy sets none for the data set"));
+                return self.refuse(
+                    id,
+                    &Refused::by_rule("budget", "this policy sets none for the data set"),
+                );
             };
-            match self.ledger.reserve(&mut self.journal, data, limit, id, &terms.vector) {
+            match self
+                .ledger
+                .reserve(&mut self.journal, data, limit, id, &terms.vector)
+            {
                 Ok(()) => {}
                 Err(
                     fault @ (LedgerFault::Refused(_)
@@ -188,15 +258,23 @@ impl Agent {
         }
         let reference = study_reference(id, &terms.study, permit);
         if let Privacy::Distributed(noise) = &terms.study.privacy {
-            let reserved = self.own_log.event(EventKind::PrivacyReserved)?.with_study(reference.clone());
-            let reserved = reserved.with_object(data.clone()).with_privacy(PrivacyStatement {
-                unit: "patient".to_owned(),
-                accountant: "rdp".to_owned(),
-                epsilon: noise.epsilon.to_string(),
-                delta: noise.delta.to_string(),
-                spent: self.ledger.account(data).map(|account| account.committed_share().to_string()),
-                limit: None,
-            });
+            let reserved = self
+                .own_log
+                .event(EventKind::PrivacyReserved)?
+                .with_study(reference.clone());
+            let reserved = reserved
+                .with_object(data.clone())
+                .with_privacy(PrivacyStatement {
+                    unit: "patient".to_owned(),
+                    accountant: "rdp".to_owned(),
+                    epsilon: noise.epsilon.to_string(),
+                    delta: noise.delta.to_string(),
+                    spent: self
+                        .ledger
+                        .account(data)
+                        .map(|account| account.committed_share().to_string()),
+                    limit: None,
+                });
             self.own_log.record(&reserved)?;
         }
         let kept = self.own_log.keep(&policy.bytes)?;
@@ -208,7 +286,10 @@ impl Agent {
             .on_behalf_of(terms.study.heading.researcher.clone())
             .with_policy(u64::from(policy.policy.version), kept);
         let by = approved_by.unwrap_or("policy");
-        self.own_log.record(&with_details(consented, &[("grant", &permit.grant), ("approved_by", by)]))?;
+        self.own_log.record(&with_details(
+            consented,
+            &[("grant", &permit.grant), ("approved_by", by)],
+        ))?;
         self.journal.record_state(id, &StudyState::Granted)?;
         info!(study = id, "consented: {permit}");
         self.send_state(id, &StudyState::Granted);
@@ -226,16 +307,23 @@ impl Agent {
         if let Some((version, digest)) = refused.policy {
             event = event.with_policy(u64::from(version), digest);
         }
-        self.own_log.record(&with_details(event, &[("conditions", &conditions)]))?;
-        let state = StudyState::Refused { conditions: refused.conditions.clone() };
+        self.own_log
+            .record(&with_details(event, &[("conditions", &conditions)]))?;
+        let state = StudyState::Refused {
+            conditions: refused.conditions.clone(),
+        };
         self.journal.record_state(id, &state)?;
         let policy = refused.policy;
         self.send(silo_frame::Frame::Consent(v1::Consent {
             study_id: id.to_owned(),
             decision: Some(Decision::Refused(v1::Refused {
                 conditions: told(&refused.conditions),
-                policy_version: policy.map(|(version, _)| version.to_string()).unwrap_or_default(),
-                policy_digest: policy.map(|(_, digest)| digest.as_bytes().to_vec()).unwrap_or_default(),
+                policy_version: policy
+                    .map(|(version, _)| version.to_string())
+                    .unwrap_or_default(),
+                policy_digest: policy
+                    .map(|(_, digest)| digest.as_bytes().to_vec())
+                    .unwrap_or_default(),
             })),
         }));
         Ok(())
@@ -244,7 +332,8 @@ impl Agent {
     fn not_ready(&mut self, id: &str, reason: &str) -> Result<(), AgentFault> {
         warn!(study = id, "not ready: {reason}");
         let details = [("reason", reason)];
-        self.own_log.record_study(EventKind::StudyNotReady, id, Outcome::Failed, &details)?;
+        self.own_log
+            .record_study(EventKind::StudyNotReady, id, Outcome::Failed, &details)?;
         self.journal.record_state(id, &StudyState::NotReady)?;
         self.send_state(id, &StudyState::NotReady);
         Ok(())
@@ -257,13 +346,19 @@ impl Agent {
             StudyState::NotReady | StudyState::Ended { .. } => Decision::NotReady(v1::NotReady {}),
             StudyState::Refused { conditions } => return self.send_refusal(id, conditions),
         };
-        self.send(silo_frame::Frame::Consent(v1::Consent { study_id: id.to_owned(), decision: Some(decision) }));
+        self.send(silo_frame::Frame::Consent(v1::Consent {
+            study_id: id.to_owned(),
+            decision: Some(decision),
+        }));
     }
 
     fn send_refusal(&self, id: &str, conditions: &[(String, String)]) {
         self.send(silo_frame::Frame::Consent(v1::Consent {
             study_id: id.to_owned(),
-            decision: Some(Decision::Refused(v1::Refused { conditions: told(conditions), ..v1::Refused::default() })),
+            decision: Some(Decision::Refused(v1::Refused {
+                conditions: told(conditions),
+                ..v1::Refused::default()
+            })),
         }));
     }
 
@@ -274,20 +369,36 @@ impl Agent {
         }
         let (patients, warnings) = (facts.patients.to_string(), facts.warnings.join("; "));
         warn!(study, "the data set deserves a look: {warnings}");
-        let details = [("patients", patients.as_str()), ("warnings", warnings.as_str())];
-        Ok(self.own_log.record_study(EventKind::DataSetWarned, study, Outcome::Success, &details)?)
+        let details = [
+            ("patients", patients.as_str()),
+            ("warnings", warnings.as_str()),
+        ];
+        Ok(self.own_log.record_study(
+            EventKind::DataSetWarned,
+            study,
+            Outcome::Success,
+            &details,
+        )?)
     }
 }
 
 fn told(conditions: &[(String, String)]) -> Vec<v1::Condition> {
-    conditions.iter().map(|(rule, text)| v1::Condition { rule: rule.clone(), text: text.clone() }).collect()
+    conditions
+        .iter()
+        .map(|(rule, text)| v1::Condition {
+            rule: rule.clone(),
+            text: text.clone(),
+        })
+        .collect()
 }
 
 /// Date and hour in UTC. A clock that no calendar holds reads as the last day of all, when no approval holds any more.
 fn today() -> (Date, u8) {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
     let part = |value: i8| u8::try_from(value).unwrap_or(u8::MAX);
-    let date = u16::try_from(now.year()).ok().and_then(|year| Date::new(year, part(now.month()), part(now.day())).ok());
+    let date = u16::try_from(now.year())
+        .ok()
+        .and_then(|year| Date::new(year, part(now.month()), part(now.day())).ok());
     match (date, Date::new(9999, 12, 31)) {
         (Some(date), _) | (None, Ok(date)) => (date, part(now.hour())),
         (None, Err(_)) => std::process::abort(),

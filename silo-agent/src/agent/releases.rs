@@ -27,7 +27,11 @@ impl ReleaseParts {
     fn add(&mut self, chunk: v1::ReleaseChunk, most: u64) -> Result<(), &'static str> {
         let id = chunk.id();
         if self.id != Some(id) || self.count != chunk.count {
-            *self = ReleaseParts { id: Some(id), count: chunk.count, ..ReleaseParts::default() };
+            *self = ReleaseParts {
+                id: Some(id),
+                count: chunk.count,
+                ..ReleaseParts::default()
+            };
         }
         if chunk.index >= chunk.count {
             return Err("a chunk of a sum lies beyond its end");
@@ -49,7 +53,8 @@ impl ReleaseParts {
 
     /// The packed sum, if all of it is there.
     fn take(&mut self, id: AttemptId) -> Option<Vec<u8>> {
-        let complete = self.id == Some(id) && u64::try_from(self.parts.len()).ok() == Some(self.count);
+        let complete =
+            self.id == Some(id) && u64::try_from(self.parts.len()).ok() == Some(self.count);
         if !complete {
             return None;
         }
@@ -61,7 +66,12 @@ impl Agent {
     /// A chunk of a sum, sent before the release that vouches for it.
     pub(super) fn release_chunk(&mut self, chunk: v1::ReleaseChunk) -> Result<(), AgentFault> {
         let mut most = MOST_REPEATED_BYTES;
-        for record in self.journal.studies()?.into_iter().filter(|record| record.state == StudyState::Granted) {
+        for record in self
+            .journal
+            .studies()?
+            .into_iter()
+            .filter(|record| record.state == StudyState::Granted)
+        {
             if let Ok(terms) = self.terms_of(&record) {
                 most = most.max(terms.packed_bytes());
             }
@@ -74,16 +84,22 @@ impl Agent {
 
     /// The release of an attempt, this silo's last one or one that it missed.
     pub(super) fn released(&mut self, study: &str, delivery: Delivery) -> Result<(), AgentFault> {
-        let Some(plan) = peek_plan(&delivery) else { return Ok(()) };
+        let Some(plan) = peek_plan(&delivery) else {
+            return Ok(());
+        };
         let Some(packed) = self.releases.take(plan.id) else {
-            warn!(study, "a release came without all of its sum; it was discarded");
+            warn!(
+                study,
+                "a release came without all of its sum; it was discarded"
+            );
             return Ok(());
         };
         let sum = plan
             .word_bits()
             .map_err(|fault| explain(&fault))
             .and_then(|bits| {
-                let count = usize::try_from(plan.vector.dimension).map_err(|fault| fault.to_string())?;
+                let count =
+                    usize::try_from(plan.vector.dimension).map_err(|fault| fault.to_string())?;
                 unpack(bits, &packed, count).map_err(|fault| explain(&fault))
             });
         match sum {
@@ -96,9 +112,15 @@ impl Agent {
     }
 
     /// The sum is verified, and if it was the next one, the model has advanced with it.
-    pub(super) fn finished(&mut self, study: &str, verified: &VerifiedSum) -> Result<(), AgentFault> {
+    pub(super) fn finished(
+        &mut self,
+        study: &str,
+        verified: &VerifiedSum,
+    ) -> Result<(), AgentFault> {
         let id = verified.plan.id;
-        let Some(record) = self.journal.study(study)? else { return Ok(()) };
+        let Some(record) = self.journal.study(study)? else {
+            return Ok(());
+        };
         let last = record.last_release.map(|(last, _)| last.order());
         if record.last_release != Some((id, verified.digest)) {
             let is_over = matches!(record.state, StudyState::Ended { .. });
@@ -107,13 +129,18 @@ impl Agent {
                 self.accept_release(verified);
                 return Ok(());
             }
-            return self.decline(study, "behind", "a verified sum does not follow from this silo's last one");
+            return self.decline(
+                study,
+                "behind",
+                "a verified sum does not follow from this silo's last one",
+            );
         }
         info!(study, %id, survivors = verified.survivors.len(), "sum verified");
         let sum = verified.digest.to_string();
         let details = [("sum", sum.as_str())];
         for kind in [EventKind::RoundSumCommitted, EventKind::RoundReleased] {
-            self.own_log.record_attempt(kind, study, id, Outcome::Success, &details)?;
+            self.own_log
+                .record_attempt(kind, study, id, Outcome::Success, &details)?;
         }
         self.own_log.sign_head()?;
         self.files.erase(id)?;
@@ -140,7 +167,11 @@ const MOST_REPEATED_BYTES: u64 = 16 << 20;
 mod tests {
     use super::*;
 
-    const ID: AttemptId = AttemptId { epoch: 1, round: 2, attempt: 1 };
+    const ID: AttemptId = AttemptId {
+        epoch: 1,
+        round: 2,
+        attempt: 1,
+    };
 
     fn chunk(id: AttemptId, index: u64, data: &[u8]) -> v1::ReleaseChunk {
         v1::ReleaseChunk::new(id, index, 3, data.to_vec())

@@ -8,8 +8,8 @@ use consilium_audit::entry::{EventKind, Outcome};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
 use consilium_protocol::{
-    AttemptId, Delivery, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect, SiloEvent, SiloMachine, VerifiedSum,
-    peek_plan,
+    AttemptId, Delivery, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect,
+    SiloEvent, SiloMachine, VerifiedSum, peek_plan,
 };
 use consilium_wire::v1;
 use tracing::{info, warn};
@@ -23,7 +23,10 @@ use crate::randomness;
 
 impl Agent {
     /// A signed message of the coordinator.
-    pub(super) fn protocol_message(&mut self, message: v1::ProtocolMessage) -> Result<(), AgentFault> {
+    pub(super) fn protocol_message(
+        &mut self,
+        message: v1::ProtocolMessage,
+    ) -> Result<(), AgentFault> {
         let study = message.study_id.clone();
         let delivery = match message.into_delivery() {
             Ok(delivery) => delivery,
@@ -45,17 +48,29 @@ impl Agent {
 
     /// An Open: this silo derives the plan itself, from the study it consented to and its own model.
     fn opened(&mut self, study: &str, delivery: Delivery) -> Result<(), AgentFault> {
-        let Some(offered) = peek_plan(&delivery) else { return Ok(()) };
+        let Some(offered) = peek_plan(&delivery) else {
+            return Ok(());
+        };
         let Some(record) = self.journal.study(study)? else {
-            return self.decline(study, "unknown", "a round was opened for a study that was never offered");
+            return self.decline(
+                study,
+                "unknown",
+                "a round was opened for a study that was never offered",
+            );
         };
         if record.state != StudyState::Granted {
-            let reason = format!("a round was opened for a study that is {}", record.state.word());
+            let reason = format!(
+                "a round was opened for a study that is {}",
+                record.state.word()
+            );
             return self.decline(study, "not_consented", &reason);
         }
         let derived = self.terms_of(&record).and_then(|terms| {
             let model = terms.model(record.model.as_deref())?;
-            Ok((Arc::clone(&terms), terms.plan(offered.id, &self.membership, &model)?))
+            Ok((
+                Arc::clone(&terms),
+                terms.plan(offered.id, &self.membership, &model)?,
+            ))
         });
         let (terms, expected) = match derived {
             Ok(derived) => derived,
@@ -63,10 +78,17 @@ impl Agent {
         };
         if terms.study.is_noised() {
             if !self.ledger.covers(study, &attempt_name(expected.id)) {
-                return self.decline(study, "budget", "no attempt that was set aside for the study is left");
+                return self.decline(
+                    study,
+                    "budget",
+                    "no attempt that was set aside for the study is left",
+                );
             }
         } else {
-            match self.journal.bind_cohort(&terms.study.heading.data, &terms.invited_names()) {
+            match self
+                .journal
+                .bind_cohort(&terms.study.heading.data, &terms.invited_names())
+            {
                 Ok(()) => {}
                 Err(fault @ JournalFault::OtherCohort { .. }) => {
                     return self.decline(study, "cohort", &fault.to_string());
@@ -91,9 +113,19 @@ impl Agent {
         self.machine = machine.handle(&self.surroundings(), event, &mut random, &mut effects);
 
         let attempt_now = self.machine.attempt();
-        if let Some(plan) = offered.filter(|plan| attempt_now == Some(plan.id) && attempt_now != attempt_before) {
-            let round = self.journal.study(study)?.map_or(1, |record| record.rounds_done.saturating_add(1));
-            self.attempt = Some(ActiveAttempt { plan, study: study.to_owned(), round, opened: Instant::now() });
+        if let Some(plan) =
+            offered.filter(|plan| attempt_now == Some(plan.id) && attempt_now != attempt_before)
+        {
+            let round = self
+                .journal
+                .study(study)?
+                .map_or(1, |record| record.rounds_done.saturating_add(1));
+            self.attempt = Some(ActiveAttempt {
+                plan,
+                study: study.to_owned(),
+                round,
+                opened: Instant::now(),
+            });
             self.delayed.clear();
         }
         let advance = effects.iter().find_map(|effect| match effect {
@@ -154,19 +186,27 @@ impl Agent {
             snapshot: &snapshot,
             number,
             secrets_of: self.secrets_at.map(|(id, _, _)| id),
-            attempt: self.attempt.as_ref().map(|attempt| (attempt.plan.id, attempt.study.as_str())),
+            attempt: self
+                .attempt
+                .as_ref()
+                .map(|attempt| (attempt.plan.id, attempt.study.as_str())),
             advance,
         };
         self.journal.record_step(&step)?;
         self.step_number = number;
         self.recorded = Some(digest);
-        Ok(self.files.keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?)
+        Ok(self
+            .files
+            .keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?)
     }
 
     /// A phase was reached and is durable.
     fn entered(&mut self, phase: &str) -> Result<(), AgentFault> {
         let (places, kind): (&[CrashPlace], Option<EventKind>) = match phase {
-            "advertised" => (&[CrashPlace::Opened, CrashPlace::Advertised], Some(EventKind::RoundOpened)),
+            "advertised" => (
+                &[CrashPlace::Opened, CrashPlace::Advertised],
+                Some(EventKind::RoundOpened),
+            ),
             "dealt" => (&[CrashPlace::Dealt], None),
             "training" => (&[CrashPlace::Receipted], None),
             "ready" => (&[CrashPlace::Prepared], Some(EventKind::RoundReady)),
@@ -181,7 +221,13 @@ impl Agent {
             self.crash_at(*place);
         }
         if let (Some(kind), Some(attempt)) = (kind, &self.attempt) {
-            self.own_log.record_attempt(kind, &attempt.study, attempt.plan.id, Outcome::Success, &[])?;
+            self.own_log.record_attempt(
+                kind,
+                &attempt.study,
+                attempt.plan.id,
+                Outcome::Success,
+                &[],
+            )?;
         }
         Ok(())
     }
@@ -197,7 +243,11 @@ impl Agent {
             SiloEffect::Send(delivery) => self.send_protocol(study, delivery),
             SiloEffect::SendOnGrid(delivery) => {
                 let due = self.next_grid_time();
-                self.delayed.push(Delayed { due, study: study.to_owned(), delivery });
+                self.delayed.push(Delayed {
+                    due,
+                    study: study.to_owned(),
+                    delivery,
+                });
             }
             SiloEffect::Train(plan) => return self.train(study, &plan),
             SiloEffect::Mask(job) => {
@@ -211,8 +261,14 @@ impl Agent {
             // The step that erased them from the machine has erased their file.
             SiloEffect::EraseSecrets => {}
             SiloEffect::Finished(verified) => return self.finished(study, &verified),
-            SiloEffect::Aborted { id, fault, evidence } => return self.aborted(study, id, &fault, &evidence),
-            SiloEffect::Rejected(fault) => warn!(study, "a message was discarded: {}", explain(&fault)),
+            SiloEffect::Aborted {
+                id,
+                fault,
+                evidence,
+            } => return self.aborted(study, id, &fault, &evidence),
+            SiloEffect::Rejected(fault) => {
+                warn!(study, "a message was discarded: {}", explain(&fault))
+            }
         }
         Ok(())
     }
@@ -220,7 +276,10 @@ impl Agent {
     /// The grid runs from the arrival of Open, so that the time of training does not show.
     fn next_grid_time(&self) -> Instant {
         let grid = u128::from(READY_GRID_MILLISECONDS.max(1));
-        let opened = self.attempt.as_ref().map_or_else(Instant::now, |attempt| attempt.opened);
+        let opened = self
+            .attempt
+            .as_ref()
+            .map_or_else(Instant::now, |attempt| attempt.opened);
         let next = (opened.elapsed().as_millis() / grid + 1) * grid;
         opened + Duration::from_millis(u64::try_from(next).unwrap_or(0))
     }
@@ -230,9 +289,15 @@ impl Agent {
             Ok(order) => order,
             Err(reason) => return self.give_up(plan.id, study, &reason),
         };
-        let (files, trainer, inputs, id) = (self.files.clone(), self.trainer.clone(), self.inputs.clone(), plan.id);
+        let (files, trainer, inputs, id) = (
+            self.files.clone(),
+            self.trainer.clone(),
+            self.inputs.clone(),
+            plan.id,
+        );
         std::thread::spawn(move || {
-            let outcome = work::prepare(&files, &trainer, id, order).map_err(|fault| explain(&fault));
+            let outcome =
+                work::prepare(&files, &trainer, id, order).map_err(|fault| explain(&fault));
             inputs.send(Input::Prepared { id, outcome })
         });
         Ok(())
@@ -244,7 +309,9 @@ impl Agent {
         id: AttemptId,
         outcome: Result<work::Prepared, String>,
     ) -> Result<(), AgentFault> {
-        let Some(study) = self.study_of(id) else { return Ok(()) };
+        let Some(study) = self.study_of(id) else {
+            return Ok(());
+        };
         match outcome {
             Ok(work::Prepared { input, facts }) => {
                 if let Some(facts) = facts {
@@ -262,31 +329,48 @@ impl Agent {
         id: AttemptId,
         outcome: Result<(Digest, u64), String>,
     ) -> Result<(), AgentFault> {
-        let Some(study) = self.study_of(id) else { return Ok(()) };
+        let Some(study) = self.study_of(id) else {
+            return Ok(());
+        };
         let (root, length) = match outcome {
             Ok(spooled) => spooled,
             Err(reason) => return self.give_up(id, &study, &reason),
         };
-        let Some(record) = self.journal.study(&study)? else { return Ok(()) };
+        let Some(record) = self.journal.study(&study)? else {
+            return Ok(());
+        };
         let noised = match self.terms_of(&record) {
             Ok(terms) => terms.study.is_noised(),
             Err(fault) => return self.give_up(id, &study, &explain(&fault)),
         };
         if noised {
-            match self.ledger.commit(&mut self.journal, &study, &attempt_name(id)) {
+            match self
+                .ledger
+                .commit(&mut self.journal, &study, &attempt_name(id))
+            {
                 Ok(()) => {}
                 Err(LedgerFault::Refused(refusal)) => {
                     return self.give_up(id, &study, &explain(&refusal));
                 }
                 Err(fault) => return Err(fault.into()),
             }
-            self.own_log.record_attempt(EventKind::PrivacyCommitted, &study, id, Outcome::Success, &[])?;
+            self.own_log.record_attempt(
+                EventKind::PrivacyCommitted,
+                &study,
+                id,
+                Outcome::Success,
+                &[],
+            )?;
         }
         self.step(&study, SiloEvent::Masked { id, root, length })
     }
 
     /// The last chunk and the signed root are on their way.
-    pub(super) fn uploaded(&mut self, id: AttemptId, outcome: Result<(), String>) -> Result<(), AgentFault> {
+    pub(super) fn uploaded(
+        &mut self,
+        id: AttemptId,
+        outcome: Result<(), String>,
+    ) -> Result<(), AgentFault> {
         match outcome {
             Ok(()) if self.study_of(id).is_some() => self.crash_at(CrashPlace::Uploaded),
             Ok(()) => {}
@@ -298,7 +382,13 @@ impl Agent {
     /// Ends the attempt because this silo cannot go on; the reason stays here.
     fn give_up(&mut self, id: AttemptId, study: &str, reason: &str) -> Result<(), AgentFault> {
         self.decline(study, "not_ready", reason)?;
-        self.step(study, SiloEvent::Abandon { id, reason: "this silo cannot go on".to_owned() })
+        self.step(
+            study,
+            SiloEvent::Abandon {
+                id,
+                reason: "this silo cannot go on".to_owned(),
+            },
+        )
     }
 
     fn aborted(
@@ -314,10 +404,22 @@ impl Agent {
             let bytes = postcard::to_allocvec(evidence).unwrap_or_default();
             let kept = self.own_log.keep(&bytes)?.to_string();
             let details = [("reason", reason.as_str()), ("evidence", kept.as_str())];
-            self.own_log.record_attempt(EventKind::RoundMisbehaviour, study, id, Outcome::Failed, &details)?;
+            self.own_log.record_attempt(
+                EventKind::RoundMisbehaviour,
+                study,
+                id,
+                Outcome::Failed,
+                &details,
+            )?;
         } else {
             let details = [("reason", reason.as_str())];
-            self.own_log.record_attempt(EventKind::RoundAbandoned, study, id, Outcome::Failed, &details)?;
+            self.own_log.record_attempt(
+                EventKind::RoundAbandoned,
+                study,
+                id,
+                Outcome::Failed,
+                &details,
+            )?;
         }
         self.own_log.sign_head()?;
         Ok(self.files.erase(id)?)
@@ -325,7 +427,10 @@ impl Agent {
 
     /// The study that an attempt in flight belongs to.
     fn study_of(&self, id: AttemptId) -> Option<String> {
-        self.attempt.as_ref().filter(|attempt| attempt.plan.id == id).map(|attempt| attempt.study.clone())
+        self.attempt
+            .as_ref()
+            .filter(|attempt| attempt.plan.id == id)
+            .map(|attempt| attempt.study.clone())
     }
 
     /// Takes up what a crash or a restart interrupted. Without the attempt's secrets it is sat out.
@@ -344,22 +449,39 @@ impl Agent {
         self.secrets_at = resumed
             .zip(self.machine.secrets())
             .map(|(id, secrets)| (id, stored.number, sha256(secrets.expose())));
-        self.files.keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?;
+        self.files
+            .keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?;
         self.files.erase_all_but(resumed)?;
-        let Some((id, study)) = stored.attempt else { return Ok(()) };
+        let Some((id, study)) = stored.attempt else {
+            return Ok(());
+        };
         if resumed != Some(id) {
             if stored.secrets_of.is_some() {
                 let reason = "the attempt's secrets are not on this machine: it is sat out";
                 warn!(study, %id, reason);
                 let details = [("reason", reason)];
-                self.own_log.record_attempt(EventKind::RoundAbandoned, &study, id, Outcome::Failed, &details)?;
+                self.own_log.record_attempt(
+                    EventKind::RoundAbandoned,
+                    &study,
+                    id,
+                    Outcome::Failed,
+                    &details,
+                )?;
             }
             return Ok(());
         }
         info!(study, %id, phase = self.machine.phase_name(), "attempt taken up again");
         let details = [("phase", self.machine.phase_name())];
-        self.own_log.record_attempt(EventKind::SystemRecovered, &study, id, Outcome::Success, &details)?;
-        let Some(record) = self.journal.study(&study)? else { return Ok(()) };
+        self.own_log.record_attempt(
+            EventKind::SystemRecovered,
+            &study,
+            id,
+            Outcome::Success,
+            &details,
+        )?;
+        let Some(record) = self.journal.study(&study)? else {
+            return Ok(());
+        };
         self.shared_log.expect_release(record.last_release);
         let plan = self.terms_of(&record).and_then(|terms| {
             let model = terms.model(record.model.as_deref())?;
@@ -370,7 +492,12 @@ impl Agent {
             Err(fault) => return self.give_up(id, &study, &explain(&fault)),
         };
         let round = record.rounds_done.saturating_add(1);
-        self.attempt = Some(ActiveAttempt { plan, study: study.clone(), round, opened: Instant::now() });
+        self.attempt = Some(ActiveAttempt {
+            plan,
+            study: study.clone(),
+            round,
+            opened: Instant::now(),
+        });
         let mut effects = Vec::new();
         self.machine.resume(&self.surroundings(), &mut effects);
         for effect in effects {
@@ -385,14 +512,26 @@ impl Agent {
     }
 
     /// The verified sum as the study's progress.
-    fn advance(&mut self, study: &str, verified: &VerifiedSum) -> Result<Option<Advanced>, AgentFault> {
-        let Some(record) = self.journal.study(study)?.filter(|record| record.state == StudyState::Granted) else {
+    fn advance(
+        &mut self,
+        study: &str,
+        verified: &VerifiedSum,
+    ) -> Result<Option<Advanced>, AgentFault> {
+        let Some(record) = self
+            .journal
+            .study(study)?
+            .filter(|record| record.state == StudyState::Granted)
+        else {
             return Ok(None);
         };
         let advanced = self.terms_of(&record).and_then(|terms| {
             let model = terms.model(record.model.as_deref())?;
             let expected = terms.plan(verified.plan.id, &self.membership, &model)?;
-            Ok(if verified.plan == expected { Some(terms.advance(&model, verified)?) } else { None })
+            Ok(if verified.plan == expected {
+                Some(terms.advance(&model, verified)?)
+            } else {
+                None
+            })
         });
         match advanced {
             Ok(Some((model, complete))) => Ok(Some(Advanced {
@@ -403,7 +542,11 @@ impl Agent {
             })),
             Ok(None) => Ok(None),
             Err(fault) => {
-                warn!(study, "the released sum leads to no next model: {}", explain(&fault));
+                warn!(
+                    study,
+                    "the released sum leads to no next model: {}",
+                    explain(&fault)
+                );
                 Ok(None)
             }
         }

@@ -71,7 +71,10 @@ pub(super) fn prepare(
     let mut random = randomness::round_random();
     let protected = update_pipeline::protect(contribution, &order.vector, order.clip, &mut random)?;
     let input = files.write_input(id, &protected)?;
-    Ok(Prepared { input, facts: Some(facts) })
+    Ok(Prepared {
+        input,
+        facts: Some(facts),
+    })
 }
 
 /// Masks the stored vector into the spool.
@@ -89,10 +92,15 @@ impl Agent {
             .map_err(|fault| explain(&fault))?
             .ok_or_else(|| "the study is not in the journal".to_owned())?;
         let terms = self.terms_of(&record).map_err(|fault| explain(&fault))?;
-        let model = terms.model(record.model.as_deref()).map_err(|fault| explain(&fault))?;
-        let data_set = self.data_sets.find(&terms.study.heading.data).map_err(|fault| explain(&fault))?;
-        let policy =
-            PolicyFile::read(&self.folder.policy(), self.name.as_str()).map_err(|fault| explain(&fault))?;
+        let model = terms
+            .model(record.model.as_deref())
+            .map_err(|fault| explain(&fault))?;
+        let data_set = self
+            .data_sets
+            .find(&terms.study.heading.data)
+            .map_err(|fault| explain(&fault))?;
+        let policy = PolicyFile::read(&self.folder.policy(), self.name.as_str())
+            .map_err(|fault| explain(&fault))?;
         Ok(TrainingOrder {
             job: job(&data_set, &record.offer.study),
             model: model.to_bytes(),
@@ -105,8 +113,14 @@ impl Agent {
 
     /// Sends the spooled chunks and then the message that signs their root, on a thread of its own.
     pub(super) fn upload(&self, study: &str, id: AttemptId, root: Digest, then: Delivery) {
-        let Some(frames) = self.frames.clone() else { return };
-        let plan = self.attempt.as_ref().map(|attempt| attempt.plan.clone()).filter(|plan| plan.id == id);
+        let Some(frames) = self.frames.clone() else {
+            return;
+        };
+        let plan = self
+            .attempt
+            .as_ref()
+            .map(|attempt| attempt.plan.clone())
+            .filter(|plan| plan.id == id);
         let (files, inputs, study) = (self.files.clone(), self.inputs.clone(), study.to_owned());
         std::thread::spawn(move || {
             let outcome = match plan {
@@ -130,8 +144,13 @@ fn upload(
     let word_bits = plan.word_bits().map_err(|fault| explain(&fault))?;
     let chunk = |index: u64, offset: u64| {
         let length = packed_length(word_bits, plan.fields_in_chunk(index));
-        let bytes = files.read_masked(plan.id, offset, length).map_err(|fault| explain(&fault))?;
-        Ok::<_, String>((bytes, offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX))))
+        let bytes = files
+            .read_masked(plan.id, offset, length)
+            .map_err(|fault| explain(&fault))?;
+        Ok::<_, String>((
+            bytes,
+            offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX)),
+        ))
     };
     let (mut digests, mut offset) = (Vec::new(), 0);
     for index in 0..plan.chunk_count() {
@@ -142,15 +161,23 @@ fn upload(
     if upload_root(&digests) != root {
         return Err("the spooled vector is not the one that the masks were spent on".to_owned());
     }
-    let send = |frame| frames.blocking_send(framed(frame)).map_err(|_| "the session ended".to_owned());
+    let send = |frame| {
+        frames
+            .blocking_send(framed(frame))
+            .map_err(|_| "the session ended".to_owned())
+    };
     offset = 0;
     for (index, digest) in (0..plan.chunk_count()).zip(digests) {
         let (bytes, next) = chunk(index, offset)?;
         if chunk_digest(&bytes) != digest {
             return Err("the spooled vector changed while it was sent".to_owned());
         }
-        send(silo_frame::Frame::Chunk(v1::UploadChunk::new(plan.id, index, bytes)))?;
+        send(silo_frame::Frame::Chunk(v1::UploadChunk::new(
+            plan.id, index, bytes,
+        )))?;
         offset = next;
     }
-    send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(study, then)))
+    send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(
+        study, then,
+    )))
 }

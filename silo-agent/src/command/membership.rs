@@ -36,7 +36,10 @@ pub(super) fn sign(yes: bool, place: &Place) -> anyhow::Result<()> {
     let draft = runtime.block_on(enrolment::fetch_draft(&folder))?;
     let pinned = folder.open_roster()?;
     if !place.json {
-        println!("{}", described(&draft, pinned.current().map(|current| &**current)));
+        println!(
+            "{}",
+            described(&draft, pinned.current().map(|current| &**current))
+        );
     }
     if !yes && !confirmed()? {
         bail!("nothing was signed");
@@ -49,14 +52,28 @@ pub(super) fn sign(yes: bool, place: &Place) -> anyhow::Result<()> {
         "signatures": given,
         "needed": needed,
     });
-    answer(place, &json, &format!("signed; {given} of {needed} signatures are there"))
+    answer(
+        place,
+        &json,
+        &format!("signed; {given} of {needed} signatures are there"),
+    )
 }
 
 pub(super) fn show(place: &Place) -> anyhow::Result<()> {
     let rosters = SiloFolder::at(&place.dir).open_roster()?;
-    let roster = rosters.current().context("no roster is pinned here yet; the agent pins it once every founder has signed")?;
-    let members: Vec<_> = roster.members().iter().map(|member| member.name.to_string()).collect();
-    let researchers: Vec<_> = roster.researchers().iter().map(|person| person.name.to_string()).collect();
+    let roster = rosters
+        .current()
+        .context("no roster is pinned here yet; the agent pins it once every founder has signed")?;
+    let members: Vec<_> = roster
+        .members()
+        .iter()
+        .map(|member| member.name.to_string())
+        .collect();
+    let researchers: Vec<_> = roster
+        .researchers()
+        .iter()
+        .map(|person| person.name.to_string())
+        .collect();
     let json = json!({
         "version": roster.version(),
         "root": roster.root().to_string(),
@@ -71,7 +88,13 @@ pub(super) fn show(place: &Place) -> anyhow::Result<()> {
 }
 
 fn described(roster: &Roster, before: Option<&Roster>) -> String {
-    let names = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    let names = |list: Vec<String>| {
+        if list.is_empty() {
+            "none".to_owned()
+        } else {
+            list.join(", ")
+        }
+    };
     let people = |list: &[consilium_certs::Person]| {
         names(list.iter().map(|person| person.name.to_string()).collect())
     };
@@ -80,7 +103,13 @@ fn described(roster: &Roster, before: Option<&Roster>) -> String {
         roster.version(),
         roster.short_code(),
         roster.coordinator().name,
-        names(roster.members().iter().map(|member| member.name.to_string()).collect()),
+        names(
+            roster
+                .members()
+                .iter()
+                .map(|member| member.name.to_string())
+                .collect()
+        ),
         people(roster.researchers()),
         people(roster.officers()),
         people(roster.operators()),
@@ -98,7 +127,9 @@ fn described(roster: &Roster, before: Option<&Roster>) -> String {
 
 fn confirmed() -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
-        bail!("a person must look at the roster before it is signed; run this at a terminal, or say `--yes`");
+        bail!(
+            "a person must look at the roster before it is signed; run this at a terminal, or say `--yes`"
+        );
     }
     print!("Do the other hospitals read the same code? Sign? [y/N] ");
     io::stdout().flush()?;

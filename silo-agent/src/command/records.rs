@@ -18,16 +18,30 @@ use crate::registration::DataSets;
 use crate::silo_folder::SiloFolder;
 use crate::trainer::{Trainer, TrainerCommand};
 
-pub(super) fn register(name: &str, file: &Path, place: &Place, trainer: TrainerCommand) -> anyhow::Result<()> {
+pub(super) fn register(
+    name: &str,
+    file: &Path,
+    place: &Place,
+    trainer: TrainerCommand,
+) -> anyhow::Result<()> {
     let folder = SiloFolder::at(&place.dir);
     let config = Config::read(folder.path())?;
     let policy = PolicyFile::read(&folder.policy(), config.silo.name.as_str())
         .context("the policy's `min_patients` decides whether a data set may be registered")?;
     let now = Timestamp::now().to_string();
-    let data_set =
-        DataSets::of(folder.path()).register(name, file, &policy.policy, &Trainer::new(trainer), &now)?;
+    let data_set = DataSets::of(folder.path()).register(
+        name,
+        file,
+        &policy.policy,
+        &Trainer::new(trainer),
+        &now,
+    )?;
     let mut journal = Journal::open(&folder.journal())?;
-    journal.leave_notice("data_set.registered", name, &format!("sha256 {}", data_set.sha256))?;
+    journal.leave_notice(
+        "data_set.registered",
+        name,
+        &format!("sha256 {}", data_set.sha256),
+    )?;
     let json = serde_json::to_value(&data_set)?;
     let text = format!(
         "registered `{name}`: {} rows, {} columns ({})",
@@ -42,7 +56,13 @@ pub(super) fn list(place: &Place) -> anyhow::Result<()> {
     let data_sets = DataSets::of(SiloFolder::at(&place.dir).path()).list()?;
     let mut text = String::new();
     for data_set in &data_sets {
-        let _ = writeln!(text, "{}  {} rows  {}", data_set.name, data_set.rows, data_set.path.display());
+        let _ = writeln!(
+            text,
+            "{}  {} rows  {}",
+            data_set.name,
+            data_set.rows,
+            data_set.path.display()
+        );
     }
     if data_sets.is_empty() {
         text.push_str("no data set is registered; register one: `data register NAME --file CSV`");
@@ -76,7 +96,11 @@ pub(super) fn install_policy(file: &Path, place: &Place) -> anyhow::Result<()> {
         durable_file::write(&folder.policy(), 0o600, &new.bytes)?;
         let mut journal = Journal::open(&folder.journal())?;
         let version = new.policy.version.to_string();
-        journal.leave_notice("policy.changed", &version, &format!("sha256 {}", new.digest))?;
+        journal.leave_notice(
+            "policy.changed",
+            &version,
+            &format!("sha256 {}", new.digest),
+        )?;
     }
     let json = json!({
         "silo": silo,
@@ -86,7 +110,10 @@ pub(super) fn install_policy(file: &Path, place: &Place) -> anyhow::Result<()> {
         "newly_permitted": difference.as_ref().map(|difference| &difference.newly_permitted),
         "newly_refused": difference.as_ref().map(|difference| &difference.newly_refused),
     });
-    let mut text = format!("policy version {} of `{silo}` is in force", new.policy.version);
+    let mut text = format!(
+        "policy version {} of `{silo}` is in force",
+        new.policy.version
+    );
     if let Some(difference) = difference.filter(|_| changed) {
         let _ = write!(text, "\n{difference}");
     }
@@ -94,8 +121,11 @@ pub(super) fn install_policy(file: &Path, place: &Place) -> anyhow::Result<()> {
 }
 
 pub(super) fn approvals(place: &Place) -> anyhow::Result<()> {
-    let waiting: Vec<Approval> =
-        open_journal(place)?.approvals()?.into_iter().filter(|approval| approval.answer.is_none()).collect();
+    let waiting: Vec<Approval> = open_journal(place)?
+        .approvals()?
+        .into_iter()
+        .filter(|approval| approval.answer.is_none())
+        .collect();
     let mut text = String::new();
     for approval in &waiting {
         let short = approval.study.get(..12).unwrap_or(&approval.study);
@@ -109,12 +139,25 @@ pub(super) fn approvals(place: &Place) -> anyhow::Result<()> {
 
 pub(super) fn approve(study: &str, person: String, place: &Place) -> anyhow::Result<()> {
     let study = open_journal(place)?.answer_approval(study, &Answer::Approved { person })?;
-    answer(place, &json!({ "study": study, "answer": "approved" }), &format!("approved {study}"))
+    answer(
+        place,
+        &json!({ "study": study, "answer": "approved" }),
+        &format!("approved {study}"),
+    )
 }
 
-pub(super) fn refuse(study: &str, person: String, reason: String, place: &Place) -> anyhow::Result<()> {
+pub(super) fn refuse(
+    study: &str,
+    person: String,
+    reason: String,
+    place: &Place,
+) -> anyhow::Result<()> {
     let study = open_journal(place)?.answer_approval(study, &Answer::Refused { person, reason })?;
-    answer(place, &json!({ "study": study, "answer": "refused" }), &format!("refused {study}"))
+    answer(
+        place,
+        &json!({ "study": study, "answer": "refused" }),
+        &format!("refused {study}"),
+    )
 }
 
 /// The journal of a silo that has joined.

@@ -25,12 +25,18 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
     let lines = journal.status()?;
     let studies = journal.studies()?;
     let data_sets = DataSets::of(folder.path()).list()?;
-    let connection = lines.iter().find(|(name, _)| name == "connection").map(|(_, value)| value.as_str());
+    let connection = lines
+        .iter()
+        .find(|(name, _)| name == "connection")
+        .map(|(_, value)| value.as_str());
     let listed: Vec<_> = studies
         .iter()
         .map(|study| json!({ "study": study.id, "state": study.state.word(), "rounds": study.rounds_done }))
         .collect();
-    let names: Vec<_> = data_sets.iter().map(|data_set| data_set.name.as_str()).collect();
+    let names: Vec<_> = data_sets
+        .iter()
+        .map(|data_set| data_set.name.as_str())
+        .collect();
     let json = json!({
         "silo": config.silo.name.to_string(),
         "coordinator": config.coordinator.address,
@@ -45,16 +51,27 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
         config.silo.name,
         config.coordinator.address,
         connection.unwrap_or("never started"),
-        version.map_or("none pinned yet".to_owned(), |version| format!("version {version}")),
+        version.map_or("none pinned yet".to_owned(), |version| format!(
+            "version {version}"
+        )),
         match &policy {
             Ok(policy) => format!("version {}", policy.version),
             Err(fault) => explain(fault),
         },
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        },
     );
     for study in &studies {
         let short = study.id.get(..12).unwrap_or(&study.id);
-        let _ = writeln!(text, "  study {short}  {}, {} rounds", study.state.word(), study.rounds_done);
+        let _ = writeln!(
+            text,
+            "  study {short}  {}, {} rounds",
+            study.state.word(),
+            study.rounds_done
+        );
     }
     answer(place, &json, &text)
 }
@@ -94,7 +111,9 @@ pub(super) fn ledger(place: &Place) -> anyhow::Result<()> {
     }
     let mut timeline = Vec::new();
     for (at, entry) in &entries {
-        let time = i64::try_from(*at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+        let time = i64::try_from(*at)
+            .ok()
+            .and_then(|at| Timestamp::from_millisecond(at).ok());
         let time = time.map_or_else(String::new, |time| time.to_string());
         timeline.push(json!({ "time": time, "entry": entry }));
         let _ = writeln!(text, "  {time}  {}", described(entry));
@@ -102,16 +121,31 @@ pub(super) fn ledger(place: &Place) -> anyhow::Result<()> {
     if accounts.is_empty() {
         text.push_str("no privacy budget is in use: no study with noise has run here");
     }
-    answer(place, &json!({ "accounts": accounts, "entries": timeline }), &text)
+    answer(
+        place,
+        &json!({ "accounts": accounts, "entries": timeline }),
+        &text,
+    )
 }
 
 fn described(entry: &LedgerEntry) -> String {
     match entry {
         LedgerEntry::Created { data_set, .. } => format!("created the budget of `{data_set}`"),
-        LedgerEntry::Reserved { data_set, job, attempts, cost, .. } => {
-            format!("set aside {attempts} attempts of {cost} for study {} on `{data_set}`", short(job))
+        LedgerEntry::Reserved {
+            data_set,
+            job,
+            attempts,
+            cost,
+            ..
+        } => {
+            format!(
+                "set aside {attempts} attempts of {cost} for study {} on `{data_set}`",
+                short(job)
+            )
         }
-        LedgerEntry::Committed { job, attempt } => format!("spent attempt {attempt} of study {}", short(job)),
+        LedgerEntry::Committed { job, attempt } => {
+            format!("spent attempt {attempt} of study {}", short(job))
+        }
         LedgerEntry::Released { job } => format!("freed what study {} did not use", short(job)),
     }
 }

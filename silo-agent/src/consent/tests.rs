@@ -69,7 +69,9 @@ impl Hospital {
 }
 
 fn sign(key: &SigningKey, study: &[u8]) -> Vec<u8> {
-    key.sign(Label::StudySignature, &[study]).to_bytes().to_vec()
+    key.sign(Label::StudySignature, &[study])
+        .to_bytes()
+        .to_vec()
 }
 
 fn refused(verdict: Verdict) -> (String, String) {
@@ -84,10 +86,22 @@ fn a_forged_signature_of_a_researcher_is_refused_before_the_policy_is_asked() {
     let hospital = Hospital::new();
     let forger = SigningKey::from_seed(&Secret::new([77; 32]));
     let good = hospital.offer();
-    let forged = Offer { signature: sign(&forger, &good.study), ..good.clone() };
-    let changed = Offer { study: STATISTICS.replace("ercp-trial", "other-trial").into_bytes(), ..good.clone() };
-    let short = Offer { signature: vec![1; 63], ..good.clone() };
-    let stranger = Offer { researcher: "m.allory@uni.example".to_owned(), ..good };
+    let forged = Offer {
+        signature: sign(&forger, &good.study),
+        ..good.clone()
+    };
+    let changed = Offer {
+        study: STATISTICS.replace("ercp-trial", "other-trial").into_bytes(),
+        ..good.clone()
+    };
+    let short = Offer {
+        signature: vec![1; 63],
+        ..good.clone()
+    };
+    let stranger = Offer {
+        researcher: "m.allory@uni.example".to_owned(),
+        ..good
+    };
     for offer in [forged, changed, short, stranger] {
         assert_eq!(refused(hospital.consider(&offer)).0, "researcher");
     }
@@ -96,16 +110,28 @@ fn a_forged_signature_of_a_researcher_is_refused_before_the_policy_is_asked() {
 #[test]
 fn a_study_signed_under_another_name_than_it_states_is_refused() {
     let hospital = Hospital::new();
-    let study = STATISTICS.replace(RESEARCHER, "b.other@uni.example").into_bytes();
-    let offer = Offer { signature: sign(&hospital.federation.researcher_key(), &study), study, ..hospital.offer() };
+    let study = STATISTICS
+        .replace(RESEARCHER, "b.other@uni.example")
+        .into_bytes();
+    let offer = Offer {
+        signature: sign(&hospital.federation.researcher_key(), &study),
+        study,
+        ..hospital.offer()
+    };
     assert_eq!(refused(hospital.consider(&offer)).0, "researcher");
 }
 
 #[test]
 fn a_malformed_study_is_refused_with_its_field() {
     let hospital = Hospital::new();
-    let study = STATISTICS.replace("fraction_bits", "fractoin_bits").into_bytes();
-    let offer = Offer { signature: sign(&hospital.federation.researcher_key(), &study), study, ..hospital.offer() };
+    let study = STATISTICS
+        .replace("fraction_bits", "fractoin_bits")
+        .into_bytes();
+    let offer = Offer {
+        signature: sign(&hospital.federation.researcher_key(), &study),
+        study,
+        ..hospital.offer()
+    };
     let (rule, statement) = refused(hospital.consider(&offer));
     assert!(rule == "researcher" || rule == "study");
     assert!(statement.contains("fractoin_bits"), "{statement}");
@@ -114,8 +140,14 @@ fn a_malformed_study_is_refused_with_its_field() {
 #[test]
 fn an_invitation_that_the_researcher_did_not_sign_for_is_refused() {
     let hospital = Hospital::new();
-    let fewer = Offer { invited: NAMES[..3].iter().map(|name| (*name).to_owned()).collect(), ..hospital.offer() };
-    let twice = Offer { invited: vec![NAMES[0].to_owned(); 4], ..hospital.offer() };
+    let fewer = Offer {
+        invited: NAMES[..3].iter().map(|name| (*name).to_owned()).collect(),
+        ..hospital.offer()
+    };
+    let twice = Offer {
+        invited: vec![NAMES[0].to_owned(); 4],
+        ..hospital.offer()
+    };
     for offer in [fewer, twice] {
         assert_eq!(refused(hospital.consider(&offer)).0, "invitation");
     }

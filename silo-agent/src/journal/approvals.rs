@@ -48,7 +48,12 @@ pub(crate) struct Notice {
 
 impl Journal {
     /// Puts a study before a person.
-    pub(crate) fn ask_approval(&mut self, study: &str, summary: &str, deadline: u64) -> Result<(), JournalFault> {
+    pub(crate) fn ask_approval(
+        &mut self,
+        study: &str,
+        summary: &str,
+        deadline: u64,
+    ) -> Result<(), JournalFault> {
         self.transact("written", |transaction| {
             transaction.execute(
                 "INSERT OR IGNORE INTO approvals (study, summary, deadline_milliseconds) VALUES (?1, ?2, ?3)",
@@ -60,31 +65,61 @@ impl Journal {
 
     /// Every question that is open or was just answered.
     pub fn approvals(&self) -> Result<Vec<Approval>, JournalFault> {
-        type Row = (String, String, i64, Option<String>, Option<String>, Option<String>);
+        type Row = (
+            String,
+            String,
+            i64,
+            Option<String>,
+            Option<String>,
+            Option<String>,
+        );
         let mut statement = self
             .connection
             .prepare("SELECT study, summary, deadline_milliseconds, answer, person, reason FROM approvals ORDER BY rowid")
             .map_err(self.fault("read"))?;
         let rows = statement
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))
+            .query_map([], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                ))
+            })
             .map_err(self.fault("read"))?;
         rows.map(|row| {
-            let (study, summary, deadline, answer, person, reason): Row = row.map_err(self.fault("read"))?;
+            let (study, summary, deadline, answer, person, reason): Row =
+                row.map_err(self.fault("read"))?;
             let person = person.unwrap_or_default();
             let answer = match answer.as_deref() {
                 None => None,
                 Some("approved") => Some(Answer::Approved { person }),
-                Some("refused") => Some(Answer::Refused { person, reason: reason.unwrap_or_default() }),
+                Some("refused") => Some(Answer::Refused {
+                    person,
+                    reason: reason.unwrap_or_default(),
+                }),
                 Some(_) => return Err(self.unreadable("approval")),
             };
-            let deadline_milliseconds = u64::try_from(deadline).map_err(|_| self.unreadable("approval"))?;
-            Ok(Approval { study, summary, deadline_milliseconds, answer })
+            let deadline_milliseconds =
+                u64::try_from(deadline).map_err(|_| self.unreadable("approval"))?;
+            Ok(Approval {
+                study,
+                summary,
+                deadline_milliseconds,
+                answer,
+            })
         })
         .collect()
     }
 
     /// Writes a person's answer; `study` may be any unambiguous beginning of the identifier. Gives the whole one.
-    pub fn answer_approval(&mut self, study: &str, answer: &Answer) -> Result<String, JournalFault> {
+    pub fn answer_approval(
+        &mut self,
+        study: &str,
+        answer: &Answer,
+    ) -> Result<String, JournalFault> {
         let (word, person, reason) = match answer {
             Answer::Approved { person } => ("approved", person, ""),
             Answer::Refused { person, reason } => ("refused", person, reason.as_str()),
@@ -102,11 +137,18 @@ impl Journal {
             )?;
             Ok(Some(found.clone()))
         })?;
-        found.ok_or_else(|| JournalFault::NoApproval { study: study.to_owned() })
+        found.ok_or_else(|| JournalFault::NoApproval {
+            study: study.to_owned(),
+        })
     }
 
     /// Leaves a note for the hospital's own log, which only the agent writes.
-    pub(crate) fn leave_notice(&mut self, kind: &str, object: &str, detail: &str) -> Result<(), JournalFault> {
+    pub(crate) fn leave_notice(
+        &mut self,
+        kind: &str,
+        object: &str,
+        detail: &str,
+    ) -> Result<(), JournalFault> {
         self.transact("written", |transaction| {
             transaction.execute(
                 "INSERT INTO notices (kind, object, detail) VALUES (?1, ?2, ?3)",
@@ -119,16 +161,27 @@ impl Journal {
     /// The oldest note that is not in the log yet.
     pub(crate) fn next_notice(&self) -> Result<Option<Notice>, JournalFault> {
         self.connection
-            .query_row("SELECT id, kind, object, detail FROM notices ORDER BY id LIMIT 1", [], |row| {
-                Ok(Notice { id: row.get(0)?, kind: row.get(1)?, object: row.get(2)?, detail: row.get(3)? })
-            })
+            .query_row(
+                "SELECT id, kind, object, detail FROM notices ORDER BY id LIMIT 1",
+                [],
+                |row| {
+                    Ok(Notice {
+                        id: row.get(0)?,
+                        kind: row.get(1)?,
+                        object: row.get(2)?,
+                        detail: row.get(3)?,
+                    })
+                },
+            )
             .optional()
             .map_err(self.fault("read"))
     }
 
     /// Forgets a note once it is in the log.
     pub(crate) fn forget_notice(&mut self, notice: &Notice) -> Result<(), JournalFault> {
-        self.transact("written", |transaction| transaction.execute("DELETE FROM notices WHERE id = ?1", [notice.id]))?;
+        self.transact("written", |transaction| {
+            transaction.execute("DELETE FROM notices WHERE id = ?1", [notice.id])
+        })?;
         Ok(())
     }
 }

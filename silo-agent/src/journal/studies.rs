@@ -94,7 +94,11 @@ impl Journal {
     }
 
     /// Remembers an answer, before it is sent.
-    pub(crate) fn record_state(&mut self, id: &str, state: &StudyState) -> Result<(), JournalFault> {
+    pub(crate) fn record_state(
+        &mut self,
+        id: &str,
+        state: &StudyState,
+    ) -> Result<(), JournalFault> {
         let state = self.state_text(state)?;
         self.transact("written", |transaction| {
             transaction.execute("UPDATE studies SET state = ?2 WHERE id = ?1", params![id, state])?;
@@ -118,13 +122,21 @@ impl Journal {
 
     /// Every study, in the order in which they were offered.
     pub fn studies(&self) -> Result<Vec<StudyRecord>, JournalFault> {
-        let mut statement =
-            self.connection.prepare(&format!("{SELECT} ORDER BY rowid")).map_err(self.fault("read"))?;
-        let rows = statement.query_map([], columns).map_err(self.fault("read"))?;
-        rows.map(|row| self.record(row.map_err(self.fault("read"))?)).collect()
+        let mut statement = self
+            .connection
+            .prepare(&format!("{SELECT} ORDER BY rowid"))
+            .map_err(self.fault("read"))?;
+        let rows = statement
+            .query_map([], columns)
+            .map_err(self.fault("read"))?;
+        rows.map(|row| self.record(row.map_err(self.fault("read"))?))
+            .collect()
     }
 
-    fn record(&self, (id, offer, state, rounds_done, model, complete, release): Columns) -> Result<StudyRecord, JournalFault> {
+    fn record(
+        &self,
+        (id, offer, state, rounds_done, model, complete, release): Columns,
+    ) -> Result<StudyRecord, JournalFault> {
         Ok(StudyRecord {
             id,
             offer: self.decode(&offer, "study")?,
@@ -132,7 +144,9 @@ impl Journal {
             rounds_done,
             model,
             complete,
-            last_release: release.map(|release| self.decode(&release, "release")).transpose()?,
+            last_release: release
+                .map(|release| self.decode(&release, "release"))
+                .transpose()?,
         })
     }
 
@@ -141,10 +155,27 @@ impl Journal {
     }
 }
 
-type Columns = (String, Vec<u8>, String, u32, Option<Vec<u8>>, bool, Option<Vec<u8>>);
+type Columns = (
+    String,
+    Vec<u8>,
+    String,
+    u32,
+    Option<Vec<u8>>,
+    bool,
+    Option<Vec<u8>>,
+);
 
-const SELECT: &str = "SELECT id, offer, state, rounds_done, model, complete, last_release FROM studies";
+const SELECT: &str =
+    "SELECT id, offer, state, rounds_done, model, complete, last_release FROM studies";
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+    Ok((
+        row.get(0)?,
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+    ))
 }

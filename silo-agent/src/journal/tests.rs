@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 use super::*;
 
-const ID: AttemptId = AttemptId { epoch: 1, round: 9, attempt: 1 };
+const ID: AttemptId = AttemptId {
+    epoch: 1,
+    round: 9,
+    attempt: 1,
+};
 
 fn offer() -> Offer {
     Offer {
@@ -20,7 +24,13 @@ fn a_step_survives_reopening() {
     let mut journal = Journal::open(&path).unwrap();
     assert!(journal.last_step().unwrap().is_none());
     journal.record_offer("s1", &offer()).unwrap();
-    let advance = Advance { study: "s1", rounds_done: 3, model: b"model", complete: false, release: (ID, Digest::from_bytes([2; 32])) };
+    let advance = Advance {
+        study: "s1",
+        rounds_done: 3,
+        model: b"model",
+        complete: false,
+        release: (ID, Digest::from_bytes([2; 32])),
+    };
     for number in 1..=2 {
         let step = Step {
             snapshot: b"snapshot",
@@ -34,11 +44,20 @@ fn a_step_survives_reopening() {
     drop(journal);
     let journal = Journal::open(&path).unwrap();
     let stored = journal.last_step().unwrap().unwrap();
-    assert_eq!((stored.number, stored.snapshot.as_slice()), (2, b"snapshot".as_slice()));
-    assert_eq!((stored.secrets_of, stored.attempt), (Some(ID), Some((ID, "s1".to_owned()))));
+    assert_eq!(
+        (stored.number, stored.snapshot.as_slice()),
+        (2, b"snapshot".as_slice())
+    );
+    assert_eq!(
+        (stored.secrets_of, stored.attempt),
+        (Some(ID), Some((ID, "s1".to_owned())))
+    );
     let study = journal.study("s1").unwrap().unwrap();
     assert_eq!(study.last_release, Some((ID, Digest::from_bytes([2; 32]))));
-    assert_eq!((study.rounds_done, study.model.as_deref()), (3, Some(b"model".as_slice())));
+    assert_eq!(
+        (study.rounds_done, study.model.as_deref()),
+        (3, Some(b"model".as_slice()))
+    );
 }
 
 #[test]
@@ -48,25 +67,51 @@ fn a_second_offer_does_not_reset_the_first() {
     journal.record_offer("s1", &offer()).unwrap();
     journal.record_state("s1", &StudyState::Granted).unwrap();
     journal.record_offer("s1", &offer()).unwrap();
-    assert_eq!(journal.study("s1").unwrap().unwrap().state, StudyState::Granted);
+    assert_eq!(
+        journal.study("s1").unwrap().unwrap().state,
+        StudyState::Granted
+    );
     let conditions = vec![("floor".to_owned(), "no".to_owned())];
-    journal.record_state("s1", &StudyState::Refused { conditions: conditions.clone() }).unwrap();
-    assert_eq!(journal.studies().unwrap()[0].state, StudyState::Refused { conditions });
+    journal
+        .record_state(
+            "s1",
+            &StudyState::Refused {
+                conditions: conditions.clone(),
+            },
+        )
+        .unwrap();
+    assert_eq!(
+        journal.studies().unwrap()[0].state,
+        StudyState::Refused { conditions }
+    );
 }
 
 #[test]
 fn a_data_set_meets_one_cohort_without_noise() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
     let mut journal = Journal::open(&path).unwrap();
-    journal.check_cohort("trial", &names(&["a", "b", "c"])).unwrap();
-    journal.bind_cohort("trial", &names(&["a", "b", "c"])).unwrap();
-    journal.bind_cohort("trial", &names(&["c", "b", "a"])).unwrap();
+    journal
+        .check_cohort("trial", &names(&["a", "b", "c"]))
+        .unwrap();
+    journal
+        .bind_cohort("trial", &names(&["a", "b", "c"]))
+        .unwrap();
+    journal
+        .bind_cohort("trial", &names(&["c", "b", "a"]))
+        .unwrap();
     journal.bind_cohort("other", &names(&["a", "b"])).unwrap();
     drop(journal);
     let mut journal = Journal::open(&path).unwrap();
-    let fault = journal.bind_cohort("trial", &names(&["a", "b"])).unwrap_err();
+    let fault = journal
+        .bind_cohort("trial", &names(&["a", "b"]))
+        .unwrap_err();
     assert!(matches!(fault, JournalFault::OtherCohort { .. }));
 }
 
@@ -75,10 +120,14 @@ fn an_approval_is_answered_once_and_by_an_unambiguous_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
     journal.record_offer("abc1", &offer()).unwrap();
-    journal.record_state("abc1", &StudyState::AwaitingApproval).unwrap();
+    journal
+        .record_state("abc1", &StudyState::AwaitingApproval)
+        .unwrap();
     journal.ask_approval("abc1", "a study", 7).unwrap();
     journal.ask_approval("abc2", "another", 8).unwrap();
-    let approved = Answer::Approved { person: "officer".to_owned() };
+    let approved = Answer::Approved {
+        person: "officer".to_owned(),
+    };
     assert!(journal.answer_approval("abc", &approved).is_err());
     assert_eq!(journal.answer_approval("abc1", &approved).unwrap(), "abc1");
     assert!(journal.answer_approval("abc1", &approved).is_err());
@@ -91,8 +140,12 @@ fn an_approval_is_answered_once_and_by_an_unambiguous_beginning() {
 fn notices_are_kept_until_they_are_logged() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
-    journal.leave_notice("policy.changed", "v2", "digest").unwrap();
-    journal.leave_notice("data_set.registered", "trial", "digest").unwrap();
+    journal
+        .leave_notice("policy.changed", "v2", "digest")
+        .unwrap();
+    journal
+        .leave_notice("data_set.registered", "trial", "digest")
+        .unwrap();
     let first = journal.next_notice().unwrap().unwrap();
     assert_eq!(first.kind, "policy.changed");
     journal.forget_notice(&first).unwrap();
@@ -103,14 +156,23 @@ fn notices_are_kept_until_they_are_logged() {
 fn the_witnessed_log_and_the_ledger_head_are_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.sqlite");
-    let head = WitnessHead { size: 12, root: Digest::from_bytes([3; 32]), note: "note".to_owned() };
+    let head = WitnessHead {
+        size: 12,
+        root: Digest::from_bytes([3; 32]),
+        note: "note".to_owned(),
+    };
     {
         let mut journal = Journal::open(&path).unwrap();
         assert_eq!(journal.witnessed().unwrap(), WitnessHead::empty());
         journal.record_witnessed(&head).unwrap();
-        journal.record_ledger_head(4, Digest::from_bytes([4; 32])).unwrap();
+        journal
+            .record_ledger_head(4, Digest::from_bytes([4; 32]))
+            .unwrap();
     }
     let journal = Journal::open(&path).unwrap();
     assert_eq!(journal.witnessed().unwrap(), head);
-    assert_eq!(journal.ledger_head().unwrap(), Some((4, Digest::from_bytes([4; 32]))));
+    assert_eq!(
+        journal.ledger_head().unwrap(),
+        Some((4, Digest::from_bytes([4; 32])))
+    );
 }

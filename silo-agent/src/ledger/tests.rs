@@ -28,7 +28,10 @@ impl Desk {
 }
 
 fn limit() -> BudgetLimit {
-    BudgetLimit { epsilon: Epsilon::new(4.0).unwrap(), delta: Delta::new(2e-5).unwrap() }
+    BudgetLimit {
+        epsilon: Epsilon::new(4.0).unwrap(),
+        delta: Delta::new(2e-5).unwrap(),
+    }
 }
 
 /// Twenty attempts that need a bit more than half of the budget.
@@ -51,20 +54,37 @@ fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_free
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     let before = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
-    assert!(before.needed > 0.5 && before.needed < 1.0 && (before.left - 1.0).abs() < 1e-9, "{before:?}");
-    ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
-    ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
+    assert!(
+        before.needed > 0.5 && before.needed < 1.0 && (before.left - 1.0).abs() < 1e-9,
+        "{before:?}"
+    );
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
     let again = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
-    assert!(again.needed <= again.left, "a crash after reserving must not refuse the study: {again:?}");
-    let refused = ledger.reserve(&mut desk.journal, "trial", &limit(), "s2", &plan()).unwrap_err();
-    assert!(matches!(refused, LedgerFault::Refused(BudgetRefusal::Exceeded { .. })));
+    assert!(
+        again.needed <= again.left,
+        "a crash after reserving must not refuse the study: {again:?}"
+    );
+    let refused = ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s2", &plan())
+        .unwrap_err();
+    assert!(matches!(
+        refused,
+        LedgerFault::Refused(BudgetRefusal::Exceeded { .. })
+    ));
     ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
     ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
     assert!(ledger.covers("s1", "1.2.1"));
     assert!(ledger.release(&mut desk.journal, "s1").unwrap());
     assert!(!ledger.release(&mut desk.journal, "s1").unwrap());
     assert!(!ledger.covers("s1", "1.2.1"));
-    ledger.reserve(&mut desk.journal, "trial", &limit(), "s2", &plan()).unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s2", &plan())
+        .unwrap();
     drop(ledger);
     let reopened = desk.open().unwrap();
     assert_eq!(reopened.entries().len(), 5);
@@ -75,10 +95,16 @@ fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_free
 fn a_changed_line_stops_the_ledger() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
-    ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
     drop(ledger);
     let text = fs::read_to_string(desk.path()).unwrap();
-    fs::write(desk.path(), text.replacen("\"attempts\":20", "\"attempts\":10", 1)).unwrap();
+    fs::write(
+        desk.path(),
+        text.replacen("\"attempts\":20", "\"attempts\":10", 1),
+    )
+    .unwrap();
     assert!(matches!(desk.open(), Err(LedgerFault::Untrusted { .. })));
 }
 
@@ -86,7 +112,9 @@ fn a_changed_line_stops_the_ledger() {
 fn a_torn_last_line_is_cut_off_and_an_older_copy_is_noticed() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
-    ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
     let older = fs::read(desk.path()).unwrap();
     ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
     drop(ledger);
@@ -99,7 +127,10 @@ fn a_torn_last_line_is_cut_off_and_an_older_copy_is_noticed() {
     fs::write(desk.path(), &older).unwrap();
     assert!(matches!(
         desk.open(),
-        Err(LedgerFault::Untrusted { source: budget::LedgerFault::RolledBack { .. }, .. })
+        Err(LedgerFault::Untrusted {
+            source: budget::LedgerFault::RolledBack { .. },
+            ..
+        })
     ));
     fs::remove_file(desk.path()).unwrap();
     assert!(desk.open().is_err());
@@ -109,8 +140,13 @@ fn a_torn_last_line_is_cut_off_and_an_older_copy_is_noticed() {
 fn a_policy_cannot_change_a_budget_that_was_created() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
-    ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plan()).unwrap();
-    let wider = BudgetLimit { epsilon: Epsilon::new(40.0).unwrap(), ..limit() };
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
+    let wider = BudgetLimit {
+        epsilon: Epsilon::new(40.0).unwrap(),
+        ..limit()
+    };
     let fault = ledger.share("trial", &wider, "s2", &plan()).unwrap_err();
     assert!(matches!(fault, LedgerFault::OtherBudget { .. }));
 }
@@ -120,6 +156,10 @@ fn a_plan_without_noise_is_never_charged() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     let plain = VectorPlan::plain(5, 4, 64, 32).unwrap();
-    assert!(ledger.reserve(&mut desk.journal, "trial", &limit(), "s1", &plain).is_err());
+    assert!(
+        ledger
+            .reserve(&mut desk.journal, "trial", &limit(), "s1", &plain)
+            .is_err()
+    );
     assert!(ledger.entries().is_empty());
 }

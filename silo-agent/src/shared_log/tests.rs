@@ -10,7 +10,11 @@ use consilium_audit::time::Timestamp;
 use super::*;
 use crate::test_federation::{Federation, NAMES};
 
-const ID: AttemptId = AttemptId { epoch: 1, round: 3, attempt: 1 };
+const ID: AttemptId = AttemptId {
+    epoch: 1,
+    round: 3,
+    attempt: 1,
+};
 
 /// A shared log of three events, cosigned by the silos of these positions.
 struct Logged {
@@ -22,13 +26,23 @@ impl Logged {
     fn new(folder: &Path, nonce: Digest, sum: Digest, cosigners: &[usize]) -> Logged {
         let federation = Federation::new();
         let verifier = SharedLog::new(&federation.roster, NAMES[0]).unwrap();
-        let signer = NoteSigner::new(&federation.roster.coordinator().log_origin, federation.log_key()).unwrap();
+        let signer = NoteSigner::new(
+            &federation.roster.coordinator().log_origin,
+            federation.log_key(),
+        )
+        .unwrap();
         let mut log = Log::create(folder, signer, verifier.witnesses.clone()).unwrap();
-        let time = Timestamp::from_system_time(SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000)).unwrap();
+        let time = Timestamp::from_system_time(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000),
+        )
+        .unwrap();
         let coordinator = || Actor::coordinator("federation");
-        let round = |kind| Event::new(kind, time, coordinator()).with_attempt(ID.epoch, ID.round, ID.attempt);
+        let round = |kind| {
+            Event::new(kind, time, coordinator()).with_attempt(ID.epoch, ID.round, ID.attempt)
+        };
         let events = [
-            Event::new(EventKind::SiloStarted, time, Actor::silo(NAMES[0])).with_detail("nonce", nonce.to_string()),
+            Event::new(EventKind::SiloStarted, time, Actor::silo(NAMES[0]))
+                .with_detail("nonce", nonce.to_string()),
             round(EventKind::RoundSumCommitted).with_detail("sum", sum.to_string()),
             round(EventKind::RoundReleased).with_detail("sum", sum.to_string()),
         ];
@@ -38,8 +52,13 @@ impl Logged {
             .iter()
             .map(|position| {
                 let own = SharedLog::new(&federation.roster, NAMES[*position]).unwrap();
-                let mut witness = own.witness(federation.witness_key(*position), WitnessHead::empty()).unwrap();
-                witness.cosign(&head.to_string(), 0, &[], 1_790_000_001).unwrap().to_string()
+                let mut witness = own
+                    .witness(federation.witness_key(*position), WitnessHead::empty())
+                    .unwrap();
+                witness
+                    .cosign(&head.to_string(), 0, &[], 1_790_000_001)
+                    .unwrap()
+                    .to_string()
             })
             .collect();
         log.add_cosignatures(head.size(), &lines).unwrap();
@@ -47,7 +66,10 @@ impl Logged {
     }
 
     fn proof(&self, place: u64) -> Vec<u8> {
-        self.log.proof_at(place, self.log.head().size()).unwrap().to_bytes()
+        self.log
+            .proof_at(place, self.log.head().size())
+            .unwrap()
+            .to_bytes()
     }
 
     fn verifier(&self, position: usize) -> SharedLog {
@@ -58,7 +80,11 @@ impl Logged {
 #[test]
 fn what_a_quorum_cosigned_is_believed_and_only_about_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    let (nonce, sum, other) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]), Digest::from_bytes([3; 32]));
+    let (nonce, sum, other) = (
+        Digest::from_bytes([1; 32]),
+        Digest::from_bytes([2; 32]),
+        Digest::from_bytes([3; 32]),
+    );
     let logged = Logged::new(folder.path(), nonce, sum, &[0, 1, 2]);
     let verifier = logged.verifier(0);
     assert!(verifier.start_is_logged(&nonce, &logged.proof(0)));

@@ -87,7 +87,10 @@ pub(crate) struct TableFacts {
 /// Writes one message: its length in four bytes, little-endian, then its bytes.
 pub(crate) fn write_message(pipe: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     let bytes = postcard::to_allocvec(message).map_err(io::Error::other)?;
-    let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= MOST_BYTES).ok_or_else(too_long)?;
+    let length = u32::try_from(bytes.len())
+        .ok()
+        .filter(|length| *length <= MOST_BYTES)
+        .ok_or_else(too_long)?;
     pipe.write_all(&length.to_le_bytes())?;
     pipe.write_all(&bytes)?;
     pipe.flush()
@@ -110,7 +113,10 @@ pub(crate) fn read_message<M: DeserializeOwned>(pipe: &mut impl Read) -> io::Res
 }
 
 fn too_long() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the message is longer than the trainer's pipe allows")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the message is longer than the trainer's pipe allows",
+    )
 }
 
 const MOST_BYTES: u32 = 2 << 30;

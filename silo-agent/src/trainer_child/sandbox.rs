@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 use std::os::fd::RawFd;
 
 use consilium_policies::Isolation;
-use landlock::{ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus, Scope};
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
+    Scope,
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
 };
 
 /// Puts the walls up around this process, which must have one thread, and says how high they are.
@@ -30,14 +34,23 @@ pub(super) fn enclose(readable: &[RawFd], writable: &[RawFd]) -> Isolation {
 
 /// No core dump may hold patient data, no file may grow, no process may be started, and an endless loop ends.
 fn limit_resources() {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     for resource in [Resource::Core, Resource::Fsize, Resource::Nproc] {
         // A limit that cannot be lowered is no reason to stop: the walls below do not depend on it.
         let _ = setrlimit(resource, none);
     }
-    let seconds = Rlimit { current: Some(MOST_CPU_SECONDS), maximum: Some(MOST_CPU_SECONDS) };
+    let seconds = Rlimit {
+        current: Some(MOST_CPU_SECONDS),
+        maximum: Some(MOST_CPU_SECONDS),
+    };
     let _ = setrlimit(Resource::Cpu, seconds);
-    let memory = Rlimit { current: Some(MOST_MEMORY_BYTES), maximum: Some(MOST_MEMORY_BYTES) };
+    let memory = Rlimit {
+        current: Some(MOST_MEMORY_BYTES),
+        maximum: Some(MOST_MEMORY_BYTES),
+    };
     let _ = setrlimit(Resource::As, memory);
 }
 
@@ -58,7 +71,9 @@ fn restrict_files_and_network() -> bool {
 
 /// Seccomp with the short list of system calls that reading, computing and answering need.
 fn restrict_system_calls(readable: &[RawFd], writable: &[RawFd]) -> bool {
-    let Some(program) = filter(readable, writable) else { return false };
+    let Some(program) = filter(readable, writable) else {
+        return false;
+    };
     seccompiler::apply_filter(&program).is_ok()
 }
 
@@ -67,7 +82,12 @@ fn filter(readable: &[RawFd], writable: &[RawFd]) -> Option<BpfProgram> {
     for call in MEMORY_AND_EXIT {
         rules.insert(*call, Vec::new());
     }
-    for call in [libc::SYS_read, libc::SYS_readv, libc::SYS_lseek, libc::SYS_fstat] {
+    for call in [
+        libc::SYS_read,
+        libc::SYS_readv,
+        libc::SYS_lseek,
+        libc::SYS_fstat,
+    ] {
         rules.insert(call, on_descriptors(readable)?);
     }
     for call in [libc::SYS_write, libc::SYS_writev] {
@@ -86,7 +106,8 @@ fn on_descriptors(descriptors: &[RawFd]) -> Option<Vec<SeccompRule>> {
         .iter()
         .map(|descriptor| {
             let value = u64::try_from(*descriptor).ok()?;
-            let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).ok()?;
+            let condition =
+                SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).ok()?;
             SeccompRule::new(vec![condition]).ok()
         })
         .collect()

@@ -43,7 +43,13 @@ fn every_patient_is_clipped_before_the_sum() {
 fn a_vector_that_is_not_a_number_counts_zero_and_harms_nobody_else() {
     let noise = noise_plan();
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let with = clipped_sum(&[vec![0.5, 0.5, 0.0], vec![bad, 0.1, 0.1]], 3, &noise, norm()).unwrap();
+        let with = clipped_sum(
+            &[vec![0.5, 0.5, 0.0], vec![bad, 0.1, 0.1]],
+            3,
+            &noise,
+            norm(),
+        )
+        .unwrap();
         let without = clipped_sum(&[vec![0.5, 0.5, 0.0]], 3, &noise, norm()).unwrap();
         assert_eq!(with, without);
     }
@@ -51,11 +57,21 @@ fn a_vector_that_is_not_a_number_counts_zero_and_harms_nobody_else() {
 
 #[test]
 fn noise_of_the_planned_size_is_added_once_after_the_sum() {
-    let noise = NoisePlan { patients_cap: 1, ..noise_plan() };
+    let noise = NoisePlan {
+        patients_cap: 1,
+        ..noise_plan()
+    };
     let plan = VectorPlan::noised(1000, noise).unwrap();
-    let silence = Contribution::PatientVectors { dimension: 1000, vectors: vec![vec![0.0; 1000]] };
+    let silence = Contribution::PatientVectors {
+        dimension: 1000,
+        vectors: vec![vec![0.0; 1000]],
+    };
     let protected = protect(silence, &plan, Some(norm()), &mut random()).unwrap();
-    let square: f64 = protected.iter().map(|value| (*value as f64).powi(2)).sum::<f64>() / 1000.0;
+    let square: f64 = protected
+        .iter()
+        .map(|value| (*value as f64).powi(2))
+        .sum::<f64>()
+        / 1000.0;
     // A chi-square of 1000 degrees leaves [0.8, 1.2] with a probability below 1e-5; the seed is fixed.
     let ratio = square / noise.variance as f64;
     assert!((0.8..1.2).contains(&ratio), "{ratio}");
@@ -64,7 +80,10 @@ fn noise_of_the_planned_size_is_added_once_after_the_sum() {
 #[test]
 fn no_patients_give_noise_of_the_same_length() {
     let plan = VectorPlan::noised(3, noise_plan()).unwrap();
-    let nobody = Contribution::PatientVectors { dimension: 3, vectors: Vec::new() };
+    let nobody = Contribution::PatientVectors {
+        dimension: 3,
+        vectors: Vec::new(),
+    };
     let protected = protect(nobody, &plan, Some(norm()), &mut random()).unwrap();
     assert_eq!(protected.len(), 3);
     assert!(protected.iter().any(|value| *value != 0));
@@ -75,12 +94,18 @@ fn a_sum_over_patients_is_refused_where_noise_is_promised() {
     let noised = VectorPlan::noised(3, noise_plan()).unwrap();
     let plain = VectorPlan::plain(3, 4, 64, 32).unwrap();
     let sum = || Contribution::Sum(vec![1.0, 2.0, 3.0]);
-    let vectors = || Contribution::PatientVectors { dimension: 3, vectors: vec![vec![0.0; 3]] };
+    let vectors = || Contribution::PatientVectors {
+        dimension: 3,
+        vectors: vec![vec![0.0; 3]],
+    };
     assert!(protect(sum(), &noised, Some(norm()), &mut random()).is_err());
     assert!(protect(vectors(), &plain, None, &mut random()).is_err());
     assert!(protect(vectors(), &noised, None, &mut random()).is_err());
     assert!(protect(sum(), &plain, Some(norm()), &mut random()).is_err());
-    assert_eq!(protect(sum(), &plain, None, &mut random()).unwrap(), [1 << 32, 2 << 32, 3 << 32]);
+    assert_eq!(
+        protect(sum(), &plain, None, &mut random()).unwrap(),
+        [1 << 32, 2 << 32, 3 << 32]
+    );
 }
 
 #[test]
@@ -96,13 +121,19 @@ fn an_unnoised_sum_that_cannot_be_encoded_is_refused_not_wrapped() {
 
 #[test]
 fn too_many_patients_or_another_length_is_refused() {
-    let noise = NoisePlan { patients_cap: 2, ..noise_plan() };
+    let noise = NoisePlan {
+        patients_cap: 2,
+        ..noise_plan()
+    };
     assert!(matches!(
         clipped_sum(&vec![vec![0.0; 3]; 3], 3, &noise, norm()),
         Err(PipelineFault::TooManyPatients)
     ));
     let plan = VectorPlan::noised(3, noise_plan()).unwrap();
-    let short = Contribution::PatientVectors { dimension: 2, vectors: vec![vec![0.0; 2]] };
+    let short = Contribution::PatientVectors {
+        dimension: 2,
+        vectors: vec![vec![0.0; 2]],
+    };
     assert!(matches!(
         protect(short, &plan, Some(norm()), &mut random()),
         Err(PipelineFault::OtherDimension { .. })
