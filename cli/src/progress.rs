@@ -2,7 +2,7 @@
 //! The live display of a study: a bar on a terminal, plain lines elsewhere, JSON lines for machines.
 
 use crate::output::line;
-use consilium_wire::v1::{SiloAnswer, StudyProgress, StudyState};
+use consilium_wire::v1::{Condition, SiloAnswer, StudyProgress, StudyState};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -129,8 +129,10 @@ fn status(progress: &StudyProgress) -> String {
     }
     if progress.attempts_reserved > 0 {
         parts.push(format!(
-            "privacy: {} of {} reserved attempts spent, epsilon at most {}",
-            progress.attempts_charged, progress.attempts_reserved, progress.epsilon
+            "privacy: {} of {} attempts spent, epsilon at most {}",
+            progress.attempts_charged,
+            progress.attempts_reserved,
+            rounded_up(&progress.epsilon)
         ));
     }
     if !progress.reason.is_empty() && is_over(progress.state()) {
@@ -165,14 +167,14 @@ fn exceptional(shown: Option<&StudyProgress>, progress: &StudyProgress) -> Vec<S
     }
     for refusal in progress.refusals.iter().skip(refusals) {
         lines.push(format!("refused by `{}` (policy version {}):", refusal.silo, refusal.policy_version));
-        lines.extend(refusal.conditions.iter().map(|condition| format!("  - {}", condition.text)));
+        lines.extend(refusal.conditions.iter().map(|condition| format!("  - {}", stated(condition))));
     }
     lines
 }
 
 fn json(progress: &StudyProgress) -> serde_json::Value {
     let conditions = |refusal: &consilium_wire::v1::SiloRefusal| -> Vec<String> {
-        refusal.conditions.iter().map(|condition| condition.text.clone()).collect()
+        refusal.conditions.iter().map(stated).collect()
     };
     serde_json::json!({
         "study_id": progress.study_id,
@@ -198,6 +200,19 @@ fn json(progress: &StudyProgress) -> serde_json::Value {
         })).collect::<Vec<_>>(),
         "reason": progress.reason,
     })
+}
+
+/// A failed condition with the rule that it breaks.
+pub(crate) fn stated(condition: &Condition) -> String {
+    format!("{}: {}", condition.rule, condition.text)
+}
+
+/// A privacy loss for people: three decimals, never less than the loss.
+pub(crate) fn rounded_up(epsilon: &str) -> String {
+    match epsilon.parse::<f64>() {
+        Ok(value) => format!("{:.3}", (value * 1000.0).ceil() / 1000.0),
+        Err(_) => epsilon.to_owned(),
+    }
 }
 
 /// Bytes in the unit that reads best.

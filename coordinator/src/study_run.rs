@@ -123,10 +123,10 @@ impl<'a> StudyRun<'a> {
         crash: Option<CrashPoint>,
         roster: Arc<PublishedRoster>,
         study: Study,
-    ) -> Result<Self, (Study, AdmissionFault)> {
+    ) -> Result<Self, Box<(Study, AdmissionFault)>> {
         let admitted = match admit(&study.bytes, &roster) {
             Ok(admitted) => admitted,
-            Err(fault) => return Err((study, fault)),
+            Err(fault) => return Err(Box::new((study, fault))),
         };
         let amounts = Amounts::of(&study, federation);
         let catch_ups = CatchUps::default();
@@ -520,15 +520,25 @@ impl<'a> StudyRun<'a> {
         let (state, reason) = match ending {
             Ending::Stopping => return Ok(RunEnd::Stopping),
             Ending::Completed(outcome) => {
+                // No result to the researcher before a quorum has cosigned what it rests on.
+                self.show("waiting for cosignatures");
+                if let Some(place) = self.study.last_release {
+                    self.federation.log.committed(place).await?;
+                }
                 let time = Timestamp::from_unix_milliseconds(outcome.milliseconds)
                     .unwrap_or_else(|_| now());
                 let event = Event::new(EventKind::StudyCompleted, time, self.federation.actor())
                     .on_behalf_of(self.study.researcher.clone())
                     .with_study(self.reference())
                     .with_reference("result", outcome.json);
-                let log_index = self.federation.log.append_one(event).await?;
-                // No result to the researcher before a quorum has cosigned what it rests on.
+                // No result to the researcher before a quorum has cosigned what it rests on: first the releases, so that
+                // a completed study stands on cosigned ones, then the completion itself.
                 self.show("waiting for cosignatures");
+                let size = self.federation.log.with(|log| Ok(log.size())).await?;
+                if let Some(last) = size.checked_sub(1) {
+                    self.federation.log.committed(last).await?;
+                }
+                let log_index = self.federation.log.append_one(event).await?;
                 self.federation.log.committed(log_index).await?;
                 let StoredOutcome {
                     json, safetensors, ..

@@ -2,6 +2,7 @@
 //! The demonstration's results: for `--json` and in words.
 
 use super::masked_view::MaskedView;
+use crate::progress::rounded_up;
 use anyhow::Context;
 use consilium_learning::result::{RegressionResult, StatisticsResult};
 use serde::{Deserialize, Serialize};
@@ -171,7 +172,11 @@ impl Private {
         }
         lines.push(format!(
             "    certified: epsilon {} at delta {} even if one hospital works with the coordinator; {} rounds, {} hospitals at the start, {} at the end",
-            self.epsilon, self.delta, self.rounds, self.silos_at_start, self.silos_at_end
+            rounded_up(&self.epsilon),
+            self.delta,
+            self.rounds,
+            self.silos_at_start,
+            self.silos_at_end
         ));
         lines.push(format!(
             "    `{}` died in round {} ({}): threshold shares rebuilt its mask key, and the noise of the others sufficed",
@@ -240,7 +245,7 @@ impl Report {
                 "with patient privacy",
                 format!(
                     "epsilon {}, delta {}; finished with {} of {} hospitals",
-                    self.private.epsilon,
+                    rounded_up(&self.private.epsilon),
                     self.private.delta,
                     self.private.silos_at_end,
                     self.private.silos_at_start

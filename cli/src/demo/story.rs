@@ -5,7 +5,7 @@ use super::consortium::{Consortium, HOSPITALS, RESEARCHER, VICTIM};
 use super::masked_view::MaskedView;
 use super::report::{Audit, Contingency, Dropped, Logistic, Pooled, Private, Report};
 use crate::output::line;
-use crate::progress::{Display, Ended};
+use crate::progress::{Display, Ended, stated};
 use crate::study::{fetch_result, submit_and_watch};
 use crate::user::User;
 use anyhow::{Context, bail};
@@ -71,7 +71,7 @@ pub(super) fn tell(folder: &Path) -> anyhow::Result<Report> {
             bail!("the study `{name}` was not refused: {}", ended.last.reason);
         }
         let conditions = ended.last.refusals.iter().flat_map(|refusal| &refusal.conditions);
-        refusals.push(conditions.map(|condition| condition.text.clone()).collect::<Vec<_>>());
+        refusals.push(conditions.map(stated).collect::<Vec<_>>());
     }
 
     line("\n6. What the coordinator saw of one hospital");
