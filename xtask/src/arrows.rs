@@ -10,7 +10,8 @@ const PURE: [&str; 7] = ["audit", "certs", "crypto", "learning", "policies", "pr
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
     let with_wire = || PURE.into_iter().chain(["wire"]).collect();
     Some(match name {
-        "crypto" => vec![],
+        "mask-loop" => vec![],
+        "crypto" => vec!["mask-loop"],
         "privacy" | "audit" | "certs" => vec!["crypto"],
         "protocol" => vec!["crypto", "privacy"],
         "learning" | "policies" => vec!["privacy"],

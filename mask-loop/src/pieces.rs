@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A vector cut into pieces that stay in the first-level cache: all streams are summed into a piece
+//! before the next is begun, so that memory is read and written once, however many streams there are.
+
+use zeroize::Zeroizing;
+
+use crate::fields::{Field, Lane, Width};
+use crate::implementation::Implementation;
+use crate::plain::{self, Cipher};
+use crate::stream::{Sign, Stream};
+use crate::workspace::Aligned;
+#[cfg(target_arch = "x86_64")]
+use crate::x86;
+
+/// The streams of one call, their round keys expanded.
+pub(crate) struct Pieces {
+    width: Width,
+    /// The block of every stream at which the vector is entered.
+    first_block: u128,
+    engine: Engine,
+}
+
+enum Engine {
+    Plain(Vec<(Sign, u128, Cipher)>),
+    #[cfg(target_arch = "x86_64")]
+    Vector(x86::Engine),
+}
+
+impl Pieces {
+    pub(crate) fn new<'a>(
+        width: Width,
+        implementation: Implementation,
+        first_block: u128,
+        streams: impl Iterator<Item = (Sign, &'a Stream)>,
+    ) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        let vector = x86::Instructions::of(implementation);
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = implementation;
+        let engine = 'engine: {
+            #[cfg(target_arch = "x86_64")]
+            if let Some(instructions) = vector {
+                break 'engine Engine::Vector(x86::Engine::new(width, instructions, streams));
+            }
+            break 'engine Engine::Plain(
+                streams
+                    .map(|(sign, stream)| (sign, stream.first_block(), Cipher::new(stream)))
+                    .collect(),
+            );
+        };
+        Self {
+            width,
+            first_block,
+            engine,
+        }
+    }
+
+    /// Sums into lanes of `L` and packs.
+    pub(crate) fn mask<L: Lane, F: Field>(mut self, fields: &[F], packed: &mut [u8]) {
+        let mut piece = Piece::<L>::new(fields.len());
+        let mut packed = packed;
+        for (block, fields) in self.blocks::<L>().zip(fields.chunks(piece_fields::<L>())) {
+            // Whole pieces only: the last lanes of another one are not followed by readable fields.
+            let source = L::borrow(fields).filter(|lanes| lanes.len().is_multiple_of(GRANULE));
+            let lanes = match source {
+                Some(_) => piece.lanes(fields.len()),
+                None => piece.load(fields),
+            };
+            let done = self.sum(block, fields.len(), source, lanes, packed);
+            let (packed_now, rest) = packed.split_at_mut(self.width.packed_length(fields.len()));
+            let packed_rest = &mut packed_now[self.width.packed_length(done)..];
+            plain::pack(self.width, &lanes[done..fields.len()], packed_rest);
+            packed = rest;
+        }
+    }
+
+    /// Sums into lanes of `L` and writes them back as words.
+    pub(crate) fn apply<L: Lane>(mut self, words: &mut [u64]) {
+        let mut piece = Piece::<L>::new(words.len());
+        for (block, words) in self
+            .blocks::<L>()
+            .zip(words.chunks_mut(piece_fields::<L>()))
+        {
+            let lanes = piece.load(words);
+            self.sum(block, words.len(), None, lanes, &mut []);
+            for (word, lane) in words.iter_mut().zip(lanes) {
+                *word = lane.widen() & self.width.mask();
+            }
+        }
+    }
+
+    /// Adds or subtracts all streams to or from `source`, or, without one, what `lanes` hold, and
+    /// leaves the sums of `count` fields in `lanes`, except for the first few, which may be packed
+    /// into the beginning of `packed` instead: how many is returned. Bytes of `packed` that belong
+    /// to later fields may be overwritten.
+    fn sum<L: Lane>(
+        &mut self,
+        block: u128,
+        count: usize,
+        source: Option<&[L]>,
+        lanes: &mut [L],
+        packed: &mut [u8],
+    ) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if let Engine::Vector(engine) = &mut self.engine
+            && engine.covers(block, lanes.len())
+        {
+            return engine.sum(block, source, lanes, packed);
+        }
+        let _ = packed;
+        if let Some(source) = source {
+            lanes.copy_from_slice(source);
+        }
+        self.sum_plainly(block, &mut lanes[..count]);
+        0
+    }
+
+    fn sum_plainly<L: Lane>(&self, block: u128, lanes: &mut [L]) {
+        let bits = self.width.bits();
+        let mut keystream = Zeroizing::new([0; PLAIN_FIELDS * 8]);
+        let mut blocks = (block..).step_by(PLAIN_FIELDS * bits / 128);
+        for lanes in lanes.chunks_mut(PLAIN_FIELDS) {
+            let block = blocks.next().unwrap_or_default();
+            let keystream = &mut keystream[..self.width.packed_length(lanes.len())];
+            match &self.engine {
+                Engine::Plain(streams) => {
+                    for (sign, first_block, cipher) in streams {
+                        cipher.write_keystream(first_block.wrapping_add(block), keystream);
+                        plain::combine(self.width, *sign, keystream, lanes);
+                    }
+                }
+                #[cfg(target_arch = "x86_64")]
+                Engine::Vector(engine) => {
+                    for stream in engine.streams() {
+                        engine.write_keystream(stream, block, keystream);
+                        plain::combine(self.width, stream.sign(), keystream, lanes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first block of each piece.
+    fn blocks<L: Lane>(&self) -> impl Iterator<Item = u128> + use<L> {
+        (self.first_block..).step_by(piece_fields::<L>() / 128 * self.width.bits())
+    }
+}
+
+/// The lanes of one piece, in one allocation that every piece uses.
+struct Piece<L: Lane>(Aligned<L>);
+
+impl<L: Lane> Piece<L> {
+    /// Room for the pieces of a vector of `count` fields.
+    fn new(count: usize) -> Self {
+        let lanes = count.min(piece_fields::<L>()).next_multiple_of(GRANULE);
+        Self(Aligned::new(lanes))
+    }
+
+    /// The lanes that `count` fields and their padding take.
+    fn lanes(&mut self, count: usize) -> &mut [L] {
+        &mut self.0.as_mut()[..count.next_multiple_of(GRANULE)]
+    }
+
+    /// The same, holding `fields`.
+    fn load<F: Field>(&mut self, fields: &[F]) -> &mut [L] {
+        let lanes = self.lanes(fields.len());
+        for (lane, field) in lanes.iter_mut().zip(fields) {
+            *lane = L::truncate(field.widen());
+        }
+        lanes
+    }
+}
+
+fn piece_fields<L: Lane>() -> usize {
+    PIECE_BYTES / size_of::<L>()
+}
+
+/// How many lanes fill whole vectors of every size, for every width that has vector code.
+pub(crate) const GRANULE: usize = 256;
+
+/// Half of a first-level cache of 32 KiB: room is left for tables and for what is read and written.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// Fields summed at a time without vector code: their keystream takes at most 8 KiB.
+const PLAIN_FIELDS: usize = 1024;

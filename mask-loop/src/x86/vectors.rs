@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the kernel asks of a vector of one, two or four cells of 16 bytes.
+//!
+//! Vectors always hold successive bytes: of keystream, of packed fields, or of lanes. Whatever has to
+//! cross the boundary of a cell is up to the implementation.
+
+/// A vector of cells and the operations of one instruction set on it.
+///
+/// # Safety
+/// Every method needs the processor to have the instructions of the implementation; methods that take
+/// pointers, that these point to as many bytes as the method says (aligned or not). All methods are
+/// inlined into functions that enable the instructions.
+pub(super) trait Vectors {
+    /// The vector.
+    type V: Copy;
+
+    /// How many cells it holds.
+    const CELLS: usize;
+
+    /// How many bytes it holds.
+    const BYTES: usize = Self::CELLS * 16;
+
+    unsafe fn zero() -> Self::V;
+    /// Reads a whole vector.
+    unsafe fn load(from: *const u8) -> Self::V;
+    /// Writes a whole vector.
+    unsafe fn store(to: *mut u8, vector: Self::V);
+    /// Reads one cell into all cells.
+    unsafe fn broadcast(from: *const u8) -> Self::V;
+
+    unsafe fn xor(one: Self::V, other: Self::V) -> Self::V;
+    unsafe fn add_16(one: Self::V, other: Self::V) -> Self::V;
+    unsafe fn add_32(one: Self::V, other: Self::V) -> Self::V;
+    unsafe fn add_64(one: Self::V, other: Self::V) -> Self::V;
+    /// One round of AES on every cell.
+    unsafe fn round(state: Self::V, key: Self::V) -> Self::V;
+    /// The last round of AES on every cell.
+    unsafe fn last_round(state: Self::V, key: Self::V) -> Self::V;
+
+    /// Three vectors of packed fields of 24 or 48 bits as four of lanes of 32 or 64. Anything may
+    /// stand above the fields.
+    unsafe fn spread_three<const BITS: usize>(packed: [Self::V; 3]) -> [Self::V; 4];
+    /// Five vectors of packed fields of 20 or 40 bits as eight of lanes of 32 or 64. Anything may
+    /// stand above the fields.
+    unsafe fn spread_five<const BITS: usize>(packed: [Self::V; 5]) -> [Self::V; 8];
+    /// Packs one vector of lanes and writes it. [`slack`] bytes after it may be overwritten.
+    unsafe fn store_packed<const BITS: usize>(to: *mut u8, lanes: Self::V);
+}
+
+/// How many packed bytes come from one cell of lanes of fields that have a spread.
+pub(super) const fn packed_cell(bits: usize) -> usize {
+    match bits {
+        20 | 40 => 10,
+        24 | 48 => 12,
+        _ => 16,
+    }
+}
+
+/// The largest number of cells of any vector.
+pub(super) const MOST_CELLS: usize = 4;
+
+/// For the bytes of a cell of lanes: where each comes from in packed fields that begin at byte
+/// `start`; `ABSENT` for bytes wholly above the field.
+pub(super) const fn spread_indices<const N: usize>(bits: usize, start: usize) -> [u8; N] {
+    let lane = super::kernel::lane_bytes(bits);
+    let mut indices = [ABSENT; N];
+    let mut at = 0;
+    while at < N {
+        let (first_bit, byte) = (at / lane * bits, at % lane);
+        if byte * 8 < first_bit % 8 + bits {
+            indices[at] = index(start + first_bit / 8 + byte);
+        }
+        at += 1;
+    }
+    indices
+}
+
+/// The reverse: for packed bytes, where each comes from in lanes; `ABSENT` after the last. Lanes of 20
+/// bits have been joined in pairs before, to 40 bits in 64.
+pub(super) const fn pack_indices<const N: usize>(bits: usize) -> [u8; N] {
+    let (field, lane) = match bits {
+        24 => (3, 4),
+        48 => (6, 8),
+        _ => (5, 8),
+    };
+    let mut indices = [ABSENT; N];
+    let mut at = 0;
+    while at < N / lane * field {
+        indices[at] = index(at / field * lane + at % field);
+        at += 1;
+    }
+    indices
+}
+
+/// An index that `pshufb` answers with zero.
+const ABSENT: u8 = 0x80;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no two vectors hold more than 128 bytes"
+)]
+const fn index(byte: usize) -> u8 {
+    assert!(byte < 128, "an index beyond two vectors");
+    byte as u8
+}
