@@ -10,6 +10,7 @@
 
 mod offers;
 mod releases;
+mod restore;
 mod rounds;
 mod witnessing;
 mod work;

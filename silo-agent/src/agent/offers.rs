@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::{info, warn};
 
-use super::{Agent, AgentFault};
+use super::{Agent, AgentFault, now_milliseconds};
 use crate::consent::{ConsentFault, Desk, Permitted, Refused, Verdict, study_reference};
 use crate::explain;
 use crate::journal::{Answer, Offer, StudyState};
@@ -137,7 +137,7 @@ impl Agent {
                     refused.own_log = vec![format!("`{person}` refused: {reason}")];
                     self.refuse(&record.id, &refused)?;
                 }
-                None if Agent::is_past(approval.deadline_milliseconds) => {
+                None if now_milliseconds() >= approval.deadline_milliseconds => {
                     let statement = "nobody at this hospital approved before the study's deadline";
                     self.refuse(&record.id, &Refused::by_rule("approval", statement))?;
                 }

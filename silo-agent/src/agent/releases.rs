@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use consilium_audit::entry::{EventKind, Outcome};
+use consilium_crypto::digest::Digest;
 use consilium_crypto::packing::unpack;
 use consilium_protocol::{AttemptId, Delivery, SiloEvent, VerifiedSum, peek_plan};
 use consilium_wire::v1::{self, silo_frame};
@@ -62,6 +63,14 @@ impl ReleaseParts {
     }
 }
 
+/// A study's progress through one verified sum.
+pub(super) struct Advanced {
+    pub(super) rounds_done: u32,
+    pub(super) model: Vec<u8>,
+    pub(super) complete: bool,
+    pub(super) release: (AttemptId, Digest),
+}
+
 impl Agent {
     /// A chunk of a sum, sent before the release that vouches for it.
     pub(super) fn release_chunk(&mut self, chunk: v1::ReleaseChunk) -> Result<(), AgentFault> {
@@ -107,6 +116,47 @@ impl Agent {
             Err(reason) => {
                 warn!(study, "a release was discarded: {reason}");
                 Ok(())
+            }
+        }
+    }
+
+    /// The verified sum as the study's progress.
+    pub(super) fn advance(
+        &mut self,
+        study: &str,
+        verified: &VerifiedSum,
+    ) -> Result<Option<Advanced>, AgentFault> {
+        let Some(record) = self
+            .journal
+            .study(study)?
+            .filter(|record| record.state == StudyState::Granted)
+        else {
+            return Ok(None);
+        };
+        let advanced = self.terms_of(&record).and_then(|terms| {
+            let model = terms.model(record.model.as_deref())?;
+            let expected = terms.plan(verified.plan.id, &self.membership, &model)?;
+            Ok(if verified.plan == expected {
+                Some(terms.advance(&model, verified)?)
+            } else {
+                None
+            })
+        });
+        match advanced {
+            Ok(Some((model, complete))) => Ok(Some(Advanced {
+                rounds_done: model.rounds,
+                model: model.to_bytes(),
+                complete,
+                release: (verified.plan.id, verified.digest),
+            })),
+            Ok(None) => Ok(None),
+            Err(fault) => {
+                warn!(
+                    study,
+                    "the released sum leads to no next model: {}",
+                    explain(&fault)
+                );
+                Ok(None)
             }
         }
     }

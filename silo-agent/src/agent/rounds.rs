@@ -9,12 +9,12 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
 use consilium_protocol::{
     AttemptId, Delivery, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect,
-    SiloEvent, SiloMachine, VerifiedSum, peek_plan,
+    SiloEvent, SiloMachine, peek_plan,
 };
 use consilium_wire::v1;
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::{ActiveAttempt, Agent, AgentFault, Delayed, Input, now_milliseconds, work};
+use super::{ActiveAttempt, Agent, AgentFault, Delayed, Input, work};
 use crate::crash::{CrashPlace, CrashPoint};
 use crate::explain;
 use crate::journal::{Advance, JournalFault, Step, StudyState};
@@ -238,7 +238,7 @@ impl Agent {
         }
     }
 
-    fn perform(&mut self, study: &str, effect: SiloEffect) -> Result<(), AgentFault> {
+    pub(super) fn perform(&mut self, study: &str, effect: SiloEffect) -> Result<(), AgentFault> {
         match effect {
             SiloEffect::Send(delivery) => self.send_protocol(study, delivery),
             SiloEffect::SendOnGrid(delivery) => {
@@ -380,7 +380,12 @@ impl Agent {
     }
 
     /// Ends the attempt because this silo cannot go on; the reason stays here.
-    fn give_up(&mut self, id: AttemptId, study: &str, reason: &str) -> Result<(), AgentFault> {
+    pub(super) fn give_up(
+        &mut self,
+        id: AttemptId,
+        study: &str,
+        reason: &str,
+    ) -> Result<(), AgentFault> {
         self.decline(study, "not_ready", reason)?;
         self.step(
             study,
@@ -432,133 +437,6 @@ impl Agent {
             .filter(|attempt| attempt.plan.id == id)
             .map(|attempt| attempt.study.clone())
     }
-
-    /// Takes up what a crash or a restart interrupted. Without the attempt's secrets it is sat out.
-    pub(super) fn restore(&mut self) -> Result<(), AgentFault> {
-        let Some(stored) = self.journal.last_step()? else {
-            return Ok(self.files.erase_all_but(None)?);
-        };
-        let secrets = match stored.secrets_of {
-            Some(id) => self.files.read_secrets(id, stored.number)?,
-            None => None,
-        };
-        let bytes = secrets.as_ref().map(|secrets| secrets.expose().as_slice());
-        self.machine = SiloMachine::restore(&stored.snapshot, bytes, self.files.instance())?;
-        self.step_number = stored.number;
-        let resumed = self.machine.attempt();
-        self.secrets_at = resumed
-            .zip(self.machine.secrets())
-            .map(|(id, secrets)| (id, stored.number, sha256(secrets.expose())));
-        self.files
-            .keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?;
-        self.files.erase_all_but(resumed)?;
-        let Some((id, study)) = stored.attempt else {
-            return Ok(());
-        };
-        if resumed != Some(id) {
-            if stored.secrets_of.is_some() {
-                let reason = "the attempt's secrets are not on this machine: it is sat out";
-                warn!(study, %id, reason);
-                let details = [("reason", reason)];
-                self.own_log.record_attempt(
-                    EventKind::RoundAbandoned,
-                    &study,
-                    id,
-                    Outcome::Failed,
-                    &details,
-                )?;
-            }
-            return Ok(());
-        }
-        info!(study, %id, phase = self.machine.phase_name(), "attempt taken up again");
-        let details = [("phase", self.machine.phase_name())];
-        self.own_log.record_attempt(
-            EventKind::SystemRecovered,
-            &study,
-            id,
-            Outcome::Success,
-            &details,
-        )?;
-        let Some(record) = self.journal.study(&study)? else {
-            return Ok(());
-        };
-        self.shared_log.expect_release(record.last_release);
-        let plan = self.terms_of(&record).and_then(|terms| {
-            let model = terms.model(record.model.as_deref())?;
-            terms.plan(id, &self.membership, &model)
-        });
-        let plan = match plan {
-            Ok(plan) => plan,
-            Err(fault) => return self.give_up(id, &study, &explain(&fault)),
-        };
-        let round = record.rounds_done.saturating_add(1);
-        self.attempt = Some(ActiveAttempt {
-            plan,
-            study: study.clone(),
-            round,
-            opened: Instant::now(),
-        });
-        let mut effects = Vec::new();
-        self.machine.resume(&self.surroundings(), &mut effects);
-        for effect in effects {
-            self.perform(&study, effect)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a round's deadline for people has passed; the agent's own clock.
-    pub(super) fn is_past(deadline_milliseconds: u64) -> bool {
-        now_milliseconds() >= deadline_milliseconds
-    }
-
-    /// The verified sum as the study's progress.
-    fn advance(
-        &mut self,
-        study: &str,
-        verified: &VerifiedSum,
-    ) -> Result<Option<Advanced>, AgentFault> {
-        let Some(record) = self
-            .journal
-            .study(study)?
-            .filter(|record| record.state == StudyState::Granted)
-        else {
-            return Ok(None);
-        };
-        let advanced = self.terms_of(&record).and_then(|terms| {
-            let model = terms.model(record.model.as_deref())?;
-            let expected = terms.plan(verified.plan.id, &self.membership, &model)?;
-            Ok(if verified.plan == expected {
-                Some(terms.advance(&model, verified)?)
-            } else {
-                None
-            })
-        });
-        match advanced {
-            Ok(Some((model, complete))) => Ok(Some(Advanced {
-                rounds_done: model.rounds,
-                model: model.to_bytes(),
-                complete,
-                release: (verified.plan.id, verified.digest),
-            })),
-            Ok(None) => Ok(None),
-            Err(fault) => {
-                warn!(
-                    study,
-                    "the released sum leads to no next model: {}",
-                    explain(&fault)
-                );
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// A study's progress through one verified sum.
-struct Advanced {
-    rounds_done: u32,
-    model: Vec<u8>,
-    complete: bool,
-    release: (AttemptId, Digest),
 }
 
 /// Whether a fault is evidence against somebody, or what befalls a silo that crashed or came late.
