@@ -26,7 +26,7 @@ pub(crate) enum AuditCommand {
     Verify(VerifyArguments),
     /// Print the entries of a log, one line each
     #[command(
-        after_help = "Examples:\n  consilium audit show coordinator/log --last 20\n  consilium audit show coordinator/log --kind round.released\n  consilium audit show coordinator/log --kind study --study 3f9a02c41b77 --json\n\nShowing verifies nothing: `consilium audit verify` does. `--json` prints the lines as they\nare hashed."
+        after_help = "Examples:\n  consilium audit show coordinator/log --last 20\n  consilium audit show coordinator/log --kind round.released\n  consilium audit show coordinator/log --kind study --study 3f9a02c41b77 --json\n\nROUND is the federation's round and the attempt at it. Showing verifies nothing:\n`consilium audit verify` does. `--json` prints the lines as they are hashed."
     )]
     Show(ShowArguments),
 }
@@ -201,14 +201,21 @@ fn verified_words(verified: &Verified) -> String {
     if let Some(root) = &report.root {
         rows.push(("root", root.to_string()));
     }
-    rows.push((
-        "cosigned",
-        format!(
-            "{}/{witnesses_known} witnesses, over {} of {} entries",
-            report.cosignatures, report.cosigned_entries, report.entries
-        ),
-    ));
-    rows.push(("quorum", report.quorum.to_string()));
+    if report.quorum == 0 && *witnesses_known == 0 && report.root.is_some() {
+        rows.push((
+            "cosigned",
+            "by nobody: this log has no witnesses".to_owned(),
+        ));
+    } else {
+        rows.push((
+            "cosigned",
+            format!(
+                "{}/{witnesses_known} witnesses, over {} of {} entries",
+                report.cosignatures, report.cosigned_entries, report.entries
+            ),
+        ));
+        rows.push(("quorum", report.quorum.to_string()));
+    }
     if !report.witnesses.is_empty() {
         rows.push(("witnesses", report.witnesses.join(", ")));
     }
@@ -549,6 +556,33 @@ mod tests {
         let hostile = event(EventKind::SystemStarted).with_detail("note", "\u{1b}[2Jgone\nforged");
         let line = row(&Entry::new(0, hostile).unwrap());
         assert!(!line.contains('\u{1b}') && !line.contains('\n'), "{line}");
+    }
+
+    #[test]
+    fn a_hospitals_own_log_is_told_to_have_no_witnesses() {
+        let report = VerifyReport {
+            origin: "consilium/silo/1_UM".to_owned(),
+            entries: 3,
+            root: Some(Digest::from_bytes([1; 32])),
+            cosigned_entries: 3,
+            cosignatures: 0,
+            quorum: 0,
+            witnesses: Vec::new(),
+            trust: TrustSource::Log,
+            findings: Vec::new(),
+            obstacles: Vec::new(),
+            verdict: Verdict::Clean,
+            verified: true,
+        };
+        let words = verified_words(&Verified {
+            report,
+            witnesses_known: 0,
+            roster: None,
+        });
+        assert!(
+            words.contains("this log has no witnesses") && !words.contains("quorum"),
+            "{words}"
+        );
     }
 
     #[test]
