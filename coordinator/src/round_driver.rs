@@ -11,7 +11,6 @@ use crate::catch_up::OpenProofs;
 use crate::crash::{CrashPlace, reached};
 use crate::federation::{Federation, unix_milliseconds};
 use crate::input::Input;
-use crate::log_keeper::KeeperFault;
 use crate::sessions::PackedSum;
 use crate::silo_service::chunk_length;
 use crate::store::StoredRelease;
@@ -259,7 +258,9 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             return Ok(());
         }
         let phase = self.phase_name();
-        tracing::warn!(%silo, phase, "a silo dropped");
+        if !self.run.study.absent.contains(&silo) {
+            tracing::warn!(%silo, phase, "a silo dropped");
+        }
         self.missing.insert(silo.clone(), phase.to_owned());
         self.count_present();
         self.step(CoordinatorEvent::Gone(silo)).await
@@ -516,7 +517,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         let log = self.run.federation.log.clone();
         self.work.spawn(async move {
             log.committed(place).await?;
-            let proof = log.proof(place).await.map_err(KeeperFault::from)?;
+            let proof = log.proof(place).await?;
             Ok(Work::Committed {
                 proof: proof.to_bytes(),
             })

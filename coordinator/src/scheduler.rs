@@ -53,7 +53,8 @@ async fn run_study(
     };
     match StudyRun::new(federation, inputs, crash, roster, study) {
         Ok(run) => run.run().await,
-        Err((mut study, fault)) => {
+        Err(refused) => {
+            let (mut study, fault) = *refused;
             let reason = format!(
                 "the study does not fit the roster in force: {}",
                 crate::explain(&fault)

@@ -32,6 +32,9 @@ use tokio::sync::mpsc;
 /// After a start every silo has this long to reconnect before it counts as gone.
 const RECONNECT_TIME: Duration = Duration::from_secs(30);
 
+/// How long the last checkpoint waits for its cosignatures when the service stops.
+const LAST_COSIGNATURES: Duration = Duration::from_secs(1);
+
 /// How long open calls may take to end when the service stops.
 const STOP_TIME: Duration = Duration::from_secs(3);
 
@@ -167,8 +170,11 @@ pub async fn run(
     }
     if outcome.is_ok() {
         let event = Event::new(EventKind::SystemStopped, now(), federation.actor());
-        federation.log.append_one(event).await?;
-        federation.log.with(|log| log.checkpoint()).await?;
+        let place = federation.log.append_one(event).await?;
+        // Whoever is still connected cosigns the end as well.
+        tokio::time::timeout(LAST_COSIGNATURES, federation.log.committed(place))
+            .await
+            .ok();
     }
     federation.sessions.close_all();
     stop.send_replace(true);

@@ -96,7 +96,7 @@ fn an_invitation_is_redeemed_once_and_by_one_key(store: &mut impl Store) {
         store.enrol(&known, &thief),
         Err(StoreFault::RedeemedInvitation)
     ));
-    assert_eq!(store.participants().unwrap(), [member.clone()]);
+    assert_eq!(store.participants().unwrap(), std::slice::from_ref(&member));
     let stored = store.invitation(&known).unwrap().unwrap();
     assert_eq!(stored.invitation, "an invitation");
     assert_eq!(stored.redeemed_by, Some(member.identity));
