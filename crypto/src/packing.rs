@@ -83,14 +83,9 @@ pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, P
 /// Hands each of `words` to `combine` together with its packed counterpart. The bytes are as many as
 /// the words take.
 ///
-/// COST: this is the inner loop of masking. The widths that plans choose have loops of their own,
-/// compiled for that width; any other width is right and about three times slower.
-pub(crate) fn zip_words(
-    bits: WordBits,
-    packed: &[u8],
-    words: &mut [u64],
-    combine: impl Fn(&mut u64, u64),
-) {
+/// COST: the widths that plans choose have loops of their own, compiled for that width; any other width
+/// is right and about three times slower.
+fn zip_words(bits: WordBits, packed: &[u8], words: &mut [u64], combine: impl Fn(&mut u64, u64)) {
     match bits.bits() {
         8 => zip_bytes(packed, words, combine, |[byte]| u64::from(byte)),
         16 => zip_bytes(packed, words, combine, |bytes| {

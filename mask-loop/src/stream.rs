@@ -12,6 +12,17 @@ pub enum Sign {
     Subtract,
 }
 
+impl Sign {
+    /// The sign that takes away what this one brought.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Add => Self::Subtract,
+            Self::Subtract => Self::Add,
+        }
+    }
+}
+
 /// The key and first nonce of a stream. Wiped on drop; not printable, not clonable.
 ///
 /// The round keys are not kept: expanding them takes a tenth of a microsecond, once for each stream
@@ -24,6 +35,17 @@ impl Stream {
     /// The stream of an AES-256 key and its first nonce.
     #[must_use]
     pub fn new(key: &[u8; 32], nonce: &[u8; 12]) -> Self {
+        Self::filled(key, nonce)
+    }
+
+    /// The same of one derived string: 32 bytes of key, then 12 of nonce.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 44]) -> Self {
+        let (key, nonce) = bytes.split_at(32);
+        Self::filled(key, nonce)
+    }
+
+    fn filled(key: &[u8], nonce: &[u8]) -> Self {
         // Filled where it stays: nothing is left behind by a move.
         let mut material = Box::new(Material {
             key: [0; 32],

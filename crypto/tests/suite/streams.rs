@@ -2,7 +2,7 @@
 //! Masks and packing: the laws by which masks cancel.
 
 use consilium_crypto::Secret;
-use consilium_crypto::mask::{FIELD_ALIGNMENT, MaskStream, Sign};
+use consilium_crypto::mask::{FIELD_ALIGNMENT, MaskSet, MaskStream, Sign};
 use consilium_crypto::packing::{PackingFault, pack, packed_length, unpack};
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
@@ -19,9 +19,13 @@ fn words(bits: WordBits, count: usize, seed: u64) -> Vec<u64> {
         .collect()
 }
 
-fn stream(bits: WordBits, seed: u64) -> MaskStream {
+fn key(seed: u64) -> Secret<[u8; 44]> {
     let mut random = InsecureSeededRandom::from_seed(seed);
-    MaskStream::new(bits, &Secret::filled(|key: &mut [u8; 44]| random.fill(key)))
+    Secret::filled(|key: &mut [u8; 44]| random.fill(key))
+}
+
+fn stream(bits: WordBits, seed: u64) -> MaskStream {
+    MaskStream::new(bits, &key(seed))
 }
 
 #[test]
@@ -124,6 +128,28 @@ fn chunks_of_every_aligned_size_give_the_same_mask() {
             stream.apply(Sign::Add, number * u64::try_from(chunk).unwrap(), piece);
         }
         assert_eq!(pieces, whole);
+    }
+}
+
+#[test]
+fn a_set_gives_what_its_streams_give_one_by_one() {
+    for bits in every_width() {
+        for count in [0, 1, 4] {
+            let mut set = MaskSet::new(bits);
+            let mut expected = words(bits, 3000, 10);
+            let original = expected.clone();
+            for seed in 0..count {
+                let sign = if seed == 2 { Sign::Subtract } else { Sign::Add };
+                set.push(sign, &key(seed));
+                stream(bits, seed).apply(sign, 1280, &mut expected);
+            }
+            assert_eq!(set.len() as u64, count);
+            assert_eq!(set.is_empty(), count == 0);
+            assert_eq!(set.pack(1280, &original), pack(bits, &expected));
+            let mut masked = original;
+            set.apply(1280, &mut masked);
+            assert_eq!(masked, expected);
+        }
     }
 }
 
