@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The real executable in real processes on loopback: killed at every point, fed with bad input, tampered with.
+//!
+//! A consortium of four hospitals is founded once, with the commands that people type; every test works on a copy
+//! of its folders. Every wait has an end, every process dies with its test, and every file lies in a temporary folder.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod crashes;
+mod executable;
+mod federation;
+mod founding;
+mod studies;

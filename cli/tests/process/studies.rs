@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The shipped studies, what they must find, and variants of them.
+
+use crate::federation::Federation;
+use consilium_learning::result::StudyResult;
+use serde_json::Value;
+
+/// Counts, moments and histograms without noise: one round.
+pub(crate) const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
+
+const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
+
+/// The private study with fewer rounds.
+pub(crate) fn private(rounds: u32, spare: u32) -> String {
+    let text = replaced(PRIVATE, "most = 20", &format!("most = {rounds}"));
+    let text = replaced(&text, "average_last = 10", "average_last = 2");
+    replaced(
+        &text,
+        "spare_attempts = 2",
+        &format!("spare_attempts = {spare}"),
+    )
+}
+
+/// The text with one of its parts replaced; the part must be there.
+#[track_caller]
+pub(crate) fn replaced(text: &str, part: &str, by: &str) -> String {
+    assert!(text.contains(part), "no {part:?} in {text}");
+    text.replacen(part, by, 1)
+}
+
+/// Asserts that the statistics are those of the published trial, to the patient.
+#[track_caller]
+pub(crate) fn assert_exact(result: &Value) {
+    let result: StudyResult = serde_json::from_value(result.clone()).unwrap();
+    let table = result.statistics().unwrap().tables.first().unwrap();
+    for (row, cases, total) in [("indomethacin", 27.0, 295.0), ("placebo", 52.0, 307.0)] {
+        assert_eq!(table.count(row, "yes"), Some(cases), "cases under {row}");
+        assert_eq!(table.row_total(row), Some(total), "patients under {row}");
+    }
+}
+
+/// Follows the statistics study to its end; it must be exact, and the log of it must verify.
+#[track_caller]
+pub(crate) fn assert_completes_exactly(federation: &mut Federation, id: &str) {
+    assert_exact(&federation.complete(id));
+    federation.stop();
+    federation.verify_log();
+}
