@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 
 /// What a silo is told.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is handled at once and never stored"
+)]
 pub enum SiloEvent {
     /// An Open arrived for a study that the silo consented to.
     Opened {

@@ -67,7 +67,9 @@ fn an_advertisement_of_one_silo_under_the_name_of_another_is_refused() {
     let mut table = Table::new(4, 3);
     table.play_until(Stage::KeyBook);
     let mut book = table.script.advertisements.clone();
-    book[2].body.clone_from(&table.script.advertisements[3].body);
+    book[2]
+        .body
+        .clone_from(&table.script.advertisements[3].body);
     book[2].signature = table.script.advertisements[3].signature;
     let fault = table.assert_aborts(0, table.key_book(&book));
     assert!(matches!(fault, Fault::BadSignature { .. }));
@@ -80,7 +82,11 @@ fn a_silo_whose_own_keys_were_exchanged_aborts_even_if_it_once_signed_the_others
     table.play_until(Stage::KeyBook);
     let kept = table.picture(0);
     table.seats[0].machine = SiloMachine::new(table.seats[0].instance);
-    let other = table.ask(0, table.open(&table.plan)).sent.remove(0).envelope;
+    let other = table
+        .ask(0, table.open(&table.plan))
+        .sent
+        .remove(0)
+        .envelope;
     table.put_back(0, &kept);
 
     let own = table.script.advertisements[0].clone();
@@ -123,8 +129,7 @@ fn silos_with_different_key_books_never_mask_for_each_other() {
             .collect()
     };
     let mut deals = deals_under(&mut table, &all[..4], &[0, 1]);
-    let without_third: Vec<Envelope> =
-        [&all[..3], &all[4..]].concat();
+    let without_third: Vec<Envelope> = [&all[..3], &all[4..]].concat();
     deals.extend(deals_under(&mut table, &without_third, &[2, 4]));
     // The first half's silos are shown the deals of both halves under their own book.
     table.script.advertisements = all[..4].to_vec();

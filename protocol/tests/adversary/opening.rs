@@ -120,7 +120,9 @@ fn an_extra_silo_outside_the_roster_is_refused() {
 #[test]
 fn a_repeated_an_absent_and_an_unsorted_silo_are_refused() {
     let changes: [Change; 3] = [
-        ("one silo twice", |plan| plan.silos[2] = plan.silos[1].clone()),
+        ("one silo twice", |plan| {
+            plan.silos[2] = plan.silos[1].clone()
+        }),
         ("unsorted", |plan| plan.silos.swap(1, 2)),
         ("not invited", |plan| {
             plan.silos.remove(0);
@@ -167,7 +169,13 @@ fn three_silos_with_two_colluders_are_refused() {
     let vector = VectorPlan::plain(10, 3, 32, 0).unwrap();
     let plan = &table.plan;
     let refused = RoundPlan::new(
-        plan.id, &members, &plan.silos, Some(0), plan.model, plan.task, vector,
+        plan.id,
+        &members,
+        &plan.silos,
+        Some(0),
+        plan.model,
+        plan.task,
+        vector,
     );
     assert!(refused.is_err());
 }
@@ -178,9 +186,18 @@ fn a_study_without_noise_that_tolerates_a_drop_is_refused() {
     let vector = VectorPlan::plain(10, 4, 32, 0).unwrap();
     let plan = &table.plan;
     let refused = RoundPlan::new(
-        plan.id, &table.membership, &plan.silos, Some(1), plan.model, plan.task, vector,
+        plan.id,
+        &table.membership,
+        &plan.silos,
+        Some(1),
+        plan.model,
+        plan.task,
+        vector,
     );
-    assert_eq!(refused, Err(PlanFault::DropoutsWithoutNoise { dropouts: 1 }));
+    assert_eq!(
+        refused,
+        Err(PlanFault::DropoutsWithoutNoise { dropouts: 1 })
+    );
 }
 
 #[test]

@@ -59,9 +59,11 @@ fn a_silo_from_which_the_coordinator_withholds_deals_is_excluded_before_it_uploa
         run(&mut federation);
         assert_released_without(&federation, &[3]);
         assert!(!federation.uploads.contains_key(&name(3)));
-        assert!(federation.silos[3].aborted.contains(&Fault::LeftOut {
-            list: "cohort"
-        }));
+        assert!(
+            federation.silos[3]
+                .aborted
+                .contains(&Fault::LeftOut { list: "cohort" })
+        );
     }
 }
 
@@ -184,7 +186,12 @@ struct CorruptDealer {
 }
 
 impl CorruptDealer {
-    fn deal(&self, own: &SiloName, secrets: &[u8], delivery: &Delivery) -> (SiloBody, Vec<Vec<u8>>) {
+    fn deal(
+        &self,
+        own: &SiloName,
+        secrets: &[u8],
+        delivery: &Delivery,
+    ) -> (SiloBody, Vec<Vec<u8>>) {
         let (id, k, _) = read(delivery);
         let seed = |at: usize| -> Secret32 {
             let from = 52 + 32 * at;
@@ -207,8 +214,16 @@ impl CorruptDealer {
             shares
         };
         let kinds = [
-            (0, SecretKind::SelfMask, split(SecretKind::SelfMask, &self_mask)),
-            (1, SecretKind::MaskKey, split(SecretKind::MaskKey, &mask_key)),
+            (
+                0,
+                SecretKind::SelfMask,
+                split(SecretKind::SelfMask, &self_mask),
+            ),
+            (
+                1,
+                SecretKind::MaskKey,
+                split(SecretKind::MaskKey, &mask_key),
+            ),
         ];
         let names: Vec<&SiloName> = self.keys.keys().collect();
         let mut leaves = Vec::new();

@@ -438,6 +438,30 @@ impl Table {
         self.tell(seat, event)
     }
 
+    /// Freezes a cohort for a silo whose driver does not mask yet; what it sent.
+    pub(crate) fn freeze_only(&mut self, at: usize, question: Delivery) -> Vec<Delivery> {
+        let seat = &mut self.seats[at];
+        let around = SiloSurroundings {
+            name: &seat.name,
+            signing_key: &seat.key,
+            membership: &self.membership,
+            log: &self.log,
+            start_nonce: self.start_nonce,
+        };
+        let machine = std::mem::replace(&mut seat.machine, SiloMachine::new(seat.instance));
+        let mut effects = Vec::new();
+        let event = SiloEvent::Delivered(question);
+        seat.machine = machine.handle(&around, event, &mut self.random, &mut effects);
+        assert_eq!(seat.machine.phase_name(), "masking");
+        let sent = effects.into_iter().filter_map(|effect| match effect {
+            SiloEffect::Send(delivery)
+            | SiloEffect::SendOnGrid(delivery)
+            | SiloEffect::Upload { then: delivery, .. } => Some(delivery),
+            _ => None,
+        });
+        sent.collect()
+    }
+
     pub(crate) fn tell(&mut self, at: usize, event: SiloEvent) -> Outcome {
         let mut outcome = Outcome::default();
         let mut events = vec![event];
@@ -464,8 +488,11 @@ impl Table {
                     }
                     SiloEffect::Mask(job) => {
                         let bits = WordBits::new(job.plan().vector.word_bits).unwrap();
-                        let mut words: Vec<u64> =
-                            seat.vector.iter().map(|value| bits.encode(*value)).collect();
+                        let mut words: Vec<u64> = seat
+                            .vector
+                            .iter()
+                            .map(|value| bits.encode(*value))
+                            .collect();
                         let chunks: Vec<Vec<u8>> = words
                             .chunks_mut(job.plan().chunk_fields as usize)
                             .enumerate()
@@ -492,6 +519,21 @@ impl Table {
             }
         }
         outcome
+    }
+
+    /// What a silo asks for after a restart.
+    pub(crate) fn resume(&self, seat: usize) -> Vec<SiloEffect> {
+        let seat = &self.seats[seat];
+        let around = SiloSurroundings {
+            name: &seat.name,
+            signing_key: &seat.key,
+            membership: &self.membership,
+            log: &self.log,
+            start_nonce: self.start_nonce,
+        };
+        let mut effects = Vec::new();
+        seat.machine.resume(&around, &mut effects);
+        effects
     }
 
     /// Everything that a silo holds: the journal and the secrets file.
@@ -555,7 +597,10 @@ pub(crate) fn plan_of(membership: &Membership, round: u64, attempt: u32) -> Roun
 }
 
 pub(crate) fn input_digest(vector: &[i64]) -> Digest {
-    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes: Vec<u8> = vector
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     hash(Label::VectorInput, &[&bytes])
 }
 

@@ -13,6 +13,9 @@ struct View {
     survivors: Vec<usize>,
 }
 
+/// A silo, the view that it voted for, and who else did.
+type Certified = (usize, usize, Vec<usize>);
+
 /// What the real silos do in every view, each asked from where it stood before the freeze.
 struct Responses {
     views: Vec<View>,
@@ -122,8 +125,7 @@ fn no_peer_loses_both_secrets(count: usize) {
         ..
     } = table.plan.thresholds;
     assert_eq!(colluders, 1);
-    let mut revealed: BTreeMap<(usize, usize, Vec<usize>), Vec<(usize, SecretKind)>> =
-        BTreeMap::new();
+    let mut revealed: BTreeMap<Certified, Vec<(usize, SecretKind)>> = BTreeMap::new();
     let mut refused = BTreeSet::new();
     let mut certified_at_all = 0;
     for colluder in 0..count {
@@ -261,7 +263,10 @@ fn no_two_views_can_both_gather_a_quorum_at_any_size() {
                 let second = invited - colluders - first;
                 let both = first + colluders >= thresholds.quorum
                     && second + colluders >= thresholds.quorum;
-                assert!(!both, "{invited} silos, {colluders} colluders, {first} and {second}");
+                assert!(
+                    !both,
+                    "{invited} silos, {colluders} colluders, {first} and {second}"
+                );
             }
             assert!(thresholds.threshold > colluders);
             assert!(thresholds.quorum - colluders >= 2);

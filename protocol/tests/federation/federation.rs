@@ -86,13 +86,14 @@ pub(crate) struct Federation {
     coordinator: Option<CoordinatorMachine>,
     coordinator_restarted: bool,
     random: InsecureSeededRandom,
-    trouble: Trouble,
+    pub(crate) trouble: Trouble,
     now: u64,
     to_silos: VecDeque<(SiloName, Delivery, Vec<u64>)>,
     to_coordinator: VecDeque<CoordinatorEvent>,
     held_back: Vec<CoordinatorEvent>,
     spool: BTreeMap<(SiloName, u64), Vec<u8>>,
-    sum: Vec<u64>,
+    /// What the coordinator knows, whether or not it releases it.
+    pub(crate) sum: Vec<u64>,
     pub(crate) released: Option<(Vec<SiloName>, Vec<SiloName>)>,
     pub(crate) abandoned: Option<(String, &'static str, bool)>,
     pub(crate) records: Vec<String>,
@@ -396,6 +397,12 @@ impl Federation {
             }
         }
         true
+    }
+
+    /// A silo whose journal is gone: the same keys, no memory.
+    pub(crate) fn forget(&mut self, at: usize) {
+        let instance = hash(Label::StartNonce, &[&[at as u8]]);
+        self.silos[at].machine = Some(SiloMachine::new(instance));
     }
 
     fn restart_silo(&mut self, at: usize, around: &SiloSurroundings<'_>, secrets_lost: bool) {
