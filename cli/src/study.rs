@@ -140,11 +140,11 @@ pub(crate) fn run(command: StudyCommand) -> anyhow::Result<ExitCode> {
             })?;
             let rows: Vec<Row> = studies.into_iter().map(Row::from).collect();
             output.print(&rows, |rows| {
-                let mut text = format!("{:<14}{:<28}{:<26}{:<12}", "ID", "NAME", "RESEARCHER", "STATE");
+                let mut text = format!("{:<14}{:<32}  {:<26}  {:<12}", "ID", "NAME", "RESEARCHER", "STATE");
                 for row in rows {
                     let short: String = row.study_id.chars().take(12).collect();
                     text.push_str(&format!(
-                        "\n{short:<14}{:<28}{:<26}{:<12}{}",
+                        "\n{short:<14}{:<32}  {:<26}  {:<12}{}",
                         row.name, row.researcher, row.state, row.reason
                     ));
                 }

@@ -69,15 +69,10 @@ impl User {
             .await
             .map_err(crate::remote::spoken)?
             .into_inner();
-        let mut rosters = RosterFolder::open(&self.folder.join("roster"))?;
-        for published in response.published {
-            let signed: SignedRoster = signed_roster(published)?;
-            if rosters.current().is_none() {
-                rosters.pin_founding(&signed, &self.config.coordinator_key)?;
-            } else {
-                rosters.pin(&signed)?;
-            }
-        }
+        let published: Vec<SignedRoster> =
+            response.published.into_iter().map(signed_roster).collect::<anyhow::Result<_>>()?;
+        RosterFolder::open(&self.folder.join("roster"))?
+            .pin_published(&published, &self.config.coordinator_key)?;
         Ok(connection)
     }
 }

@@ -39,8 +39,6 @@ pub struct Deadlines {
     pub drop_seconds: u64,
     /// Waiting for enough silos before a round is opened.
     pub gathering_seconds: u64,
-    /// Waiting for witnesses beyond the quorum, once the quorum has cosigned.
-    pub witness_grace_milliseconds: u64,
 }
 
 impl Default for Deadlines {
@@ -51,7 +49,6 @@ impl Default for Deadlines {
             upload_seconds: 3600,
             drop_seconds: 5,
             gathering_seconds: 600,
-            witness_grace_milliseconds: 1000,
         }
     }
 }

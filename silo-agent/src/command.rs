@@ -213,7 +213,7 @@ pub fn run_to_end(options: RunOptions) -> ExitCode {
 
 fn told(fault: &anyhow::Error) -> ExitCode {
     eprintln!("error: {fault:#}");
-    ExitCode::FAILURE
+    ExitCode::from(2)
 }
 
 fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<ExitCode> {
@@ -280,13 +280,14 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .context("the runtime cannot be started")
 }
 
-/// Messages go to standard error; `RUST_LOG` chooses which.
+/// Messages go to standard error; `CONSILIUM_LOG` chooses which.
 fn tell_what_happens() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("CONSILIUM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // A second initialisation, as in a test, changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .try_init();
 }
 

@@ -299,18 +299,13 @@ pub(crate) async fn pin_published(
         .await
         .map_err(refused)?
         .into_inner();
+    let published: Vec<SignedRoster> = answer
+        .published
+        .into_iter()
+        .map(signed_roster)
+        .collect::<Result<_, _>>()?;
     let mut pinned = folder.open_roster()?;
-    for published in answer.published {
-        let signed = signed_roster(published)?;
-        let version = Roster::parse(&signed.roster)?.version();
-        match pinned.current().map(|current| current.version()) {
-            None => pinned
-                .pin_founding(&signed, &config.coordinator.key)
-                .map(|_| ())?,
-            Some(current) if version > current => pinned.pin(&signed).map(|_| ())?,
-            Some(_) => {}
-        }
-    }
+    pinned.pin_published(&published, &config.coordinator.key)?;
     Ok(pinned.current().is_some())
 }
 

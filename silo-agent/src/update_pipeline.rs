@@ -7,16 +7,16 @@
 //! plain sum --------------------> fixed point ─────────┘
 //! ```
 //!
-//! INVARIANT: this order, in this file, and nowhere else. The noise path holds integers only.
+//! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, add up and noise are one function of the
+//! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::random::RoundRandom;
 use consilium_learning::contribution::Contribution;
-use consilium_privacy::clipping::quantise_patient;
-use consilium_privacy::discrete_gaussian::{DiscreteGaussian, VarianceFault};
+use consilium_privacy::contribution::{ContributionFault, noised_sum};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
-use consilium_privacy::noise_plan::{NoisePlan, VectorPlan};
+use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::PlanFault;
 use consilium_protocol::{MaskJob, chunk_digest, upload_root};
 
@@ -42,11 +42,9 @@ pub(crate) enum PipelineFault {
         /// Coordinates of the plan.
         expected: u64,
     },
-    /// More patients than the words of the sum have room for.
-    #[error(
-        "the data set has more patients than the study's `most_patients_per_silo`; none may be left out to fit"
-    )]
-    TooManyPatients,
+    /// Too many patients, or a plan whose noise cannot be sampled.
+    #[error(transparent)]
+    Contribution(#[from] ContributionFault),
     /// A coordinate of an unnoised sum that cannot be encoded.
     #[error("coordinate {coordinate} of the sum cannot be encoded")]
     Encoding {
@@ -59,9 +57,6 @@ pub(crate) enum PipelineFault {
     /// The plan contradicts itself.
     #[error("the study's numbers cannot be encoded")]
     FixedPoint(#[source] FixedPointFault),
-    /// The plan's noise.
-    #[error("the plan's noise cannot be sampled")]
-    Noise(#[source] VarianceFault),
     /// The words of the plan.
     #[error("the plan's words cannot be masked")]
     Words(#[source] PlanFault),
@@ -80,9 +75,8 @@ pub(crate) fn protect(
     match (contribution, &plan.noise, clip) {
         (Contribution::PatientVectors { dimension, vectors }, Some(noise), Some(clip)) => {
             check_dimension(dimension, plan)?;
-            let mut sum = clipped_sum(&vectors, dimension, noise, clip)?;
-            add_noise(&mut sum, noise, random)?;
-            Ok(sum)
+            let patients = vectors.iter().map(Vec::as_slice);
+            Ok(noised_sum(noise, clip, dimension, patients, random)?)
         }
         (Contribution::Sum(sum), None, None) => encode(&sum, plan),
         (Contribution::PatientVectors { .. }, Some(_), None) => Err(PipelineFault::OtherKind {
@@ -98,48 +92,6 @@ pub(crate) fn protect(
             expected: "clips every patient",
         }),
     }
-}
-
-/// Clip and quantise each patient, then add up. A vector that is not finite or too long after rounding counts zero.
-fn clipped_sum(
-    vectors: &[Vec<f64>],
-    dimension: usize,
-    noise: &NoisePlan,
-    clip: ClippingNorm,
-) -> Result<Vec<i64>, PipelineFault> {
-    if u64::try_from(vectors.len()).map_or(true, |patients| patients > noise.patients_cap) {
-        return Err(PipelineFault::TooManyPatients);
-    }
-    let mut sum = vec![0_i64; dimension];
-    for vector in vectors {
-        if vector.len() != dimension {
-            let expected = u64::try_from(dimension).unwrap_or(u64::MAX);
-            return Err(PipelineFault::OtherDimension {
-                given: vector.len(),
-                expected,
-            });
-        }
-        for (total, term) in sum
-            .iter_mut()
-            .zip(quantise_patient(vector, clip, noise.clip_integer))
-        {
-            // The plan's cap keeps this far from its end: cap * D < 2^62.
-            *total = total.wrapping_add(term);
-        }
-    }
-    Ok(sum)
-}
-
-/// Adds this silo's share of the noise: integers from an integer sampler.
-fn add_noise(
-    sum: &mut [i64],
-    noise: &NoisePlan,
-    random: &mut RoundRandom,
-) -> Result<(), PipelineFault> {
-    DiscreteGaussian::new(noise.variance)
-        .map_err(PipelineFault::Noise)?
-        .add_to(sum, random);
-    Ok(())
 }
 
 /// A sum without noise as fixed-point numbers; one that is not finite or too large is refused.

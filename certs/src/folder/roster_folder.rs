@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::secret_file::{self, SecretFileFault};
 use super::write_public;
-use crate::roster::RosterFault;
+use crate::roster::{Roster, RosterFault};
 use crate::roster::signed::{SignedRoster, VerifiedRoster};
 
 /// The folder `roster/` of a participant.
@@ -88,6 +88,23 @@ impl RosterFolder {
             return Err(RosterFolderFault::AnotherCoordinator);
         }
         self.pin(signed)
+    }
+
+    /// Pins every version that a coordinator has published and that is newer than the one in force, oldest first.
+    pub fn pin_published(
+        &mut self,
+        published: &[SignedRoster],
+        coordinator_key: &VerifyingKey,
+    ) -> Result<(), RosterFolderFault> {
+        for signed in published {
+            let version = Roster::parse(&signed.roster)?.version();
+            match self.current().map(|current| current.version()) {
+                None => self.pin_founding(signed, coordinator_key).map(|_| ())?,
+                Some(current) if version > current => self.pin(signed).map(|_| ())?,
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     fn verify(&self, signed: &SignedRoster) -> Result<VerifiedRoster, RosterFault> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 use consilium_crypto::secret::Secret;
 use consilium_privacy::loss::NoiseMultiplier;
-use consilium_privacy::noise_plan::NoiseTerms;
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
 
 use super::*;
 
@@ -26,13 +26,26 @@ fn norm() -> ClippingNorm {
     ClippingNorm::new(1.0).unwrap()
 }
 
+fn protected(noise: NoisePlan, vectors: Vec<Vec<f64>>) -> Result<Vec<i64>, PipelineFault> {
+    let plan = VectorPlan::noised(3, noise).unwrap();
+    let contribution = Contribution::PatientVectors { dimension: 3, vectors };
+    protect(contribution, &plan, Some(norm()), &mut random())
+}
+
+/// What patients add to the noise: the generator starts alike, so equal noise cancels in the difference.
+fn clipped_sum(noise: NoisePlan, vectors: Vec<Vec<f64>>) -> Vec<i64> {
+    let noise_alone = protected(noise, Vec::new()).unwrap();
+    let noised = protected(noise, vectors).unwrap();
+    noised.iter().zip(noise_alone).map(|(sum, noise)| sum - noise).collect()
+}
+
 #[test]
 fn every_patient_is_clipped_before_the_sum() {
     let noise = noise_plan();
     // Ten patients of length one along the first axis, and one who would outweigh them all.
     let mut vectors = vec![vec![1.0, 0.0, 0.0]; 10];
     vectors.push(vec![0.0, 1e9, 0.0]);
-    let sum = clipped_sum(&vectors, 3, &noise, norm()).unwrap();
+    let sum = clipped_sum(noise, vectors);
     let one = i64::try_from(noise.clip_integer).unwrap();
     assert!(sum[0] > 9 * one && sum[0] <= 10 * one);
     assert!(sum[1] > one - 2 && sum[1] <= one);
@@ -43,14 +56,8 @@ fn every_patient_is_clipped_before_the_sum() {
 fn a_vector_that_is_not_a_number_counts_zero_and_harms_nobody_else() {
     let noise = noise_plan();
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let with = clipped_sum(
-            &[vec![0.5, 0.5, 0.0], vec![bad, 0.1, 0.1]],
-            3,
-            &noise,
-            norm(),
-        )
-        .unwrap();
-        let without = clipped_sum(&[vec![0.5, 0.5, 0.0]], 3, &noise, norm()).unwrap();
+        let with = clipped_sum(noise, vec![vec![0.5, 0.5, 0.0], vec![bad, 0.1, 0.1]]);
+        let without = clipped_sum(noise, vec![vec![0.5, 0.5, 0.0]]);
         assert_eq!(with, without);
     }
 }
@@ -126,8 +133,8 @@ fn too_many_patients_or_another_length_is_refused() {
         ..noise_plan()
     };
     assert!(matches!(
-        clipped_sum(&vec![vec![0.0; 3]; 3], 3, &noise, norm()),
-        Err(PipelineFault::TooManyPatients)
+        protected(noise, vec![vec![0.0; 3]; 3]),
+        Err(PipelineFault::Contribution(ContributionFault::TooManyPatients { .. }))
     ));
     let plan = VectorPlan::noised(3, noise_plan()).unwrap();
     let short = Contribution::PatientVectors {
