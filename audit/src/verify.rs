@@ -13,7 +13,11 @@ use consilium_crypto::digest::Digest;
 use serde::Serialize;
 
 use self::content::Content;
-use crate::{entry::Entry, trust::TrustPolicy, witness::WitnessHead};
+use crate::{
+    entry::{ActorRole, Entry, EventKind},
+    trust::TrustPolicy,
+    witness::WitnessHead,
+};
 
 /// Verifies a log by the `trust.policy` that lies beside it.
 pub fn verify_directory(directory: &Path) -> VerifyReport {
@@ -85,6 +89,21 @@ fn examine(
             "no checkpoint of this tree has the {} cosignatures that the quorum needs",
             report.quorum
         )),
+    }
+    let rounds = content
+        .entries
+        .iter()
+        .any(|entry| entry.event.kind == EventKind::RoundOpened);
+    let shared = content
+        .entries
+        .iter()
+        .any(|entry| entry.event.actor.role == ActorRole::Coordinator);
+    if report.quorum == 0 && rounds && shared {
+        // Without witnesses the commit rule would be switched off, by whoever keeps the log.
+        report.obstacles.push(
+            "a coordinator's log without witnesses proves nothing: bring the keys of its roster"
+                .to_owned(),
+        );
     }
     let commit_rule = (report.quorum > 0).then_some(&quorate);
     report
@@ -253,6 +272,8 @@ pub enum Rule {
     OneSum,
     /// Nothing is opened without the consent of all invited, nor after a study ended.
     Consent,
+    /// From invitation to release the silos only become fewer, and never too few.
+    Sets,
     /// Nothing goes on from a release that a quorum of witnesses has not cosigned.
     Commit,
 }
@@ -269,6 +290,7 @@ impl fmt::Display for Rule {
             Self::RoundOrder => "round-order",
             Self::OneSum => "one-sum",
             Self::Consent => "consent",
+            Self::Sets => "sets",
             Self::Commit => "commit",
         })
     }

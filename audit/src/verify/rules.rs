@@ -5,8 +5,11 @@
 //! own log, whose round events are the silo's, passes untouched. A step written twice with the same facts, as after a
 //! restart, is one step.
 
+mod sets;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::sets::Sets;
 use super::{Finding, Rule};
 use crate::entry::{ActorRole, AttemptReference, Entry, Event, EventKind};
 
@@ -21,8 +24,10 @@ pub(super) fn check(entries: &[Entry], quorate: Option<&BTreeSet<u64>>) -> Vec<F
             entry.event.kind,
             entry.event.actor.role == ActorRole::Coordinator,
         );
-        if kind == EventKind::StudyConsented {
-            history.consented(&entry.event);
+        if kind == EventKind::StudySubmitted {
+            history.study(&entry.event).submitted = true;
+        } else if kind == EventKind::StudyConsented {
+            history.consented(entry);
         } else if ENDS_A_STUDY.contains(&kind) {
             history.ended(&entry.event);
         } else if kind == EventKind::StudyCompleted && by_coordinator {
@@ -48,6 +53,7 @@ struct History<'a> {
 
 #[derive(Default)]
 struct StudyHistory {
+    submitted: bool,
     consents: BTreeSet<String>,
     ended: Option<EventKind>,
     last_release: Option<u64>,
@@ -58,6 +64,7 @@ struct AttemptHistory<'a> {
     study: Option<String>,
     steps: BTreeMap<EventKind, (u64, &'a Event)>,
     closed: bool,
+    sets: Sets,
 }
 
 impl<'a> History<'a> {
@@ -77,8 +84,17 @@ impl<'a> History<'a> {
         });
     }
 
-    fn consented(&mut self, event: &Event) {
-        self.study(event).consents.insert(event.actor.name.clone());
+    fn consented(&mut self, entry: &Entry) {
+        let actor = &entry.event.actor;
+        if actor.role != ActorRole::Silo {
+            return self.find(
+                Rule::Consent,
+                entry,
+                format!("`{}` is no silo and cannot consent", actor.name),
+            );
+        }
+        let name = actor.name.clone();
+        self.study(&entry.event).consents.insert(name);
     }
 
     fn ended(&mut self, event: &Event) {
@@ -131,17 +147,28 @@ impl<'a> History<'a> {
             );
         }
         self.newest_attempt = self.newest_attempt.max(Some(attempt));
-        let invited = event
-            .aggregation
-            .as_ref()
-            .map_or(&[][..], |aggregation| &aggregation.invited);
+        let Some(aggregation) = &event.aggregation else {
+            return self.find(
+                Rule::Consent,
+                entry,
+                "the attempt names no invited silos".to_owned(),
+            );
+        };
+        let invited = &aggregation.invited;
         let study = self.study(event);
-        let (ended, last_release) = (study.ended, study.last_release);
+        let (submitted, ended, last_release) = (study.submitted, study.ended, study.last_release);
         let missing: Vec<_> = invited
             .iter()
             .filter(|silo| !study.consents.contains(*silo))
             .cloned()
             .collect();
+        if !submitted {
+            self.find(
+                Rule::Consent,
+                entry,
+                "nobody submitted the study before".to_owned(),
+            );
+        }
         if let Some(kind) = ended {
             self.find(
                 Rule::Consent,
@@ -166,6 +193,7 @@ impl<'a> History<'a> {
                 study: Some(id),
                 steps,
                 closed: false,
+                sets: Sets::opened(aggregation),
             },
         );
     }
@@ -189,6 +217,7 @@ impl<'a> History<'a> {
             .is_some();
         let closed = history.closed;
         history.closed |= closes(event.kind);
+        let wrong_sets = history.sets.step(event.kind, event.aggregation.as_ref());
         let committed = history.steps.get(&EventKind::RoundSumCommitted).copied();
         let study = history.study.clone();
 
@@ -211,6 +240,9 @@ impl<'a> History<'a> {
                 entry,
                 format!("`{}` comes too late", event.kind),
             );
+        }
+        for what in wrong_sets {
+            self.find(Rule::Sets, entry, what);
         }
         for kind in missing {
             self.find(

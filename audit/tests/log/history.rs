@@ -185,7 +185,71 @@ fn opening_without_consent_or_after_a_refusal_is_found() {
     consortium.append(&refusal);
     consortium.steps(&[EventKind::RoundOpened], "refused", 1, 0);
     consortium.cosign();
-    assert_eq!(rules(&consortium), [Rule::Consent, Rule::Consent]);
+    // The first was neither submitted nor consented to, the second was refused.
+    assert_eq!(
+        rules(&consortium),
+        [Rule::Consent, Rule::Consent, Rule::Consent]
+    );
+}
+
+#[test]
+fn a_consent_that_the_coordinator_gives_in_a_silos_name_is_found() {
+    let mut consortium = Consortium::new();
+    let submitted = consortium
+        .event(EventKind::StudySubmitted)
+        .with_study(StudyReference::new("s"));
+    consortium.append(&submitted);
+    let consented = consortium
+        .event(EventKind::StudyConsented)
+        .with_study(StudyReference::new("s"));
+    consortium.append(&consented);
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::Consent]);
+}
+
+#[test]
+fn silos_that_appear_too_late_or_are_too_few_are_found() {
+    let all = ["1_UM", "2_IU", "3_UK", "4_Case"];
+    for (frozen, released, found) in [
+        (&all[..], &all[..3], 0),
+        (&all[..3], &all[..], 1),  // back from the dead
+        (&all[..2], &all[..2], 4), // below the threshold in every step
+        (&all[..3], &["1_UM", "2_IU", "mallory"], 1),
+    ] {
+        let mut consortium = Consortium::new();
+        consortium.consent("s");
+        for kind in UP_TO_CERTIFIED {
+            let mut event = consortium.step(kind, "s", 0, 0);
+            let aggregation = event.aggregation.as_mut().unwrap();
+            if !aggregation.included.is_empty() {
+                aggregation.included = frozen.iter().map(|silo| (*silo).to_owned()).collect();
+            }
+            consortium.append(&event);
+        }
+        consortium.steps(&[EventKind::RoundSumCommitted], "s", 0, 0);
+        consortium.cosign();
+        let mut release = consortium.step(EventKind::RoundReleased, "s", 0, 0);
+        release.aggregation.as_mut().unwrap().included =
+            released.iter().map(|silo| (*silo).to_owned()).collect();
+        consortium.append(&release);
+        consortium.cosign();
+        let rules = rules(&consortium);
+        assert_eq!(rules.len(), found, "{frozen:?} {released:?} {rules:?}");
+        assert!(rules.iter().all(|rule| *rule == Rule::Sets));
+    }
+}
+
+#[test]
+fn a_coordinators_log_without_witnesses_cannot_be_verified() {
+    let mut consortium = Consortium::new();
+    consortium.study("s", 0..1);
+    let trust = consilium_audit::TrustPolicy::new(signer().verifier(), WitnessSet::none());
+    let knowledge = consilium_audit::verify::Knowledge {
+        trust: Some(trust),
+        heads: Vec::new(),
+    };
+    let report = consilium_audit::verify_directory_with(consortium.path(), &knowledge);
+    assert!(!report.verified && !report.obstacles.is_empty(), "{report}");
 }
 
 #[test]

@@ -67,12 +67,12 @@ fn a_write_cut_off_at_any_byte_loses_only_what_was_not_acknowledged() {
             .set_len(length)
             .unwrap();
         let mut log = Log::open(folder.path(), signer()).unwrap();
-        assert_eq!((log.size(), log.recovery().torn_bytes), (5, length - whole));
+        assert_eq!((log.size(), log.recovery().torn_bytes), (6, length - whole));
         // The place is free again, and the log goes on.
-        assert_eq!(log.append(&cut).unwrap(), 5);
+        assert_eq!(log.append(&cut).unwrap(), 6);
         log.checkpoint().unwrap();
         drop(log);
-        assert_eq!(Log::open(folder.path(), signer()).unwrap().size(), 6);
+        assert_eq!(Log::open(folder.path(), signer()).unwrap().size(), 7);
     }
 }
 
@@ -102,14 +102,14 @@ fn a_power_cut_at_any_step_of_a_checkpoint_is_repaired() {
         };
         fs::write(folder.path().join("entries.jsonl"), &entries[..written]).unwrap();
         if done >= 2 {
-            for tile in ["tile/0/000.p/6", "tile/entries/000.p/6"] {
+            for tile in ["tile/0/000.p/7", "tile/entries/000.p/7"] {
                 fs::copy(after.join(tile), folder.path().join(tile)).unwrap();
             }
         }
         if done >= 3 {
             fs::copy(
-                after.join("checkpoints/6.note"),
-                folder.path().join("checkpoints/6.note"),
+                after.join("checkpoints/7.note"),
+                folder.path().join("checkpoints/7.note"),
             )
             .unwrap();
         }

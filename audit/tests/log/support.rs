@@ -96,6 +96,10 @@ impl Consortium {
     }
 
     pub(crate) fn consent(&mut self, study: &str) {
+        let submitted = self
+            .event(EventKind::StudySubmitted)
+            .with_study(StudyReference::new(study));
+        self.append(&submitted);
         for silo in SILOS {
             let time = self.time();
             let event = Event::new(EventKind::StudyConsented, time, Actor::silo(silo))
@@ -108,7 +112,13 @@ impl Consortium {
     pub(crate) fn step(&mut self, kind: EventKind, study: &str, round: u64, attempt: u32) -> Event {
         let aggregation = AggregationStatement {
             invited: SILOS.map(str::to_owned).to_vec(),
-            included: Vec::new(),
+            included: match kind {
+                EventKind::RoundFrozen
+                | EventKind::RoundProposed
+                | EventKind::RoundCertified
+                | EventKind::RoundReleased => SILOS.map(str::to_owned).to_vec(),
+                _ => Vec::new(),
+            },
             dropped: Vec::new(),
             threshold: 3,
         };
