@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Widths of fields, and the integers that hold them.
 
-use zeroize::Zeroize;
-
 /// The width of a field: 8 to 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Width(u8);
@@ -92,7 +90,7 @@ impl Field for u64 {
 
 /// The integer in which fields of some width are summed. Whatever stands above the field's width
 /// never reaches down into it, so it is left alone until fields are packed or handed back.
-pub(crate) trait Lane: Field + Zeroize + Default {
+pub(crate) trait Lane: Field + Default {
     /// The low bits of `word`.
     fn truncate(word: u64) -> Self;
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A vector cut into pieces that stay in the first-level cache: all streams are summed into a piece
+//! A vector cut into pieces that stay in the cache: all streams are summed into a piece
 //! before the next is begun, so that memory is read and written once, however many streams there are.
-
-use zeroize::Zeroizing;
 
 use crate::fields::{Field, Lane, Width};
 use crate::implementation::Implementation;
@@ -18,6 +16,8 @@ pub(crate) struct Pieces {
     /// The block of every stream at which the vector is entered.
     first_block: u128,
     engine: Engine,
+    /// For engines that do not sum by themselves.
+    keystream: Aligned<u8>,
 }
 
 enum Engine {
@@ -52,6 +52,7 @@ impl Pieces {
             width,
             first_block,
             engine,
+            keystream: Aligned::new(PLAIN_FIELDS * 8),
         }
     }
 
@@ -115,9 +116,9 @@ impl Pieces {
         0
     }
 
-    fn sum_plainly<L: Lane>(&self, block: u128, lanes: &mut [L]) {
+    fn sum_plainly<L: Lane>(&mut self, block: u128, lanes: &mut [L]) {
         let bits = self.width.bits();
-        let mut keystream = Zeroizing::new([0; PLAIN_FIELDS * 8]);
+        let keystream = self.keystream.as_mut();
         let mut blocks = (block..).step_by(PLAIN_FIELDS * bits / 128);
         for lanes in lanes.chunks_mut(PLAIN_FIELDS) {
             let block = blocks.next().unwrap_or_default();
@@ -178,8 +179,9 @@ fn piece_fields<L: Lane>() -> usize {
 /// How many lanes fill whole vectors of every size, for every width that has vector code.
 pub(crate) const GRANULE: usize = 256;
 
-/// Half of a first-level cache of 32 KiB: room is left for tables and for what is read and written.
-const PIECE_BYTES: usize = 16 << 10;
+/// COST: a quarter or less of a second-level cache. Smaller pieces would fit the first level, but the
+/// kernels keep up with the second, and a table for each stream and piece would weigh more.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Fields summed at a time without vector code: their keystream takes at most 8 KiB.
 const PLAIN_FIELDS: usize = 1024;

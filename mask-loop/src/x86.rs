@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Vector code for x86-64, chosen at run time: the only place of the workspace that says `unsafe`.
 //!
-//! One kernel ([`kernel`]), written over [`vectors::Vectors`], is compiled for three sizes of vector.
+//! One kernel ([`kernel`]), written over [`instructions`], is compiled for three sizes of vector.
 //! Two of the fourteen rounds are looked up ([`table`]); subtracting is adding the complement, which
 //! the last round key brings about, and one for each subtracted stream ([`Engine::sum`]); sums lie in
 //! lanes of 16, 32 or 64 bits, and the last stream packs them on the way out.
 #![allow(unsafe_code)]
 
 mod aes_ni;
+mod avx2;
+mod avx512;
+mod instructions;
 mod kernel;
 mod round_keys;
 mod table;
 mod vaes256;
 mod vaes512;
-mod vectors;
 
 use crate::fields::{Lane, Width};
 use crate::implementation::Implementation;
 use crate::pieces::GRANULE;
 use crate::stream::{Sign, Stream};
-use kernel::{Kernels, Pass};
+use instructions::MOST_CELLS;
+use kernel::{Ahead, Kernels, Pass};
 use round_keys::RoundKeys;
 use table::{Cell, Table, WINDOW, WINDOWS};
 
@@ -126,7 +129,7 @@ impl Engine {
                 && lanes.len().is_multiple_of(GRANULE)
                 && source.is_none_or(|source| source.len() == lanes.len())
                 && size_of::<L>() == kernel::lane_bytes(self.width.bits())
-                && offset.is_multiple_of(vectors::MOST_CELLS)
+                && offset.is_multiple_of(MOST_CELLS)
                 && offset + blocks <= WINDOW * WINDOWS,
             "a piece is whole granules that begin on a vector"
         );
@@ -138,12 +141,20 @@ impl Engine {
         let direct = granules.min(packed.len().saturating_sub(sum.slack) / granule_bytes);
 
         let subtracted = self.streams.iter().filter(|one| one.sign == Sign::Subtract);
-        let mut bias = Cell::repeat(L::truncate(subtracted.count() as u64));
-        let mut from = source.map_or(lanes.as_ptr(), <[L]>::as_ptr);
+        let bias = L::truncate(subtracted.count() as u64);
+        let kept = lanes.as_mut_ptr();
+        let mut from = source.map_or(kept.cast_const(), <[L]>::as_ptr);
+        // The next piece is read where this one ends.
+        let next_from = from.wrapping_add(lanes.len());
         let last = self.streams.len() - 1;
         for (position, stream) in self.streams.iter().enumerate() {
             let counter = stream.first_block.wrapping_add(block);
             let direct = if position == last { direct } else { 0 };
+            let ahead = match last - position {
+                0 => Ahead::new(next_from.cast(), GRANULE * size_of::<L>()),
+                1 => Ahead::new(packed.as_ptr(), granule_bytes),
+                _ => Ahead::new(packed.as_ptr(), 0),
+            };
             // SAFETY: the processor has the instructions, by the invariant of `kernels`. `from` is
             // the start of `source` or of `lanes`, which have the same length, in lanes of the size
             // that the width is summed in (asserted above); the first `direct` granules are read from
@@ -158,21 +169,24 @@ impl Engine {
                     table: &self.table,
                     block: offset,
                     granules: direct,
-                    bias,
+                    bias: Cell::repeat(bias),
                     from: from.cast(),
                     to: packed.as_mut_ptr(),
+                    ahead,
                 };
                 (sum.packing)(&pass);
                 (sum.keeping)(&Pass {
                     block: offset + direct * granule_bytes / size_of::<Cell>(),
                     granules: granules - direct,
                     from: from.add(direct * GRANULE).cast(),
-                    to: lanes.as_mut_ptr().add(direct * GRANULE).cast(),
+                    to: kept.add(direct * GRANULE).cast(),
                     ..pass
                 });
             }
-            from = lanes.as_ptr();
-            bias = Cell::default();
+            from = kept;
+        }
+        for lane in &mut lanes[direct * GRANULE..] {
+            *lane = lane.plus(bias);
         }
         direct * GRANULE
     }

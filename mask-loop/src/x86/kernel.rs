@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The kernel: one stream summed into one piece, over vectors of any size.
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::sync::atomic::{Ordering, compiler_fence};
+
+use super::instructions::{Aes, Lanes, MOST_CELLS, packed_cell};
 use super::round_keys::RoundKeys;
 use super::table::{Cell, Table, WINDOW};
-use super::vectors::{MOST_CELLS, Vectors, packed_cell};
 use crate::pieces::GRANULE;
+use crate::workspace::wipe;
 
 /// What is compiled for one instruction set and one width.
 ///
@@ -46,10 +50,34 @@ pub(super) struct Pass<'a> {
     /// [`MOST_CELLS`].
     pub(super) block: usize,
     pub(super) granules: usize,
-    /// Added to the lanes along with the stream.
+    /// Added to the lanes along with the stream when they are packed.
     pub(super) bias: Cell,
     pub(super) from: *const u8,
     pub(super) to: *mut u8,
+    pub(super) ahead: Ahead,
+}
+
+/// Memory that will soon be read or written, a part of which is prefetched with every granule.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    at: *const u8,
+    granule: usize,
+}
+
+impl Ahead {
+    /// So many bytes with every granule. Nothing is accessed there, so any pointer will do.
+    pub(super) fn new(at: *const u8, granule: usize) -> Self {
+        Self { at, granule }
+    }
+
+    #[inline(always)]
+    fn step(&mut self, bytes: usize) {
+        for line in (0..bytes).step_by(64) {
+            // SAFETY: a prefetch accesses nothing, whatever the pointer; every x86-64 has it.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.at.wrapping_add(line).cast()) }
+        }
+        self.at = self.at.wrapping_add(bytes);
+    }
 }
 
 /// How many bytes a lane has in which fields of so many bits are summed.
@@ -62,147 +90,154 @@ pub(super) const fn lane_bytes(bits: usize) -> usize {
 }
 
 /// # Safety
-/// The processor has the instructions of `I`, and the pass is as [`Pass`] says.
+/// The processor has the instructions of `A` and `L`, and the pass is as [`Pass`] says.
 #[inline(always)]
-pub(super) unsafe fn sum<I: Vectors, const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
+pub(super) unsafe fn sum<A: Aes, L: Lanes, const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
     // SAFETY: the caller's promise, handed on.
     unsafe {
         match BITS {
-            24 | 48 => spread_threes::<I, BITS, PACK>(pass),
-            20 | 40 => spread_fives::<I, BITS, PACK>(pass),
-            _ => whole_lanes::<I, BITS>(pass),
+            24 | 48 => sum_by::<A, L, 12, BITS, PACK>(pass),
+            20 | 40 => sum_by::<A, L, 10, BITS, PACK>(pass),
+            _ => sum_by::<A, L, 8, BITS, PACK>(pass),
         }
     }
 }
 
-/// Fields that are lanes: packing is writing.
+/// N vectors of keystream at a time: they hold whole vectors of packed lanes, and granules are
+/// multiples of them.
+///
+/// COST: while the AES units work on one step, the other units sum the step before, whose keystream
+/// lies ready in memory; summed at once it would wait for them, and they for it.
 #[inline(always)]
-unsafe fn whole_lanes<I: Vectors, const BITS: usize>(pass: &Pass<'_>) {
-    let steps = pass.granules * (GRANULE * BITS / 8 / (8 * I::BYTES));
+unsafe fn sum_by<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PACK: bool>(
+    pass: &Pass<'_>,
+) {
+    let steps_per_granule = GRANULE * BITS / 8 / (N * A::BYTES);
+    let steps = pass.granules * steps_per_granule;
     let (mut block, mut from, mut to) = (pass.block, pass.from, pass.to);
-    // SAFETY: the steps read and write the granules of the pass, vector by vector, each from its start
-    // to its end. The bias is a cell.
+    let mut ahead = pass.ahead;
+    let ahead_step = ahead.granule.div_ceil(steps_per_granule);
+    if steps == 0 {
+        return;
+    }
+    // SAFETY: every step reads and writes its part of the granules of the pass, from their start to
+    // their end. Each buffer holds the keystream of a step and what a spread reads around it.
     unsafe {
-        let bias = I::broadcast(pass.bias.0.as_ptr());
-        for _ in 0..steps {
-            let states = keystream::<I, 8>(pass, block);
-            for state in states {
-                let lanes = add::<I, BITS>(I::load(from), bias);
-                I::store(to, add::<I, BITS>(lanes, state));
-                from = from.add(I::BYTES);
-                to = to.add(I::BYTES);
+        let mut buffers = [Keystream([0; KEYSTREAM]), Keystream([0; KEYSTREAM])];
+        let [ready, next] = &mut buffers;
+        let mut ready = ready.0.as_mut_ptr().add(MARGIN);
+        let mut next = next.0.as_mut_ptr().add(MARGIN);
+        write_step::<A, N>(pass, block, ready);
+        for _ in 1..steps {
+            block = block.wrapping_add(N * A::CELLS);
+            write_step::<A, N>(pass, block, next);
+            ahead.step(ahead_step);
+            (from, to) = sum_step::<A, L, N, BITS, PACK>(pass, ready, from, to);
+            (ready, next) = (next, ready);
+        }
+        sum_step::<A, L, N, BITS, PACK>(pass, ready, from, to);
+        for position in 0..N {
+            A::store(ready.add(position * A::BYTES), A::zero());
+            A::store(next.add(position * A::BYTES), A::zero());
+        }
+    }
+}
+
+/// Sums the keystream of one step; answers where the lanes of the next are read and written.
+#[inline(always)]
+unsafe fn sum_step<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PACK: bool>(
+    pass: &Pass<'_>,
+    keystream: *const u8,
+    mut from: *const u8,
+    mut to: *mut u8,
+) -> (*const u8, *mut u8) {
+    let packed_bytes = packed_cell(BITS) * L::BYTES / 16;
+    // SAFETY: the caller's promise; the keystream is read from its start to its end.
+    unsafe {
+        for position in 0..N * A::BYTES / packed_bytes {
+            let fields = L::spread::<BITS>(keystream.add(position * packed_bytes));
+            let lanes = add::<L, BITS>(L::load(from), fields);
+            from = from.add(L::BYTES);
+            if PACK {
+                let lanes = add::<L, BITS>(lanes, L::broadcast(pass.bias.0.as_ptr()));
+                L::store_packed::<BITS>(to, lanes);
+                to = to.add(packed_bytes);
+            } else {
+                L::store(to, lanes);
+                to = to.add(L::BYTES);
             }
-            block = block.wrapping_add(8 * I::CELLS);
         }
     }
+    (from, to)
 }
 
+/// Writes the keystream of one step, complemented for a stream that is subtracted. Several vectors at a
+/// time keep the AES units busy: a round takes some cycles, and the next of one state waits for it.
 #[inline(always)]
-unsafe fn spread_threes<I: Vectors, const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
-    let steps = pass.granules * (GRANULE * BITS / 8 / (6 * I::BYTES));
-    let (mut block, mut from, mut to) = (pass.block, pass.from, pass.to);
-    // SAFETY: as in `whole_lanes`; six vectors of packed fields are eight of lanes.
-    unsafe {
-        let bias = I::broadcast(pass.bias.0.as_ptr());
-        for _ in 0..steps {
-            let [a, b, c, d, e, f] = keystream::<I, 6>(pass, block);
-            for packed in [[a, b, c], [d, e, f]] {
-                for field in I::spread_three::<BITS>(packed) {
-                    let lanes = add::<I, BITS>(I::load(from), bias);
-                    to = put::<I, BITS, PACK>(to, add::<I, BITS>(lanes, field));
-                    from = from.add(I::BYTES);
-                }
-            }
-            block = block.wrapping_add(6 * I::CELLS);
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn spread_fives<I: Vectors, const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
-    let steps = pass.granules * (GRANULE * BITS / 8 / (10 * I::BYTES));
-    let (mut block, mut from, mut to) = (pass.block, pass.from, pass.to);
-    // SAFETY: as in `whole_lanes`; ten vectors of packed fields are sixteen of lanes.
-    unsafe {
-        let bias = I::broadcast(pass.bias.0.as_ptr());
-        for _ in 0..steps {
-            let [a, b, c, d, e, f, g, h, i, j] = keystream::<I, 10>(pass, block);
-            for packed in [[a, b, c, d, e], [f, g, h, i, j]] {
-                for field in I::spread_five::<BITS>(packed) {
-                    let lanes = add::<I, BITS>(I::load(from), bias);
-                    to = put::<I, BITS, PACK>(to, add::<I, BITS>(lanes, field));
-                    from = from.add(I::BYTES);
-                }
-            }
-            block = block.wrapping_add(10 * I::CELLS);
-        }
-    }
-}
-
-/// Writes lanes, packed or not; answers where the next belong.
-#[inline(always)]
-unsafe fn put<I: Vectors, const BITS: usize, const PACK: bool>(
-    to: *mut u8,
-    lanes: I::V,
-) -> *mut u8 {
-    // SAFETY: the caller has room for the vector, and for the slack when packing.
-    unsafe {
-        if PACK {
-            I::store_packed::<BITS>(to, lanes);
-            to.add(packed_cell(BITS) * I::CELLS)
-        } else {
-            I::store(to, lanes);
-            to.add(I::BYTES)
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn add<I: Vectors, const BITS: usize>(one: I::V, other: I::V) -> I::V {
-    // SAFETY: the caller's promise, handed on.
-    unsafe {
-        match lane_bytes(BITS) {
-            2 => I::add_16(one, other),
-            4 => I::add_32(one, other),
-            _ => I::add_64(one, other),
-        }
-    }
-}
-
-/// N vectors of keystream from `block` on, complemented for a stream that is subtracted. N at a time
-/// keep the AES units busy: a round takes several cycles, and the next of one state waits for it.
-#[inline(always)]
-unsafe fn keystream<I: Vectors, const N: usize>(pass: &Pass<'_>, block: usize) -> [I::V; N] {
+unsafe fn write_step<A: Aes, const N: usize>(pass: &Pass<'_>, block: usize, to: *mut u8) {
     let states_after_two = pass.table.states.as_ptr();
     let drifts = pass.table.drifts.as_ptr();
     // SAFETY: blocks are multiples of the cells of a vector, so a vector lies within the window; the
-    // table has a drift for every block of the pass.
+    // table has a drift for every block of the pass; the caller has room for N vectors.
     unsafe {
-        let mut states = [I::zero(); N];
-        for (position, state) in states.iter_mut().enumerate() {
-            let block = block.wrapping_add(position * I::CELLS);
-            let tabulated = I::load(states_after_two.add(block % WINDOW).cast());
-            *state = I::xor(tabulated, I::broadcast(drifts.add(block / WINDOW).cast()));
-        }
-        for key in &pass.round_keys.keys[3..14] {
-            let key = I::broadcast(key.0.as_ptr());
-            for state in &mut states {
-                *state = I::round(*state, key);
+        let mut states = [A::zero(); N];
+        let place = block % WINDOW;
+        // COST: nearly always the whole step lies within one window, and needs one drift.
+        if place + N * A::CELLS <= WINDOW {
+            let tabulated = states_after_two.add(place).cast::<u8>();
+            let drift = A::broadcast(drifts.add(block / WINDOW).cast());
+            for (position, state) in states.iter_mut().enumerate() {
+                *state = A::xor(A::load(tabulated.add(position * A::BYTES)), drift);
+            }
+        } else {
+            for (position, state) in states.iter_mut().enumerate() {
+                let block = block.wrapping_add(position * A::CELLS);
+                let tabulated = A::load(states_after_two.add(block % WINDOW).cast());
+                *state = A::xor(tabulated, A::broadcast(drifts.add(block / WINDOW).cast()));
             }
         }
-        let key = I::broadcast(pass.round_keys.signed_last.0.as_ptr());
-        for state in &mut states {
-            *state = I::last_round(*state, key);
+        for key in &pass.round_keys.keys[3..14] {
+            let key = A::broadcast(key.0.as_ptr());
+            for state in &mut states {
+                *state = A::round(*state, key);
+            }
         }
-        states
+        let key = A::broadcast(pass.round_keys.signed_last.0.as_ptr());
+        for (position, state) in states.into_iter().enumerate() {
+            A::store(to.add(position * A::BYTES), A::last_round(state, key));
+        }
+    }
+    // COST: otherwise the compiler draws what follows into the rounds and runs out of registers.
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// The keystream of one step, with a margin on both sides that spreads read into.
+#[repr(C, align(64))]
+struct Keystream([u8; KEYSTREAM]);
+
+/// Ten of the largest vectors and the margins.
+const KEYSTREAM: usize = 12 * 16 * MOST_CELLS + 2 * MARGIN;
+
+/// One of the largest vectors.
+const MARGIN: usize = 16 * MOST_CELLS;
+
+#[inline(always)]
+unsafe fn add<L: Lanes, const BITS: usize>(one: L::V, other: L::V) -> L::V {
+    // SAFETY: the caller's promise, handed on.
+    unsafe {
+        match lane_bytes(BITS) {
+            2 => L::add_16(one, other),
+            4 => L::add_32(one, other),
+            _ => L::add_64(one, other),
+        }
     }
 }
 
 /// # Safety
-/// The processor has the instructions of `I`; the blocks lie in at most as many windows as the table
+/// The processor has the instructions of `A`; the blocks lie in at most as many windows as the table
 /// has.
 #[inline(always)]
-pub(super) unsafe fn tabulate<I: Vectors>(
+pub(super) unsafe fn tabulate<A: Aes>(
     round_keys: &RoundKeys,
     counter: u128,
     blocks: usize,
@@ -215,40 +250,40 @@ pub(super) unsafe fn tabulate<I: Vectors>(
     // are exactly its cells.
     unsafe {
         let (key_0, key_1) = (
-            I::broadcast(key_0.0.as_ptr()),
-            I::broadcast(key_1.0.as_ptr()),
+            A::broadcast(key_0.0.as_ptr()),
+            A::broadcast(key_1.0.as_ptr()),
         );
-        let key_2 = I::broadcast(key_2.0.as_ptr());
+        let key_2 = A::broadcast(key_2.0.as_ptr());
 
         let start = Cell(first.to_be_bytes());
-        let start = I::xor(I::broadcast(start.0.as_ptr()), key_0);
-        let step = ordinal(I::CELLS);
-        let step = I::broadcast(step.0.as_ptr());
-        let mut count = I::load(ORDINALS.as_ptr().cast());
-        for states in table.states.chunks_exact_mut(I::CELLS) {
-            let state = I::round(I::round(I::xor(start, count), key_1), key_2);
-            I::store(states.as_mut_ptr().cast(), state);
+        let start = A::xor(A::broadcast(start.0.as_ptr()), key_0);
+        let step = ordinal(A::CELLS);
+        let step = A::broadcast(step.0.as_ptr());
+        let mut count = A::load(ORDINALS.as_ptr().cast());
+        for states in table.states.chunks_exact_mut(A::CELLS) {
+            let state = A::round(A::round(A::xor(start, count), key_1), key_2);
+            A::store(states.as_mut_ptr().cast(), state);
             // The last byte never carries: it ends with 255.
-            count = I::add_32(count, step);
+            count = A::add_32(count, step);
         }
 
-        let of_first = I::broadcast(table.states.as_ptr().cast());
+        let of_first = A::broadcast(table.states.as_ptr().cast());
         let windows = (first..=last).step_by(WINDOW);
         for (drift, window) in table.drifts.iter_mut().zip(windows) {
             let start = Cell(window.to_be_bytes());
-            let start = I::xor(I::broadcast(start.0.as_ptr()), key_0);
-            let state = I::round(I::round(start, key_1), key_2);
+            let start = A::xor(A::broadcast(start.0.as_ptr()), key_0);
+            let state = A::round(A::round(start, key_1), key_2);
             let mut cells = [Cell::default(); MOST_CELLS];
-            I::store(cells.as_mut_ptr().cast(), I::xor(state, of_first));
+            A::store(cells.as_mut_ptr().cast(), A::xor(state, of_first));
             *drift = cells[0];
         }
     }
 }
 
 /// # Safety
-/// The processor has the instructions of `I`.
+/// The processor has the instructions of `A`.
 #[inline(always)]
-pub(super) unsafe fn write_keystream<I: Vectors>(
+pub(super) unsafe fn write_keystream<A: Aes>(
     round_keys: &RoundKeys,
     counter: u128,
     bytes: &mut [u8],
@@ -261,24 +296,24 @@ pub(super) unsafe fn write_keystream<I: Vectors>(
             block.0 = counter.to_be_bytes();
             counter = counter.wrapping_add(1);
         }
-        for blocks in blocks.chunks_exact_mut(8 * I::CELLS) {
+        for blocks in blocks.chunks_exact_mut(8 * A::CELLS) {
             let at: *mut u8 = blocks.as_mut_ptr().cast();
             // SAFETY: eight vectors are read from and written to as many cells.
             unsafe {
-                let mut states = [I::zero(); 8];
-                let key = I::broadcast(round_keys.keys[0].0.as_ptr());
+                let mut states = [A::zero(); 8];
+                let key = A::broadcast(round_keys.keys[0].0.as_ptr());
                 for (position, state) in states.iter_mut().enumerate() {
-                    *state = I::xor(I::load(at.add(position * I::BYTES)), key);
+                    *state = A::xor(A::load(at.add(position * A::BYTES)), key);
                 }
                 for key in &round_keys.keys[1..14] {
-                    let key = I::broadcast(key.0.as_ptr());
+                    let key = A::broadcast(key.0.as_ptr());
                     for state in &mut states {
-                        *state = I::round(*state, key);
+                        *state = A::round(*state, key);
                     }
                 }
-                let key = I::broadcast(round_keys.keys[14].0.as_ptr());
+                let key = A::broadcast(round_keys.keys[14].0.as_ptr());
                 for (position, state) in states.into_iter().enumerate() {
-                    I::store(at.add(position * I::BYTES), I::last_round(state, key));
+                    A::store(at.add(position * A::BYTES), A::last_round(state, key));
                 }
             }
         }
@@ -286,7 +321,7 @@ pub(super) unsafe fn write_keystream<I: Vectors>(
             bytes.copy_from_slice(&block.0[..bytes.len()]);
         }
     }
-    zeroize::Zeroize::zeroize(&mut blocks);
+    wipe(&mut blocks);
 }
 
 /// The numbers 0 to 3 as the last byte of a counter.
@@ -302,9 +337,9 @@ const fn ordinal(number: usize) -> Cell {
     cell
 }
 
-/// The kernels of an implementation of [`Vectors`], compiled with its instructions enabled.
+/// The kernels of implementations of [`Aes`] and [`Lanes`], compiled with their instructions enabled.
 macro_rules! kernels {
-    ($vectors:ty, $features:literal) => {
+    ($aes:ty, $lanes:ty, $features:literal) => {
         /// What is compiled for fields of so many bits.
         pub(super) fn kernels(bits: usize) -> Kernels {
             let sum = match bits {
@@ -330,7 +365,7 @@ macro_rules! kernels {
                 packing: sum_into::<BITS, true>,
                 slack: match BITS {
                     16 | 32 | 64 => 0,
-                    _ => <$vectors>::BYTES,
+                    _ => <$lanes as super::instructions::Lanes>::BYTES,
                 },
             }
         }
@@ -338,19 +373,19 @@ macro_rules! kernels {
         #[target_feature(enable = $features)]
         unsafe fn sum_into<const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
             // SAFETY: the caller's promise; the instructions are enabled here.
-            unsafe { kernel::sum::<$vectors, BITS, PACK>(pass) }
+            unsafe { kernel::sum::<$aes, $lanes, BITS, PACK>(pass) }
         }
 
         #[target_feature(enable = $features)]
         unsafe fn tabulate(keys: &RoundKeys, counter: u128, blocks: usize, table: &mut Table) {
             // SAFETY: the caller's promise; the instructions are enabled here.
-            unsafe { kernel::tabulate::<$vectors>(keys, counter, blocks, table) }
+            unsafe { kernel::tabulate::<$aes>(keys, counter, blocks, table) }
         }
 
         #[target_feature(enable = $features)]
         unsafe fn write_keystream(keys: &RoundKeys, counter: u128, bytes: &mut [u8]) {
             // SAFETY: the caller's promise; the instructions are enabled here.
-            unsafe { kernel::write_keystream::<$vectors>(keys, counter, bytes) }
+            unsafe { kernel::write_keystream::<$aes>(keys, counter, bytes) }
         }
     };
 }

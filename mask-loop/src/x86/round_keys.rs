@@ -6,10 +6,9 @@ use std::arch::x86_64::{
     _mm_storeu_si128, _mm_xor_si128,
 };
 
-use zeroize::Zeroize;
-
 use super::table::Cell;
 use crate::stream::Sign;
+use crate::workspace::wipe;
 
 /// The round keys of one stream; wiped on drop.
 pub(super) struct RoundKeys {
@@ -52,8 +51,8 @@ impl RoundKeys {
 
 impl Drop for RoundKeys {
     fn drop(&mut self) {
-        self.keys.zeroize();
-        self.signed_last.zeroize();
+        wipe(&mut self.keys);
+        wipe(std::slice::from_mut(&mut self.signed_last));
     }
 }
 

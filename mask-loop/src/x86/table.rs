@@ -11,12 +11,11 @@
 //!
 //! Both are key material. The index is the counter, which is public.
 
-use zeroize::Zeroize;
-
 use crate::fields::Lane;
+use crate::workspace::wipe;
 
 /// 16 bytes: an AES state, a round key, or a few lanes.
-#[derive(Clone, Copy, Default, Zeroize)]
+#[derive(Clone, Copy, Default)]
 #[repr(C, align(16))]
 pub(super) struct Cell(pub(super) [u8; 16]);
 
@@ -50,8 +49,8 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        self.states.zeroize();
-        self.drifts.zeroize();
+        wipe(&mut self.states);
+        wipe(&mut self.drifts);
     }
 }
 
@@ -59,4 +58,4 @@ impl Drop for Table {
 pub(super) const WINDOW: usize = 256;
 
 /// Into how many windows a piece may reach.
-pub(super) const WINDOWS: usize = 8;
+pub(super) const WINDOWS: usize = 18;

@@ -33,10 +33,10 @@ fn parts_masked_by_threads_are_the_parts_of_the_whole() {
     let streams: Vec<_> = numbers.streams(4).iter().map(|one| one.stream()).collect();
     for bits in WIDTHS {
         for mask_loop in every_implementation(bits) {
-            let fields = numbers.words(20_000);
+            let fields = numbers.words(100_000);
             let mut whole = vec![0; mask_loop.packed_length(fields.len())];
             mask_loop.mask(&streams, 0, &fields, &mut whole);
-            for part in [128, 1152, 8192] {
+            for part in [1152, 8192, 40_960] {
                 let mut packed = vec![0; whole.len()];
                 let parts = packed.chunks_mut(mask_loop.packed_length(part));
                 let parts = (0..).step_by(part).zip(fields.chunks(part).zip(parts));
@@ -44,7 +44,7 @@ fn parts_masked_by_threads_are_the_parts_of_the_whole() {
                     for (first, (fields, packed)) in parts {
                         let streams = &streams;
                         let mut work = move || mask_loop.mask(streams, first, fields, packed);
-                        if part == 8192 {
+                        if part > 8192 {
                             scope.spawn(work);
                         } else {
                             work();

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the kernel asks of a vector of one, two or four cells of 16 bytes.
-//!
-//! Vectors always hold successive bytes: of keystream, of packed fields, or of lanes. Whatever has to
-//! cross the boundary of a cell is up to the implementation.
+//! What the kernel asks of an instruction set: rounds of AES on some states, and arithmetic on lanes.
+//! Vectors are made of cells of 16 bytes and always hold successive bytes.
 
-/// A vector of cells and the operations of one instruction set on it.
+/// Vectors of AES states.
 ///
 /// # Safety
 /// Every method needs the processor to have the instructions of the implementation; methods that take
 /// pointers, that these point to as many bytes as the method says (aligned or not). All methods are
 /// inlined into functions that enable the instructions.
-pub(super) trait Vectors {
+pub(super) trait Aes {
     /// The vector.
     type V: Copy;
 
-    /// How many cells it holds.
+    /// How many states it holds.
     const CELLS: usize;
 
     /// How many bytes it holds.
@@ -27,23 +25,38 @@ pub(super) trait Vectors {
     unsafe fn store(to: *mut u8, vector: Self::V);
     /// Reads one cell into all cells.
     unsafe fn broadcast(from: *const u8) -> Self::V;
-
     unsafe fn xor(one: Self::V, other: Self::V) -> Self::V;
+    unsafe fn add_32(one: Self::V, other: Self::V) -> Self::V;
+    /// One round on every state.
+    unsafe fn round(state: Self::V, key: Self::V) -> Self::V;
+    /// The last round on every state.
+    unsafe fn last_round(state: Self::V, key: Self::V) -> Self::V;
+}
+
+/// Vectors of lanes.
+///
+/// # Safety
+/// As for [`Aes`].
+pub(super) trait Lanes {
+    /// The vector.
+    type V: Copy;
+
+    /// How many bytes it holds.
+    const BYTES: usize;
+
+    /// Reads a whole vector.
+    unsafe fn load(from: *const u8) -> Self::V;
+    /// Writes a whole vector.
+    unsafe fn store(to: *mut u8, lanes: Self::V);
+    /// Reads one cell into all cells.
+    unsafe fn broadcast(from: *const u8) -> Self::V;
     unsafe fn add_16(one: Self::V, other: Self::V) -> Self::V;
     unsafe fn add_32(one: Self::V, other: Self::V) -> Self::V;
     unsafe fn add_64(one: Self::V, other: Self::V) -> Self::V;
-    /// One round of AES on every cell.
-    unsafe fn round(state: Self::V, key: Self::V) -> Self::V;
-    /// The last round of AES on every cell.
-    unsafe fn last_round(state: Self::V, key: Self::V) -> Self::V;
-
-    /// Three vectors of packed fields of 24 or 48 bits as four of lanes of 32 or 64. Anything may
-    /// stand above the fields.
-    unsafe fn spread_three<const BITS: usize>(packed: [Self::V; 3]) -> [Self::V; 4];
-    /// Five vectors of packed fields of 20 or 40 bits as eight of lanes of 32 or 64. Anything may
-    /// stand above the fields.
-    unsafe fn spread_five<const BITS: usize>(packed: [Self::V; 5]) -> [Self::V; 8];
-    /// Packs one vector of lanes and writes it. [`slack`] bytes after it may be overwritten.
+    /// Packed fields as one vector of lanes. Reads less than a vector from there on, and less than one
+    /// before; anything may stand above the fields.
+    unsafe fn spread<const BITS: usize>(packed: *const u8) -> Self::V;
+    /// Packs one vector of lanes and writes it. As much as a vector after it may be overwritten.
     unsafe fn store_packed<const BITS: usize>(to: *mut u8, lanes: Self::V);
 }
 
@@ -56,11 +69,16 @@ pub(super) const fn packed_cell(bits: usize) -> usize {
     }
 }
 
+/// Whether fields of so many bits are lanes as they are.
+pub(super) const fn is_whole_lane(bits: usize) -> bool {
+    packed_cell(bits) == 16
+}
+
 /// The largest number of cells of any vector.
 pub(super) const MOST_CELLS: usize = 4;
 
-/// For the bytes of a cell of lanes: where each comes from in packed fields that begin at byte
-/// `start`; `ABSENT` for bytes wholly above the field.
+/// For the bytes of lanes: where each comes from in packed fields that begin at byte `start`; `ABSENT`
+/// for bytes wholly above the field.
 pub(super) const fn spread_indices<const N: usize>(bits: usize, start: usize) -> [u8; N] {
     let lane = super::kernel::lane_bytes(bits);
     let mut indices = [ABSENT; N];
@@ -97,9 +115,9 @@ const ABSENT: u8 = 0x80;
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "no two vectors hold more than 128 bytes"
+    reason = "no vector holds more than 64 bytes"
 )]
 const fn index(byte: usize) -> u8 {
-    assert!(byte < 128, "an index beyond two vectors");
+    assert!(byte < 64, "an index beyond a vector");
     byte as u8
 }
