@@ -8,6 +8,8 @@
 //! Every step that fails refuses; what is missing refuses. A reason that comes from the data is told to nobody but the
 //! hospital's own log: others hear the one word `not_ready`.
 
+mod reconsider;
+
 use std::path::Path;
 
 use consilium_audit::entry::StudyReference;
@@ -299,7 +301,8 @@ impl Desk<'_> {
             date: self.date,
             hour: self.hour,
             budget: self.budget_use(id, terms, policy)?,
-            patients: data_set.map_or(PatientCount::NotRegistered, |data_set| {
+            // A data set that is missing is no condition that others hear of: they hear `not_ready`.
+            patients: data_set.map_or(PatientCount::Assumed, |data_set| {
                 PatientCount::Registered(data_set.rows)
             }),
         })

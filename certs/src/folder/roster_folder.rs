@@ -34,7 +34,9 @@ impl RosterFolder {
             current: None,
         };
         while let Some(signed) = folder.read_next()? {
-            let verified = folder.verify(&signed)?;
+            let verified = folder
+                .verify(&signed)
+                .map_err(|fault| folder.damaged(fault))?;
             folder.pinned.push(signed);
             folder.current = Some(verified);
         }
@@ -115,19 +117,29 @@ impl RosterFolder {
     }
 
     fn read_next(&self) -> Result<Option<SignedRoster>, RosterFolderFault> {
-        let version = self
-            .current
-            .as_ref()
-            .map_or(1, |current| current.version() + 1);
-        let path = self.file(version);
+        let path = self.next_file();
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(fault) => return Err(RosterFolderFault::Unavailable { path, fault }),
         };
-        let signed =
-            serde_json::from_slice(&text).map_err(|fault| RosterFault::Malformed { fault })?;
+        let signed = serde_json::from_slice(&text)
+            .map_err(|fault| self.damaged(RosterFault::Malformed { fault }))?;
         Ok(Some(signed))
+    }
+
+    fn damaged(&self, fault: RosterFault) -> RosterFolderFault {
+        let path = self.next_file();
+        RosterFolderFault::Damaged { path, fault }
+    }
+
+    /// The file of the version after the one in force.
+    fn next_file(&self) -> PathBuf {
+        let version = self
+            .current
+            .as_ref()
+            .map_or(1, |current| current.version() + 1);
+        self.file(version)
     }
 
     fn file(&self, version: u64) -> PathBuf {
@@ -141,6 +153,18 @@ pub enum RosterFolderFault {
     /// The roster is not well formed or not agreed.
     #[error(transparent)]
     Roster(#[from] RosterFault),
+    /// A pinned roster that does not verify any more.
+    #[error(
+        "the pinned roster `{}` was changed or damaged; bring back a copy, or remove it on a member's machine: the next start fetches and verifies it again",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: RosterFault,
+    },
     /// The roster names another coordinator than the invitation did.
     #[error(
         "the roster names another coordinator key than the invitation; tell the other officers"

@@ -141,7 +141,7 @@ fn a_private_study_outlives_kills_at_random_moments_and_every_upload_is_charged(
 }
 
 /// Waits until a study has released that many sums, or has ended.
-fn await_rounds(federation: &Federation, id: &str, rounds: u64) {
+pub(crate) fn await_rounds(federation: &Federation, id: &str, rounds: u64) {
     let until = Instant::now() + Duration::from_secs(90);
     loop {
         let status = federation.json(&["coordinator", "status", "--dir", "coordinator"]);
@@ -162,7 +162,7 @@ fn await_rounds(federation: &Federation, id: &str, rounds: u64) {
 }
 
 /// The attempts of which the coordinator has anything from a silo.
-fn uploaded_attempts(federation: &Federation, silo: &str) -> BTreeSet<String> {
+pub(crate) fn uploaded_attempts(federation: &Federation, silo: &str) -> BTreeSet<String> {
     let attempts = std::fs::read_dir(federation.path("coordinator/blobs/uploads")).unwrap();
     attempts
         .map(Result::unwrap)
@@ -172,7 +172,11 @@ fn uploaded_attempts(federation: &Federation, silo: &str) -> BTreeSet<String> {
 }
 
 /// The attempts that a silo's ledger was charged for.
-fn charged_attempts(federation: &Federation, silo: &str, study: &str) -> BTreeSet<String> {
+pub(crate) fn charged_attempts(
+    federation: &Federation,
+    silo: &str,
+    study: &str,
+) -> BTreeSet<String> {
     let ledger = federation.json(&["silo", "ledger", "show", "--dir", silo]);
     let entries = ledger["entries"].as_array().unwrap();
     entries

@@ -55,7 +55,7 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .current_dir(folder)
         .env_remove("CONSILIUM_DIR")
-        .env_remove("RUST_LOG")
+        .env_remove("CONSILIUM_LOG")
         .stdin(Stdio::null());
     command
 }

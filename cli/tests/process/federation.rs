@@ -170,6 +170,12 @@ impl Federation {
         }
     }
 
+    /// Kills everything.
+    pub(crate) fn kill(&mut self) {
+        self.silos.clear();
+        self.coordinator = None;
+    }
+
     /// The folder that holds everybody's folders; commands run in it.
     pub(crate) fn at(&self) -> &Path {
         self.folder.path()

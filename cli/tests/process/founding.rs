@@ -152,7 +152,6 @@ fn hasten(at: &Path) {
         ("upload_seconds", 60),
         ("drop_seconds", 20),
         ("gathering_seconds", 60),
-        ("witness_grace_milliseconds", 200),
     ] {
         text = set_key(&text, key, &value.to_string());
     }
