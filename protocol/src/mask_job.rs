@@ -9,18 +9,15 @@ use crate::secrets::AttemptSecrets;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::label::Label;
-use consilium_crypto::mask::{MaskStream, Sign};
+use consilium_crypto::mask::{MaskSet, Sign};
 use consilium_crypto::merkle;
-use consilium_crypto::packing;
-use consilium_crypto::ring::WordBits;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::transcript::{derive_key, hash};
 
 /// Everything that a CPU pool needs to mask a vector, chunk by chunk and in any order.
 pub struct MaskJob {
     plan: RoundPlan,
-    word_bits: WordBits,
-    streams: Vec<(Sign, MaskStream)>,
+    masks: MaskSet,
 }
 
 impl MaskJob {
@@ -33,17 +30,17 @@ impl MaskJob {
     ) -> Result<Self, Fault> {
         let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
         let self_key = self_mask_key(cohort, own, &secrets.self_mask);
-        let mut streams = vec![(Sign::Add, MaskStream::new(word_bits, &self_key))];
+        let mut masks = MaskSet::new(word_bits);
+        masks.push(Sign::Add, &self_key);
         let secret = secrets.mask_secret();
         for peer in cohort.silos.iter().filter(|silo| *silo != own) {
             let entry = keys.entry(peer).ok_or(Fault::BadList { list: "cohort" })?;
             let key = pair_mask_key(cohort, &secret, &entry.mask, own, peer)?;
-            streams.push((pair_sign(own, peer), MaskStream::new(word_bits, &key)));
+            masks.push(pair_sign(own, peer), &key);
         }
         Ok(Self {
             plan: plan.clone(),
-            word_bits,
-            streams,
+            masks,
         })
     }
 
@@ -53,15 +50,13 @@ impl MaskJob {
         &self.plan
     }
 
-    /// Masks the words of chunk `index` in place and packs them for the wire.
+    /// Masks the words of chunk `index` and packs them for the wire.
     ///
     /// `words` holds `plan.fields_in_chunk(index)` ring elements.
-    pub fn mask_chunk(&self, index: u64, words: &mut [u64]) -> Vec<u8> {
+    #[must_use]
+    pub fn mask_chunk(&self, index: u64, words: &[u64]) -> Vec<u8> {
         let first_field = index * u64::from(self.plan.chunk_fields);
-        for (sign, stream) in &self.streams {
-            stream.apply(*sign, first_field, words);
-        }
-        packing::pack(self.word_bits, words)
+        self.masks.pack(first_field, words)
     }
 }
 
@@ -71,7 +66,7 @@ impl std::fmt::Debug for MaskJob {
             formatter,
             "MaskJob({}, {} streams)",
             self.plan.id,
-            self.streams.len()
+            self.masks.len()
         )
     }
 }

@@ -9,7 +9,7 @@ use crate::round_plan::RoundPlan;
 use crate::secrets::derive_mask_secret;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
-use consilium_crypto::mask::{MaskStream, Sign};
+use consilium_crypto::mask::{MaskSet, Sign};
 use consilium_crypto::packing;
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::secret::Secret32;
@@ -52,7 +52,7 @@ pub struct UnmaskJob {
     cohort: Digest,
     survivors: Vec<(SiloName, Digest)>,
     /// Streams to undo: every survivor's self mask and every (dropped, survivor) pair mask.
-    streams: Vec<(Sign, MaskStream)>,
+    masks: MaskSet,
 }
 
 impl UnmaskJob {
@@ -66,10 +66,10 @@ impl UnmaskJob {
         mask_keys: &BTreeMap<SiloName, Secret32>,
     ) -> Result<Self, Fault> {
         let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
-        let mut streams = Vec::new();
+        let mut masks = MaskSet::new(word_bits);
         for (silo, seed) in self_masks {
             let key = self_mask_key(cohort, silo, seed);
-            streams.push((Sign::Subtract, MaskStream::new(word_bits, &key)));
+            masks.push(Sign::Subtract, &key);
         }
         for (dropped, seed) in mask_keys {
             let secret = derive_mask_secret(seed);
@@ -79,10 +79,7 @@ impl UnmaskJob {
                     .ok_or(Fault::BadList { list: "cohort" })?;
                 let key = pair_mask_key(cohort, &secret, &entry.mask, dropped, survivor)?;
                 // The survivor applied `pair_sign(survivor, dropped)`; the dropped silo's own sign undoes it.
-                streams.push((
-                    pair_sign(dropped, survivor),
-                    MaskStream::new(word_bits, &key),
-                ));
+                masks.push(pair_sign(dropped, survivor), &key);
             }
         }
         Ok(Self {
@@ -90,7 +87,7 @@ impl UnmaskJob {
             word_bits,
             cohort: cohort.digest,
             survivors: survivors.uploads.clone(),
-            streams,
+            masks,
         })
     }
 
@@ -131,10 +128,8 @@ impl UnmaskJob {
                 self.word_bits.add_assign(&mut words, &upload);
             }
             let first_field = index * u64::from(self.plan.chunk_fields);
-            for (sign, stream) in &self.streams {
-                stream.apply(*sign, first_field, &mut words);
-            }
-            sum.extend(words.iter().map(|word| word & self.word_bits.mask()));
+            self.masks.apply(first_field, &mut words);
+            sum.append(&mut words);
         }
         for ((silo, root), digests) in self.survivors.iter().zip(&digests) {
             if upload_root(digests) != *root {
@@ -151,7 +146,7 @@ impl std::fmt::Debug for UnmaskJob {
             formatter,
             "UnmaskJob({}, {} streams)",
             self.plan.id,
-            self.streams.len()
+            self.masks.len()
         )
     }
 }

@@ -130,11 +130,11 @@ pub(crate) fn mask(
     let mut digests = Vec::new();
     for index in 0..plan.chunk_count() {
         let fields = input.next(plan.fields_in_chunk(index))?;
-        let mut words: Vec<u64> = fields
+        let words: Vec<u64> = fields
             .into_iter()
             .map(|field| word_bits.encode(field))
             .collect();
-        let packed = job.mask_chunk(index, &mut words);
+        let packed = job.mask_chunk(index, &words);
         digests.push(chunk_digest(&packed));
         spool.append(&packed)?;
     }
