@@ -49,7 +49,7 @@ pub(crate) struct CatchUps {
 pub(crate) struct OpenProofs {
     /// Proof of the silo's start.
     pub(crate) start: Option<Vec<u8>>,
-    /// Proof of the study's last release.
+    /// Proof of the newest release of any study that asked this silo: each silo demands it before it answers another Open.
     pub(crate) release: Option<Vec<u8>>,
 }
 
@@ -73,12 +73,11 @@ impl CatchUps {
     ) {
         self.running.insert(silo.clone());
         let (federation, silo) = (Arc::clone(federation), silo.clone());
-        let last_release = current.and_then(|study| study.last_release);
         let current = current.map(|study| study.id.clone());
         self.tasks.spawn(async move {
             let told = tell(&federation, &silo, current.as_deref()).await;
             let proofs = match told {
-                Ok(()) => open_proofs(&federation, &silo, last_release).await,
+                Ok(()) => open_proofs(&federation, &silo).await,
                 Err(fault) => Err(fault),
             };
             match proofs {
@@ -121,13 +120,13 @@ impl CatchUps {
 pub(crate) async fn open_proofs(
     federation: &Federation,
     silo: &SiloName,
-    last_release: Option<u64>,
 ) -> Result<OpenProofs, CatchUpFault> {
     let name = silo.clone();
-    let start = federation
+    let (start, studies) = federation
         .store
-        .with(move |store| store.last_start(&name))
+        .with(move |store| Ok((store.last_start(&name)?, store.studies()?)))
         .await?;
+    let last_release = newest_release(&studies, silo);
     let start = start.map(|start| start.log_index);
     let Some(newest) = start.max(last_release) else {
         return Ok(OpenProofs::default());
@@ -147,6 +146,15 @@ pub(crate) async fn open_proofs(
         proofs.release = Some(federation.log.proof(place).await?.to_bytes());
     }
     Ok(proofs)
+}
+
+/// Where the log holds the newest release of any study that asked this silo; it has been told of all of them.
+fn newest_release(studies: &[Study], silo: &SiloName) -> Option<u64> {
+    studies
+        .iter()
+        .filter(|study| study.answers.contains_key(silo))
+        .filter_map(|study| study.last_release)
+        .max()
 }
 
 /// Sends releases that a silo has not accepted, and the ends of its studies.

@@ -37,6 +37,8 @@ pub struct Deadlines {
     pub upload_seconds: u64,
     /// A session closed for this long counts as a drop.
     pub drop_seconds: u64,
+    /// How long too few silos may be present in a round before it is given up.
+    pub return_seconds: u64,
     /// Waiting for enough silos before a round is opened.
     pub gathering_seconds: u64,
 }
@@ -48,6 +50,7 @@ impl Default for Deadlines {
             training_seconds: 3600,
             upload_seconds: 3600,
             drop_seconds: 5,
+            return_seconds: 30,
             gathering_seconds: 600,
         }
     }

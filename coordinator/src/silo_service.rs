@@ -345,18 +345,15 @@ async fn spool_chunk(
     }
     let (index, spool, from) = (chunk.index, Arc::clone(&federation.spool), silo.clone());
     let bytes = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
-    let kept = tokio::task::spawn_blocking(move || {
-        spool.add_chunk(id, &from, index, &chunk.data)?;
-        spool.upload(id, &from)
-    })
-    .await
-    .map_err(|_| Status::unavailable("stopping"))?
-    .map_err(|fault| Status::failed_precondition(crate::explain(&fault)))?;
+    let count = tokio::task::spawn_blocking(move || spool.add_chunk(id, &from, index, &chunk.data))
+        .await
+        .map_err(|_| Status::unavailable("stopping"))?
+        .map_err(|fault| Status::failed_precondition(crate::explain(&fault)))?;
     federation.sessions.send(
         silo,
         Sent::ChunkAcknowledged(v1::ChunkAcknowledged::new(id, index)),
     );
-    let complete = kept.count() == plan.chunk_count();
+    let complete = count == plan.chunk_count();
     Ok(Some(Input::Spooled {
         from: silo.clone(),
         id,

@@ -14,6 +14,7 @@ use consilium_protocol::ChunkSource;
 use consilium_protocol::{AttemptId, SiloName};
 use consilium_protocol::{chunk_digest, upload_root};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -103,25 +104,32 @@ impl Spool {
         }
     }
 
-    /// Keeps a chunk of a silo's upload. A repeat of the same bytes changes nothing; other bytes are refused.
+    /// Keeps a chunk of a silo's upload and says how many are there now. A repeat of the same bytes changes nothing;
+    /// other bytes are refused.
     pub fn add_chunk(
         &self,
         id: AttemptId,
         silo: &SiloName,
         index: u64,
         bytes: &[u8],
-    ) -> Result<(), SpoolFault> {
+    ) -> Result<u64, SpoolFault> {
         let digest = chunk_digest(bytes);
-        if let Some(known) = self.upload(id, silo)?.chunks.get(&index) {
-            return if known.digest == digest {
-                Ok(())
-            } else {
-                Err(SpoolFault::OtherChunk {
+        let known = self.with_upload(id, silo, |upload| {
+            upload
+                .chunks
+                .get(&index)
+                .map(|known| (known.digest, upload.count()))
+        })?;
+        match known {
+            Some((known, count)) if known == digest => return Ok(count),
+            Some(_) => {
+                return Err(SpoolFault::OtherChunk {
                     id,
                     silo: silo.clone(),
                     index,
-                })
-            };
+                });
+            }
+            None => {}
         }
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let chunk = Chunk {
@@ -135,29 +143,35 @@ impl Spool {
             &format!("{index} {length} {} {digest}\n", chunk.blob),
         )
         .map_err(|source| SpoolFault::Disk { path, source })?;
-        self.lock()
-            .entry((id, silo.clone()))
-            .or_default()
-            .chunks
-            .insert(index, chunk);
-        Ok(())
+        self.with_upload(id, silo, |upload| {
+            upload.chunks.insert(index, chunk);
+            upload.count()
+        })
     }
 
     /// What is on the disk of a silo's upload.
     pub fn upload(&self, id: AttemptId, silo: &SiloName) -> Result<Upload, SpoolFault> {
+        self.with_upload(id, silo, |upload| upload.clone())
+    }
+
+    /// Looks at an upload, reading its file the first time.
+    fn with_upload<T>(
+        &self,
+        id: AttemptId,
+        silo: &SiloName,
+        look: impl FnOnce(&mut Upload) -> T,
+    ) -> Result<T, SpoolFault> {
         let mut uploads = self.lock();
-        if let Some(upload) = uploads.get(&(id, silo.clone())) {
-            return Ok(upload.clone());
-        }
-        let path = self.upload_path(id, silo);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(SpoolFault::Disk { path, source }),
+        let upload = match uploads.entry((id, silo.clone())) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let path = self.upload_path(id, silo);
+                let upload =
+                    read_upload(&path).map_err(|source| SpoolFault::Disk { path, source })?;
+                unknown.insert(upload)
+            }
         };
-        let upload = Upload::read(&text);
-        uploads.insert((id, silo.clone()), upload.clone());
-        Ok(upload)
+        Ok(look(upload))
     }
 
     /// The chunks of one attempt, for the unmasking.
@@ -270,13 +284,8 @@ impl Upload {
         self.chunks.values().map(|chunk| chunk.blob)
     }
 
-    /// Reads the lines of an upload's file; a torn last line was never acknowledged.
     fn read(text: &str) -> Self {
-        let whole = text
-            .rfind('\n')
-            .and_then(|end| text.get(..end))
-            .unwrap_or_default();
-        let chunks = whole.lines().filter_map(|line| {
+        let chunks = text.lines().filter_map(|line| {
             let mut fields = line.split(' ');
             let index = fields.next()?.parse().ok()?;
             let length = fields.next()?.parse().ok()?;
@@ -306,22 +315,41 @@ pub struct AttemptChunks {
 
 impl ChunkSource for AttemptChunks {
     fn chunk(&self, silo: &SiloName, index: u64) -> io::Result<Vec<u8>> {
-        let upload = self.spool.upload(self.id, silo).map_err(io::Error::other)?;
-        let chunk = upload.chunks.get(&index).ok_or(io::ErrorKind::NotFound)?;
-        self.spool.get(&chunk.blob).map_err(io::Error::other)
+        let blob = self
+            .spool
+            .with_upload(self.id, silo, |upload| {
+                upload.chunks.get(&index).map(|chunk| chunk.blob)
+            })
+            .map_err(io::Error::other)?;
+        self.spool
+            .get(&blob.ok_or(io::ErrorKind::NotFound)?)
+            .map_err(io::Error::other)
     }
 }
 
-/// Appends a line; a torn line before it is ended first, so that it cannot swallow the new one.
+/// Reads the lines of an upload's file. A torn last line was never acknowledged and is cut off.
+fn read_upload(path: &Path) -> io::Result<Upload> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(Upload::default()),
+        Err(fault) => return Err(fault),
+    };
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    if whole < text.len() {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(u64::try_from(whole).unwrap_or(0))?;
+        file.sync_all()?;
+    }
+    Ok(Upload::read(text.get(..whole).unwrap_or_default()))
+}
+
 fn append_line(path: &Path, line: &str) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let is_new = !path.exists();
-    fs::create_dir_all(folder)?;
-    let torn = !is_new && !fs::read(path)?.ends_with(b"\n");
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    if torn {
-        file.write_all(b"\n")?;
+    if is_new {
+        fs::create_dir_all(folder)?;
     }
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(line.as_bytes())?;
     file.sync_data()?;
     if is_new {
@@ -402,8 +430,8 @@ mod tests {
     fn a_repeated_chunk_is_harmless_and_a_different_one_refused() {
         let folder = tempfile::tempdir().unwrap();
         let spool = spool(&folder);
-        spool.add_chunk(ID, &silo("3_UK"), 0, b"one").unwrap();
-        spool.add_chunk(ID, &silo("3_UK"), 0, b"one").unwrap();
+        assert_eq!(spool.add_chunk(ID, &silo("3_UK"), 0, b"one").unwrap(), 1);
+        assert_eq!(spool.add_chunk(ID, &silo("3_UK"), 0, b"one").unwrap(), 1);
         let other = spool.add_chunk(ID, &silo("3_UK"), 0, b"two");
         assert!(matches!(
             other,

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The end of an attempt, and what it means for the study.
+
+use super::pending::Conclusion;
+use super::{RoundDriver, is_release};
+use crate::federation::unix_milliseconds;
+use crate::store::StoredRelease;
+use crate::study::{Dropout, StoredOutcome};
+use crate::study_run::{RunFault, write_result};
+use consilium_learning::Step;
+use consilium_protocol::SiloName;
+use std::sync::Arc;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum RoundOutcome {
+    /// A sum was released; the study's record is up to date.
+    Released,
+    /// No sum.
+    Abandoned {
+        /// Why.
+        reason: String,
+        /// In which phase.
+        phase: String,
+    },
+    /// A sum was released and leads nowhere.
+    NoResult(String),
+    /// Somebody cancelled the study.
+    Cancelled(String),
+    /// The service stops; the attempt is stored.
+    Stopping,
+}
+
+impl RoundDriver<'_, '_> {
+    /// Brings the study's record up to date with the attempt's end.
+    pub(super) async fn conclude(
+        &mut self,
+        conclusion: Conclusion,
+    ) -> Result<RoundOutcome, RunFault> {
+        match conclusion {
+            Conclusion::Released { survivors, dropped } => self.release(&survivors, &dropped).await,
+            Conclusion::Abandoned {
+                reason,
+                phase,
+                charged,
+            } => {
+                if charged {
+                    self.run.study.attempts_charged += 1;
+                } else {
+                    self.run.study.uncharged_failures += 1;
+                }
+                let dropped: Vec<SiloName> = self.missing.keys().cloned().collect();
+                self.note_dropouts(&dropped);
+                self.end_attempt(None).await?;
+                Ok(match self.cancelled.take() {
+                    Some(reason) => RoundOutcome::Cancelled(reason),
+                    None => RoundOutcome::Abandoned { reason, phase },
+                })
+            }
+        }
+    }
+
+    pub(super) async fn release(
+        &mut self,
+        survivors: &[SiloName],
+        dropped: &[SiloName],
+    ) -> Result<RoundOutcome, RunFault> {
+        let blob = self
+            .pending
+            .sum
+            .ok_or(RunFault::Incomplete("the sum is missing"))?;
+        let commitment_index = self
+            .pending
+            .commitment_index
+            .ok_or(RunFault::Incomplete("no commitment is logged"))?;
+        let release_index = self
+            .pending
+            .release_index
+            .ok_or(RunFault::Incomplete("no release is logged"))?;
+        let delivery = survivors
+            .first()
+            .zip(self.machine.as_ref())
+            .and_then(|(silo, machine)| {
+                machine
+                    .outbox(silo)
+                    .iter()
+                    .rfind(|delivery| is_release(&delivery.envelope))
+            })
+            .ok_or(RunFault::Incomplete("the release is missing"))?;
+        let release = StoredRelease {
+            study_id: self.run.study.id.clone(),
+            round: self.plan.id.round,
+            delivery: postcard::to_allocvec(delivery)?,
+            sum: blob,
+            commitment_index,
+            release_index,
+        };
+        let advanced = self.advance(blob).await?;
+        let study = &mut self.run.study;
+        study.rounds_done += 1;
+        study.attempts_charged += 1;
+        study.released.push(self.plan.id);
+        study.last_release = Some(release_index);
+        self.note_dropouts(dropped);
+        let outcome = match advanced {
+            Ok(Step::Continue(model)) => {
+                self.run.study.model = model.to_bytes();
+                RoundOutcome::Released
+            }
+            Ok(Step::Finished(finished)) => {
+                let (json, tensors) = write_result(&finished.result)?;
+                let spool = Arc::clone(&self.run.federation.spool);
+                let stored = tokio::task::spawn_blocking(move || {
+                    Ok::<_, RunFault>((spool.put(&json)?, spool.put(&tensors)?))
+                });
+                let (json, safetensors) = stored.await.map_err(|_| RunFault::BrokeOff)??;
+                self.run.study.model = finished.model.to_bytes();
+                self.run.study.outcome = Some(StoredOutcome {
+                    json,
+                    safetensors: Some(safetensors),
+                    milliseconds: unix_milliseconds(),
+                });
+                RoundOutcome::Released
+            }
+            Err(fault) => {
+                RoundOutcome::NoResult(format!("no result follows from the sum: {fault}"))
+            }
+        };
+        self.end_attempt(Some(release)).await?;
+        self.show();
+        Ok(outcome)
+    }
+
+    /// Notes silos that this attempt lacks and the one before it had.
+    pub(super) fn note_dropouts(&mut self, dropped: &[SiloName]) {
+        let round = u32::try_from(self.run.study.released.len()).unwrap_or(u32::MAX);
+        let study = &mut self.run.study;
+        // An attempt that released is already counted; one that did not belongs to the next round.
+        let round = if study.released.last() == Some(&self.plan.id) {
+            round
+        } else {
+            round + 1
+        };
+        for silo in dropped {
+            if !study.absent.contains(silo) {
+                let phase = self
+                    .missing
+                    .get(silo)
+                    .map_or("late", String::as_str)
+                    .to_owned();
+                study.dropouts.push(Dropout {
+                    silo: silo.clone(),
+                    round,
+                    phase,
+                });
+            }
+        }
+        study.absent = dropped.to_vec();
+    }
+
+    pub(super) async fn end_attempt(
+        &mut self,
+        release: Option<StoredRelease>,
+    ) -> Result<(), RunFault> {
+        let study = self.run.study.clone();
+        let store = &self.run.federation.store;
+        Ok(store
+            .with(move |store| store.end_attempt(&study, release.as_ref()))
+            .await?)
+    }
+}

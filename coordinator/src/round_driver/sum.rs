@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From spooled uploads to a committed sum, and from the released sum to the next model.
+
+use super::RoundDriver;
+use crate::crash::CrashPlace;
+use crate::silo_service::chunk_length;
+use crate::study_run::RunFault;
+use consilium_crypto::digest::Digest;
+use consilium_crypto::packing;
+use consilium_learning::{Step, TaskFault};
+use consilium_protocol::{CoordinatorEvent, RoundPlan, SiloName, UnmaskJob};
+use std::sync::Arc;
+
+/// Work that ran beside the messages.
+pub(super) enum Work {
+    /// The sum, stored, and H(S).
+    Summed { blob: Digest, digest: Digest },
+    /// H(S) is committed.
+    Committed { proof: Vec<u8> },
+}
+
+impl RoundDriver<'_, '_> {
+    /// After a restart: uploads whose last chunk was spooled and not yet counted.
+    pub(super) async fn count_spooled_uploads(&mut self) -> Result<(), RunFault> {
+        for silo in self.plan.silos.clone() {
+            self.count_upload(silo).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn count_upload(&mut self, from: SiloName) -> Result<(), RunFault> {
+        let (spool, id, silo) = (
+            Arc::clone(&self.run.federation.spool),
+            self.plan.id,
+            from.clone(),
+        );
+        let upload = tokio::task::spawn_blocking(move || spool.upload(id, &silo))
+            .await
+            .map_err(|_| RunFault::BrokeOff)??;
+        match upload.root(self.plan.chunk_count()) {
+            Some(root) => {
+                let length = upload.length();
+                self.step(CoordinatorEvent::Uploaded { from, root, length })
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn take_work(&mut self, work: Work) -> Result<(), RunFault> {
+        match work {
+            Work::Summed { blob, digest } => {
+                self.pending.sum = Some(blob);
+                self.step(CoordinatorEvent::Summed { digest }).await
+            }
+            Work::Committed { proof } => {
+                self.reach(CrashPlace::SumLogged);
+                let proofs = self
+                    .plan
+                    .silos
+                    .iter()
+                    .map(|silo| (silo.clone(), proof.clone()))
+                    .collect();
+                self.step(CoordinatorEvent::SumLogged { proofs }).await
+            }
+        }
+    }
+
+    /// Recovers the sum on the blocking pool.
+    pub(super) fn unmask(&mut self, job: UnmaskJob) {
+        let spool = Arc::clone(&self.run.federation.spool);
+        let plan = self.plan.clone();
+        self.work.spawn_blocking(move || {
+            let sum = job.run(&spool.chunks_of(plan.id))?;
+            let digest = job
+                .digest(&sum)
+                .map_err(|_| RunFault::Incomplete("the sum does not fit its plan"))?;
+            let blob = spool.put(&pack_sum(&plan, &sum)?)?;
+            Ok(Work::Summed { blob, digest })
+        });
+    }
+
+    /// Gathers cosignatures over the commitment.
+    pub(super) fn commit_sum(&mut self, place: u64) {
+        let log = self.run.federation.log.clone();
+        self.work.spawn(async move {
+            log.committed(place).await?;
+            let proof = log.proof(place).await?;
+            Ok(Work::Committed {
+                proof: proof.to_bytes(),
+            })
+        });
+    }
+
+    /// The model after the released sum, computed exactly as every silo computes it.
+    pub(super) async fn advance(&self, blob: Digest) -> Result<Result<Step, TaskFault>, RunFault> {
+        let (spool, plan) = (Arc::clone(&self.run.federation.spool), self.plan.clone());
+        let (task, vector, model) = (
+            self.run.admitted.task.clone(),
+            self.run.admitted.vector,
+            self.run.model()?,
+        );
+        let advanced = tokio::task::spawn_blocking(move || {
+            let sum = unpack_sum(&plan, &spool.get(&blob)?)?;
+            Ok::<_, RunFault>(
+                task.decode(&vector, &sum)
+                    .and_then(|decoded| task.advance(&model, &decoded)),
+            )
+        });
+        advanced.await.map_err(|_| RunFault::BrokeOff)?
+    }
+}
+
+/// The sum as it travels: packed chunk by chunk.
+fn pack_sum(plan: &RoundPlan, sum: &[u64]) -> Result<Vec<u8>, RunFault> {
+    let word_bits = plan.word_bits()?;
+    let size = usize::try_from(plan.chunk_fields)
+        .unwrap_or(usize::MAX)
+        .max(1);
+    Ok(sum
+        .chunks(size)
+        .flat_map(|words| packing::pack(word_bits, words))
+        .collect())
+}
+
+/// The packed sum as integers of the centred range.
+fn unpack_sum(plan: &RoundPlan, packed: &[u8]) -> Result<Vec<i64>, RunFault> {
+    let word_bits = plan.word_bits()?;
+    let mut sum = Vec::new();
+    for (index, chunk) in (0..).zip(packed.chunks(chunk_length(plan, 0).max(1))) {
+        let words = packing::unpack(word_bits, chunk, plan.fields_in_chunk(index))
+            .map_err(|_| RunFault::Incomplete("the stored sum does not fit its plan"))?;
+        sum.extend(words.into_iter().map(|word| word_bits.lift(word)));
+    }
+    Ok(sum)
+}
