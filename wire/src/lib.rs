@@ -5,6 +5,7 @@
 //! - [`client::connect`]: a channel over mutual TLS, with the connection's exporter value for channel binding.
 //! - [`server::TlsIncoming`] and [`server::Services`]: the accepting side, one port for the three services.
 //! - [`convert`]: the protocol's types, in and out.
+//! - [`StudyId`]: what a study is called in every frame.
 //! - [`limits`]: how large anything may be.
 //!
 //! What it refuses: plaintext, TLS below 1.3 (by the configurations that the certs crate makes), messages above
@@ -16,6 +17,9 @@ pub mod client;
 pub mod convert;
 pub mod limits;
 pub mod server;
+mod study_id;
+
+pub use study_id::{StudyId, StudyIdFault};
 
 /// The generated code of package `consilium.v1`.
 #[allow(

@@ -9,6 +9,9 @@ pub const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// The largest chunk of a masked vector or of a sum.
 pub const CHUNK_BYTES: usize = 512 * 1024;
 
+/// Every chunk of a sum but the last has at least so many bytes: many tiny ones would cost more than they hold.
+pub const LEAST_CHUNK_BYTES: usize = 4096;
+
 /// The largest study file.
 pub const STUDY_BYTES: usize = 256 * 1024;
 
@@ -20,9 +23,6 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// The largest HTTP/2 frame, at both ends.
 pub const FRAME_BYTES: u32 = 1024 * 1024;
-
-/// Unacknowledged chunks that a silo may have on the way.
-pub const CHUNKS_IN_FLIGHT: usize = 16;
 
 /// TLS handshakes in progress at one time.
 pub const HANDSHAKES_AT_ONCE: usize = 64;

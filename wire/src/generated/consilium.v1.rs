@@ -595,7 +595,8 @@ pub struct Hello {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
-    /// Unix milliseconds; the base of the public time grid.
+    /// Unix milliseconds, for a silo's look at its own clock. The public time grid
+    /// runs from the arrival of each Open.
     #[prost(uint64, tag = "1")]
     pub server_time_milliseconds: u64,
     #[prost(bytes = "vec", tag = "2")]
