@@ -17,12 +17,14 @@ use consilium_crypto::transcript::{derive_key, hash};
 /// Everything that a CPU pool needs to mask a vector, chunk by chunk and in any order.
 pub struct MaskJob {
     plan: RoundPlan,
+    input: Digest,
     masks: MaskSet,
 }
 
 impl MaskJob {
     pub(crate) fn new(
         plan: &RoundPlan,
+        input: Digest,
         own: &SiloName,
         secrets: &AttemptSecrets,
         keys: &KeyBook,
@@ -40,6 +42,7 @@ impl MaskJob {
         }
         Ok(Self {
             plan: plan.clone(),
+            input,
             masks,
         })
     }
@@ -48,6 +51,14 @@ impl MaskJob {
     #[must_use]
     pub fn plan(&self) -> &RoundPlan {
         &self.plan
+    }
+
+    /// The digest of the vector that these masks are for.
+    ///
+    /// SECURITY: the driver masks no other vector, or it would not be the one that this silo journalled.
+    #[must_use]
+    pub fn input(&self) -> Digest {
+        self.input
     }
 
     /// Masks the words of chunk `index` and packs them for the wire.

@@ -52,6 +52,11 @@ impl SiloMemory {
         }
     }
 
+    /// The highest attempt that was ever opened.
+    pub(crate) fn highest(&self) -> Option<AttemptId> {
+        self.highest
+    }
+
     /// Journals the beginning of an attempt; numbers only grow.
     pub(crate) fn open(&mut self, id: AttemptId) -> Result<(), Fault> {
         self.follows(id)?;
@@ -161,4 +166,71 @@ impl SiloMemory {
 
 fn names_digest(names: &[SiloName]) -> Digest {
     hash(Label::SiloList, &[&encode(&names)])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::membership::Membership;
+    use consilium_crypto::secret::Secret;
+    use consilium_crypto::signing::SigningKey;
+    use consilium_privacy::noise_plan::VectorPlan;
+
+    fn plan_and_silos() -> (RoundPlan, Vec<SiloName>) {
+        let key = SigningKey::from_seed(&Secret::new([3; 32])).verifying_key();
+        let names = ["a", "b", "c", "d"].map(|name| SiloName::parse(name).unwrap());
+        let membership = Membership {
+            epoch: 1,
+            roster_root: digest(b"roster"),
+            coordinator: key,
+            silos: names.iter().cloned().map(|name| (name, key)).collect(),
+            colluders: 1,
+        };
+        let id = AttemptId {
+            epoch: 1,
+            round: 1,
+            attempt: 1,
+        };
+        let (model, task) = (digest(b"model"), digest(b"task"));
+        let vector = VectorPlan::plain(4, 4, 32, 0).unwrap();
+        let plan = RoundPlan::new(id, &membership, &names, Some(0), model, task, vector);
+        (plan.unwrap(), names.to_vec())
+    }
+
+    fn digest(text: &[u8]) -> Digest {
+        hash(Label::VectorInput, &[text])
+    }
+
+    #[test]
+    fn masks_are_spent_on_one_upload() {
+        let (plan, silos) = plan_and_silos();
+        let mut memory = SiloMemory::default();
+        let (x, input) = (digest(b"X"), digest(b"input"));
+        let burn = |memory: &mut SiloMemory, x: &Digest, root: &[u8]| {
+            memory.burn(&plan, (x, &silos), digest(root), input)
+        };
+        assert_eq!(burn(&mut memory, &x, b"root"), Ok(()));
+        let burnt = memory.clone();
+        assert_eq!(burn(&mut memory, &x, b"root"), Ok(()));
+        let used = Err(Fault::MasksUsed(plan.id));
+        assert_eq!(burn(&mut memory, &x, b"other root"), used);
+        assert_eq!(burn(&mut memory, &digest(b"other X"), b"root"), used);
+        assert_eq!(memory, burnt);
+    }
+
+    #[test]
+    fn a_vector_is_voted_for_with_one_set_of_survivors() {
+        let (plan, silos) = plan_and_silos();
+        let mut memory = SiloMemory::default();
+        let (x, root, input) = (digest(b"X"), digest(b"root"), digest(b"input"));
+        let refused = Err(Fault::AlreadyReleased);
+        // What was never burnt is never voted for.
+        assert_eq!(memory.vote(&plan, &silos, input), refused);
+        memory.burn(&plan, (&x, &silos), root, input).unwrap();
+        assert_eq!(memory.vote(&plan, &silos, digest(b"another")), refused);
+        assert_eq!(memory.vote(&plan, &silos, input), Ok(()));
+        assert_eq!(memory.vote(&plan, &silos, input), Ok(()));
+        assert_eq!(memory.vote(&plan, &silos[..3], input), refused);
+    }
 }

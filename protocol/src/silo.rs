@@ -134,6 +134,12 @@ impl SiloMachine {
         self.phase.plan().map(|plan| plan.id)
     }
 
+    /// The highest attempt that this silo ever answered; no earlier one and not itself is opened again.
+    #[must_use]
+    pub fn highest_attempt(&self) -> Option<AttemptId> {
+        self.memory.highest()
+    }
+
     /// The phase's name, for status and progress.
     #[must_use]
     pub fn phase_name(&self) -> &'static str {

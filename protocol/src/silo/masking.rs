@@ -27,6 +27,7 @@ impl Masking {
     pub(crate) fn job(&self, own: &SiloName, secrets: &AttemptSecrets) -> Result<MaskJob, Fault> {
         MaskJob::new(
             &self.exchange.plan,
+            self.input,
             own,
             secrets,
             &self.exchange.keys,
