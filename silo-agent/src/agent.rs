@@ -9,15 +9,17 @@
 //! A failure of the journal, the ledger or the log ends the process: an agent that cannot remember refuses to work.
 
 mod offers;
+mod opening;
 mod releases;
 mod restore;
 mod rounds;
+mod steps;
 mod witnessing;
 mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use consilium_audit::entry::{EventKind, Outcome};
@@ -31,12 +33,14 @@ use consilium_protocol::{
     AttemptId, Delivery, Membership, RestoreFault, RoundPlan, SiloMachine, SiloName, SiloNameFault,
     SiloSurroundings,
 };
-use consilium_wire::v1::{self, SiloFrame, coordinator_frame, silo_frame};
-use tokio::sync::{mpsc, watch};
+use consilium_wire::StudyId;
+use consilium_wire::limits::STUDY_BYTES;
+use consilium_wire::v1::{self, coordinator_frame, silo_frame};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::attempt_files::AttemptFiles;
-use crate::coordinator_link::{LinkEvent, framed};
+use crate::coordinator_link::{LinkEvent, Session};
 use crate::crash::CrashPoint;
 use crate::durable_file::FileFault;
 use crate::explain;
@@ -69,6 +73,7 @@ pub(crate) enum Input {
     /// The upload was handed to the network, or why not.
     Uploaded {
         id: AttemptId,
+        session: Session,
         outcome: Result<(), String>,
     },
     /// The process should end.
@@ -178,9 +183,11 @@ pub(crate) struct Agent {
     terms: BTreeMap<String, Arc<StudyTerms>>,
     releases: ReleaseParts,
     delayed: Vec<Delayed>,
-    frames: Option<mpsc::Sender<SiloFrame>>,
+    session: Option<Session>,
+    /// The upload that is on its way, and over which session.
+    upload: Option<(AttemptId, Session)>,
     log_size: watch::Sender<u64>,
-    inputs: Sender<Input>,
+    inputs: SyncSender<Input>,
     next_poll: Instant,
 }
 
@@ -190,7 +197,7 @@ pub(crate) struct AgentParts {
     pub(crate) roster: VerifiedRoster,
     pub(crate) trainer: Trainer,
     pub(crate) crash_point: Option<CrashPoint>,
-    pub(crate) inputs: Sender<Input>,
+    pub(crate) inputs: SyncSender<Input>,
     pub(crate) log_size: watch::Sender<u64>,
 }
 
@@ -240,7 +247,8 @@ impl Agent {
             terms: BTreeMap::new(),
             releases: ReleaseParts::default(),
             delayed: Vec::new(),
-            frames: None,
+            session: None,
+            upload: None,
             next_poll: Instant::now(),
             folder,
             name,
@@ -287,6 +295,8 @@ impl Agent {
                 self.poll()?;
             }
         };
+        // Training, masking and uploading may go on for a while on threads of their own, but leave nothing behind.
+        self.files.close();
         self.journal.set_status("connection", "stopped")?;
         let stopped = self.own_log.event(EventKind::SystemStopped)?;
         self.own_log.record(&stopped)?;
@@ -296,13 +306,13 @@ impl Agent {
 
     fn handle(&mut self, input: Input) -> Result<(), AgentFault> {
         match input {
-            Input::Link(LinkEvent::Connected(frames)) => {
-                self.frames = Some(frames);
+            Input::Link(LinkEvent::Connected(session)) => {
+                self.session = Some(session);
                 self.releases = ReleaseParts::default();
                 Ok(self.journal.set_status("connection", "connected")?)
             }
             Input::Link(LinkEvent::Disconnected) => {
-                self.frames = None;
+                self.session = None;
                 Ok(self
                     .journal
                     .set_status("connection", "not connected; trying again")?)
@@ -310,15 +320,34 @@ impl Agent {
             Input::Link(LinkEvent::Frame(frame)) => self.frame(*frame),
             Input::Prepared { id, outcome } => self.prepared(id, outcome),
             Input::Masked { id, outcome } => self.masked(id, outcome),
-            Input::Uploaded { id, outcome } => self.uploaded(id, outcome),
+            Input::Uploaded {
+                id,
+                session,
+                outcome,
+            } => self.uploaded(id, &session, outcome),
             Input::Link(LinkEvent::OtherRoster) | Input::Stop => Ok(()),
         }
     }
 
     fn frame(&mut self, frame: coordinator_frame::Frame) -> Result<(), AgentFault> {
         use coordinator_frame::Frame;
+        let study = match &frame {
+            Frame::Offer(offer) => Some(offer.study_id.as_str()),
+            Frame::Ended(ended) => Some(ended.study_id.as_str()),
+            Frame::Protocol(message) => Some(message.study_id.as_str()),
+            Frame::Cosign(_)
+            | Frame::ReleaseChunk(_)
+            | Frame::ChunkAcknowledged(_)
+            | Frame::Welcome(_)
+            | Frame::Heartbeat(_) => None,
+        };
+        // SECURITY: from here on a study's name is 64 digits, whatever it enters: log, journal or answer.
+        if let Some(Err(fault)) = study.map(StudyId::parse) {
+            warn!("a frame of the coordinator was discarded: {fault}");
+            return Ok(());
+        }
         match frame {
-            Frame::Offer(offer) => self.offered(offer),
+            Frame::Offer(offer) => self.offer_arrived(offer),
             Frame::Ended(ended) => self.ended(&ended),
             Frame::Protocol(message) => self.protocol_message(message),
             Frame::Cosign(request) => self.cosign(&request),
@@ -326,6 +355,26 @@ impl Agent {
             // The upload's end is what counts; the welcome and heartbeats are the link's.
             Frame::ChunkAcknowledged(_) | Frame::Welcome(_) | Frame::Heartbeat(_) => Ok(()),
         }
+    }
+
+    /// SECURITY: offers are kept, so they are bounded in size and in number before anything else looks at them.
+    fn offer_arrived(&mut self, offer: v1::StudyOffer) -> Result<(), AgentFault> {
+        let fits = offer.study.len() <= STUDY_BYTES
+            && offer.invited.len() <= MOST_INVITED
+            && offer.invited.iter().all(|name| name.len() <= LONGEST_NAME)
+            && offer.researcher.len() <= LONGEST_NAME
+            && offer.signature.len() <= LONGEST_NAME;
+        if !fits {
+            warn!("a study was offered that is larger than any study here; it was discarded");
+            return Ok(());
+        }
+        if self.journal.study(&offer.study_id)?.is_none()
+            && self.journal.open_studies()? >= MOST_OPEN_STUDIES
+        {
+            let reason = "as many studies are open here as an agent takes at one time";
+            return self.decline(&offer.study_id, "busy", reason);
+        }
+        self.offered(offer)
     }
 
     /// What no frame asks for: answers of people, and notes of other commands.
@@ -369,9 +418,8 @@ impl Agent {
 
     /// Sends a frame if there is a session. What is lost with a session is asked for again in the next one.
     fn send(&self, frame: silo_frame::Frame) {
-        if let Some(frames) = &self.frames {
-            // The queue empties or its session ends; the receiving half never waits for this thread.
-            let _ = frames.blocking_send(framed(frame));
+        if let Some(session) = &self.session {
+            session.send(frame);
         }
     }
 
@@ -456,3 +504,13 @@ fn now_milliseconds() -> u64 {
 }
 
 const POLL: Duration = Duration::from_millis(500);
+/// Studies that may be offered, undecided or running at one time.
+const MOST_OPEN_STUDIES: u64 = 64;
+/// As many silos as a round may have.
+const MOST_INVITED: usize = 500;
+/// Names and signatures are shorter.
+const LONGEST_NAME: usize = 256;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -6,13 +6,16 @@
 //! - `<attempt>/input`: the clipped, quantised and noised vector;
 //! - `<attempt>/masked`: the same vector under its masks, packed, as it leaves.
 //!
+//! Threads write here while the agent goes on; [`AttemptFiles::close`] ends that before another agent opens the folder.
+//!
 //! Secrets are written before the journal's step that refers to them and older ones are erased after it, so that
 //! the journal's step and the secrets always match: a journal restored from a backup finds none.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
@@ -28,6 +31,7 @@ use crate::randomness;
 pub(crate) struct AttemptFiles {
     folder: PathBuf,
     instance: Digest,
+    closed: Arc<RwLock<bool>>,
 }
 
 impl AttemptFiles {
@@ -45,7 +49,22 @@ impl AttemptFiles {
         Ok(AttemptFiles {
             folder: folder.to_owned(),
             instance: Digest::from_bytes(bytes),
+            closed: Arc::default(),
         })
+    }
+
+    /// Ends the writing of every thread that holds these files. When this returns, none of them writes any more.
+    pub(crate) fn close(&self) {
+        *self.closed.write().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Holds [`close`](Self::close) up until one write is done.
+    fn writing(&self, path: &Path) -> Result<RwLockReadGuard<'_, bool>, FileFault> {
+        let closed = self.closed.read().unwrap_or_else(PoisonError::into_inner);
+        if *closed {
+            return Err(FileFault::Closed(path.to_owned()));
+        }
+        Ok(closed)
     }
 
     /// This installation's name.
@@ -85,16 +104,7 @@ impl AttemptFiles {
         if !path.exists() {
             return Ok(None);
         }
-        let mut file = durable_file::open_secret(&path)?;
-        let length = file
-            .metadata()
-            .map_err(FileFault::io(&path, "inspected"))?
-            .len();
-        // Room for the whole file at once: a growing buffer would leave copies of the secrets behind.
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
-        file.read_to_end(&mut bytes)
-            .map_err(FileFault::io(&path, "read"))?;
-        Ok(Some(Secret::new(bytes)))
+        read_whole(&path).map(Some)
     }
 
     /// Erases the secrets of every step but one, in every attempt; `None` erases all of them.
@@ -125,12 +135,14 @@ impl AttemptFiles {
 
     /// Stores the vector that will be masked, and names it.
     pub(crate) fn write_input(&self, id: AttemptId, input: &[i64]) -> Result<Digest, FileFault> {
+        let path = self.of(id).join("input");
+        let _writing = self.writing(&path)?;
         durable_file::private_folder(&self.of(id))?;
         let mut bytes = Vec::with_capacity(input.len().saturating_mul(8));
         for field in input {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
-        durable_file::write_secret(&self.of(id).join("input"), &bytes)?;
+        durable_file::write_secret(&path, &bytes)?;
         Ok(hash(Label::VectorInput, &[&bytes]))
     }
 
@@ -140,27 +152,40 @@ impl AttemptFiles {
         if !path.exists() {
             return Ok(None);
         }
-        let mut bytes = Vec::new();
-        durable_file::open_secret(&path)?
-            .read_to_end(&mut bytes)
-            .map_err(FileFault::io(&path, "read"))?;
-        Ok(Some(hash(Label::VectorInput, &[&bytes])))
+        let bytes = read_whole(&path)?;
+        Ok(Some(hash(Label::VectorInput, &[bytes.expose()])))
     }
 
-    /// Opens the stored vector for reading chunk by chunk.
-    pub(crate) fn read_input(&self, id: AttemptId) -> Result<InputReader, FileFault> {
+    /// Reads the stored vector, if it is still the one that was named, and of that many fields.
+    ///
+    /// SECURITY: masks are spent on one vector; a file that was changed or exchanged is never masked.
+    /// COST: the whole vector in memory, eight bytes a field, so that what was checked is what is masked.
+    pub(crate) fn read_input(
+        &self,
+        id: AttemptId,
+        named: &Digest,
+        fields: u64,
+    ) -> Result<InputReader, FileFault> {
         let path = self.of(id).join("input");
-        let file = durable_file::open_secret(&path)?;
+        let bytes = read_whole(&path)?;
+        let length = u64::try_from(bytes.expose().len()).unwrap_or(u64::MAX);
+        if Some(length) != fields.checked_mul(8)
+            || hash(Label::VectorInput, &[bytes.expose()]) != *named
+        {
+            return Err(FileFault::OtherVector(path));
+        }
         Ok(InputReader {
-            file: BufReader::new(file),
+            bytes,
+            read: 0,
             path,
         })
     }
 
     /// Starts the spool of the masked vector.
     pub(crate) fn spool_masked(&self, id: AttemptId) -> Result<MaskedSpool, FileFault> {
-        durable_file::private_folder(&self.of(id))?;
         let path = self.of(id).join("masked");
+        let _writing = self.writing(&path)?;
+        durable_file::private_folder(&self.of(id))?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -169,7 +194,8 @@ impl AttemptFiles {
             .open(&path)
             .map_err(FileFault::io(&path, "created"))?;
         Ok(MaskedSpool {
-            file: BufWriter::new(file),
+            files: self.clone(),
+            file,
             path,
             length: 0,
         })
@@ -247,29 +273,31 @@ impl AttemptFiles {
 /// The stored vector, read from its beginning.
 #[derive(Debug)]
 pub(crate) struct InputReader {
-    file: BufReader<File>,
+    bytes: Secret<Vec<u8>>,
+    read: usize,
     path: PathBuf,
 }
 
 impl InputReader {
     /// The next fields.
     pub(crate) fn next(&mut self, count: usize) -> Result<Vec<i64>, FileFault> {
-        let mut fields = Vec::with_capacity(count);
-        let mut bytes = [0; 8];
-        for _ in 0..count {
-            self.file
-                .read_exact(&mut bytes)
-                .map_err(FileFault::io(&self.path, "read"))?;
-            fields.push(i64::from_le_bytes(bytes));
-        }
-        Ok(fields)
+        let end = self.read.saturating_add(count.saturating_mul(8));
+        let bytes = self.bytes.expose().get(self.read..end);
+        let bytes = bytes.ok_or_else(|| FileFault::OtherVector(self.path.clone()))?;
+        self.read = end;
+        let (fields, _) = bytes.as_chunks::<8>();
+        Ok(fields
+            .iter()
+            .map(|field| i64::from_le_bytes(*field))
+            .collect())
     }
 }
 
 /// The masked vector while it is being written.
 #[derive(Debug)]
 pub(crate) struct MaskedSpool {
-    file: BufWriter<File>,
+    files: AttemptFiles,
+    file: File,
     path: PathBuf,
     length: u64,
 }
@@ -277,6 +305,7 @@ pub(crate) struct MaskedSpool {
 impl MaskedSpool {
     /// Appends one packed chunk.
     pub(crate) fn append(&mut self, chunk: &[u8]) -> Result<(), FileFault> {
+        let _writing = self.files.writing(&self.path)?;
         self.file
             .write_all(chunk)
             .map_err(FileFault::io(&self.path, "written"))?;
@@ -287,17 +316,27 @@ impl MaskedSpool {
     }
 
     /// Makes the spool durable and gives its length in bytes.
-    pub(crate) fn finish(mut self) -> Result<u64, FileFault> {
+    pub(crate) fn finish(self) -> Result<u64, FileFault> {
+        let _writing = self.files.writing(&self.path)?;
         self.file
-            .flush()
-            .map_err(FileFault::io(&self.path, "written"))?;
-        self.file
-            .get_ref()
             .sync_all()
             .map_err(FileFault::io(&self.path, "made durable"))?;
         durable_file::sync_folder_of(&self.path)?;
         Ok(self.length)
     }
+}
+
+/// Room for the whole file at once: a growing buffer would leave copies of the vector behind.
+fn read_whole(path: &Path) -> Result<Secret<Vec<u8>>, FileFault> {
+    let mut file = durable_file::open_secret(path)?;
+    let length = file
+        .metadata()
+        .map_err(FileFault::io(path, "inspected"))?
+        .len();
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
+    file.read_to_end(&mut bytes)
+        .map_err(FileFault::io(path, "read"))?;
+    Ok(Secret::new(bytes))
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileFault> {
@@ -355,7 +394,7 @@ mod tests {
         assert!(files.stored_input(ID).unwrap().is_none());
         let digest = files.write_input(ID, &[1, -2, i64::MIN]).unwrap();
         assert_eq!(files.stored_input(ID).unwrap(), Some(digest));
-        let mut reader = files.read_input(ID).unwrap();
+        let mut reader = files.read_input(ID, &digest, 3).unwrap();
         assert_eq!(reader.next(1).unwrap(), [1]);
         assert_eq!(reader.next(2).unwrap(), [-2, i64::MIN]);
         assert!(reader.next(1).is_err());
@@ -365,8 +404,37 @@ mod tests {
         assert_eq!(spool.finish().unwrap(), 6);
         assert_eq!(files.read_masked(ID, 2, 3).unwrap(), b"cde");
         files.erase_all_but(Some(ID)).unwrap();
-        assert!(files.read_input(ID).is_ok());
+        assert!(files.read_input(ID, &digest, 3).is_ok());
         files.erase(ID).unwrap();
-        assert!(files.read_input(ID).is_err());
+        assert!(files.read_input(ID, &digest, 3).is_err());
+    }
+
+    #[test]
+    fn a_vector_that_is_longer_or_another_than_the_journal_names_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        let digest = files.write_input(ID, &[1, 2, 3]).unwrap();
+        assert!(files.read_input(ID, &digest, 2).is_err());
+        let longer = files.write_input(ID, &[1, 2, 3, 4]).unwrap();
+        assert!(files.read_input(ID, &digest, 3).is_err());
+        assert!(files.read_input(ID, &longer, 3).is_err());
+        assert!(files.read_input(ID, &longer, 4).is_ok());
+    }
+
+    #[test]
+    fn threads_of_an_agent_that_has_ended_write_nothing_under_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = AttemptFiles::open(folder.path()).unwrap();
+        let digest = ended.write_input(ID, &[1]).unwrap();
+        let mut spool = ended.clone().spool_masked(ID).unwrap();
+        spool.append(b"abc").unwrap();
+        ended.close();
+        assert!(matches!(spool.append(b"def"), Err(FileFault::Closed(_))));
+        assert!(spool.finish().is_err());
+        assert!(ended.clone().write_input(ID, &[2]).is_err());
+        assert!(ended.clone().spool_masked(ID).is_err());
+        let next = AttemptFiles::open(folder.path()).unwrap();
+        assert_eq!(next.stored_input(ID).unwrap(), Some(digest));
+        assert!(next.write_input(ID, &[2]).is_ok());
     }
 }

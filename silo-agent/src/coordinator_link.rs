@@ -5,7 +5,7 @@
 //! between is detected. No socket of the hospital listens.
 
 use std::sync::Arc;
-use std::sync::mpsc::Sender as StdSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
 use consilium_certs::ChannelBinding;
@@ -14,7 +14,8 @@ use consilium_crypto::signing::SigningKey;
 use consilium_wire::client::{self, ConnectFault};
 use consilium_wire::v1::{self, CoordinatorFrame, SiloFrame, coordinator_frame, silo_frame};
 use rustls::ClientConfig;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{info, warn};
 
@@ -25,7 +26,7 @@ use crate::randomness;
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
     /// A session is open; frames may be sent.
-    Connected(mpsc::Sender<SiloFrame>),
+    Connected(Session),
     /// The coordinator runs another roster than the one pinned here.
     OtherRoster,
     /// A frame arrived.
@@ -33,6 +34,65 @@ pub(crate) enum LinkEvent {
     /// The session is over.
     Disconnected,
 }
+
+/// An open session, for those who send: answers and uploads wait in lines of their own, so that a long upload holds up
+/// no answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    answers: mpsc::Sender<SiloFrame>,
+    uploads: mpsc::Sender<SiloFrame>,
+    hang_up: Arc<Notify>,
+}
+
+/// The frames of a session on their way to the network.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) answers: mpsc::Receiver<SiloFrame>,
+    pub(crate) uploads: mpsc::Receiver<SiloFrame>,
+}
+
+impl Session {
+    pub(crate) fn new() -> (Session, Outgoing) {
+        let (answers, answers_out) = mpsc::channel(ANSWERS_WAITING);
+        let (uploads, uploads_out) = mpsc::channel(CHUNKS_WAITING);
+        let session = Session {
+            answers,
+            uploads,
+            hang_up: Arc::default(),
+        };
+        let outgoing = Outgoing {
+            answers: answers_out,
+            uploads: uploads_out,
+        };
+        (session, outgoing)
+    }
+
+    /// Sends at once. SECURITY: a coordinator that takes nothing off the line does not hold up the agent: the session
+    /// ends, and what was lost with it is asked for again in the next one.
+    pub(crate) fn send(&self, frame: silo_frame::Frame) {
+        match self.answers.try_send(framed(frame)) {
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => self.hang_up.notify_one(),
+        }
+    }
+
+    /// Sends a part of an upload from its own thread, and waits for room.
+    pub(crate) fn upload(&self, frame: silo_frame::Frame) -> Result<(), SessionEnded> {
+        self.uploads
+            .blocking_send(framed(frame))
+            .map_err(|_| SessionEnded)
+    }
+
+    /// Whether both are the same session.
+    pub(crate) fn is(&self, other: &Session) -> bool {
+        self.answers.same_channel(&other.answers)
+    }
+}
+
+/// The session is over.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the session ended")]
+pub(crate) struct SessionEnded;
 
 /// Everything a session begins with.
 pub(crate) struct Link {
@@ -58,6 +118,8 @@ enum SessionFault {
     Refused(String),
     #[error("the coordinator closed the session")]
     Closed,
+    #[error("the coordinator takes nothing off the line")]
+    Stalled,
     #[error("the agent has stopped")]
     AgentGone,
 }
@@ -66,7 +128,7 @@ impl Link {
     /// Connects, again and again, until `stop` says so.
     pub(crate) async fn run<E: From<LinkEvent>>(
         self,
-        agent: StdSender<E>,
+        agent: SyncSender<E>,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut delay = Duration::from_millis(self.reconnect.first_delay_milliseconds.max(1));
@@ -77,8 +139,15 @@ impl Link {
                 ended = self.session(&agent, &mut welcomed) => ended,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            if agent.send(LinkEvent::Disconnected.into()).is_err() {
-                return;
+            let mut event = Some(LinkEvent::Disconnected.into());
+            while let Some(waiting) = event.take() {
+                match tell(&agent, waiting) {
+                    Ok(back) => event = back,
+                    Err(_) => return,
+                }
+                if event.is_some() {
+                    tokio::time::sleep(PAUSE_WHEN_FULL).await;
+                }
             }
             if welcomed {
                 delay = Duration::from_millis(self.reconnect.first_delay_milliseconds.max(1));
@@ -100,29 +169,42 @@ impl Link {
 
     async fn session<E: From<LinkEvent>>(
         &self,
-        agent: &StdSender<E>,
+        agent: &SyncSender<E>,
         welcomed: &mut bool,
     ) -> Result<(), SessionFault> {
         let connection =
             client::connect(&self.address, &self.server_name, Arc::clone(&self.tls)).await?;
-        let (frames, outgoing) = mpsc::channel(FRAMES_IN_FLIGHT);
+        let (session, outgoing) = Session::new();
         let hello = self.hello(ChannelBinding::from_bytes(connection.channel_binding));
-        send(&frames, silo_frame::Frame::Hello(hello)).await?;
+        session.send(silo_frame::Frame::Hello(hello));
+        let outgoing =
+            ReceiverStream::new(outgoing.answers).merge(ReceiverStream::new(outgoing.uploads));
         let refused = |status: tonic::Status| SessionFault::Refused(status.message().to_owned());
         let mut incoming = client::federation(&connection)
-            .session(ReceiverStream::new(outgoing))
+            .session(outgoing)
             .await
             .map_err(refused)?
             .into_inner();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
+        // What the agent has no room for yet. Nothing more is read meanwhile: HTTP/2 makes the coordinator wait.
+        let mut waiting: Option<E> = None;
         loop {
             let frame = tokio::select! {
-                frame = incoming.message() => frame.map_err(refused)?.ok_or(SessionFault::Closed)?,
-                _ = heartbeat.tick() => {
-                    // A full queue is a sign of life in itself.
-                    let _ = frames.try_send(framed(silo_frame::Frame::Heartbeat(v1::Heartbeat {})));
+                frame = incoming.message(), if waiting.is_none() => {
+                    frame.map_err(refused)?.ok_or(SessionFault::Closed)?
+                }
+                () = tokio::time::sleep(PAUSE_WHEN_FULL), if waiting.is_some() => {
+                    if let Some(event) = waiting.take() {
+                        waiting = tell(agent, event)?;
+                    }
                     continue;
                 }
+                _ = heartbeat.tick() => {
+                    // A full line is a sign of life in itself.
+                    let _ = session.answers.try_send(framed(silo_frame::Frame::Heartbeat(v1::Heartbeat {})));
+                    continue;
+                }
+                () = session.hang_up.notified() => return Err(SessionFault::Stalled),
             };
             let CoordinatorFrame { frame: Some(frame) } = frame else {
                 continue;
@@ -131,15 +213,16 @@ impl Link {
                 coordinator_frame::Frame::Welcome(welcome) => {
                     *welcomed = true;
                     if welcome.roster_root != self.roster_root.as_bytes() {
-                        tell(agent, LinkEvent::OtherRoster)?;
+                        LinkEvent::OtherRoster
+                    } else {
+                        info!(coordinator = %self.address, "session open");
+                        LinkEvent::Connected(session.clone())
                     }
-                    info!(coordinator = %self.address, "session open");
-                    LinkEvent::Connected(frames.clone())
                 }
                 coordinator_frame::Frame::Heartbeat(_) => continue,
                 other => LinkEvent::Frame(Box::new(other)),
             };
-            tell(agent, event)?;
+            waiting = tell(agent, event.into())?;
         }
     }
 
@@ -160,25 +243,59 @@ impl Link {
 }
 
 /// Wraps one kind of frame for the stream.
-pub(crate) fn framed(frame: silo_frame::Frame) -> SiloFrame {
+fn framed(frame: silo_frame::Frame) -> SiloFrame {
     SiloFrame { frame: Some(frame) }
 }
 
-async fn send(
-    frames: &mpsc::Sender<SiloFrame>,
-    frame: silo_frame::Frame,
-) -> Result<(), SessionFault> {
-    frames
-        .send(framed(frame))
-        .await
-        .map_err(|_| SessionFault::Closed)
+/// Tells the agent; gives the event back when there is no room for it.
+fn tell<E>(agent: &SyncSender<E>, event: E) -> Result<Option<E>, SessionFault> {
+    match agent.try_send(event) {
+        Ok(()) => Ok(None),
+        Err(TrySendError::Full(event)) => Ok(Some(event)),
+        Err(TrySendError::Disconnected(_)) => Err(SessionFault::AgentGone),
+    }
 }
 
-fn tell<E: From<LinkEvent>>(agent: &StdSender<E>, event: LinkEvent) -> Result<(), SessionFault> {
-    agent
-        .send(event.into())
-        .map_err(|_| SessionFault::AgentGone)
-}
-
-const FRAMES_IN_FLIGHT: usize = 32;
+/// Answers that may wait for the network: a few attempts' worth.
+const ANSWERS_WAITING: usize = 256;
+/// Chunks of an upload that may wait for the network.
+const CHUNKS_WAITING: usize = 16;
+const PAUSE_WHEN_FULL: Duration = Duration::from_millis(5);
 const HEARTBEAT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn heartbeat() -> silo_frame::Frame {
+        silo_frame::Frame::Heartbeat(v1::Heartbeat {})
+    }
+
+    #[tokio::test]
+    async fn a_coordinator_that_takes_nothing_off_the_line_loses_the_session_and_holds_up_nobody() {
+        let (session, outgoing) = Session::new();
+        for _ in 0..ANSWERS_WAITING {
+            session.send(heartbeat());
+        }
+        let patience = Duration::from_millis(1);
+        let hung_up = tokio::time::timeout(patience, session.hang_up.notified());
+        assert!(hung_up.await.is_err());
+        // This one would have waited for ever.
+        session.send(heartbeat());
+        session.hang_up.notified().await;
+        drop(outgoing);
+        session.send(heartbeat());
+    }
+
+    #[test]
+    fn a_full_agent_gets_nothing_more_until_it_has_room() {
+        let (agent, inputs) = std::sync::mpsc::sync_channel(1);
+        assert_eq!(tell(&agent, 1).unwrap(), None);
+        assert_eq!(tell(&agent, 2).unwrap(), Some(2));
+        inputs.recv().unwrap();
+        assert_eq!(tell(&agent, 2).unwrap(), None);
+        drop(inputs);
+        assert!(tell(&agent, 3).is_err());
+    }
+}

@@ -20,6 +20,12 @@ pub enum FileFault {
         #[source]
         source: io::Error,
     },
+    /// A file that is not what the journal says.
+    #[error("`{}` is not the vector that the journal names", .0.display())]
+    OtherVector(PathBuf),
+    /// A thread of an agent that has ended.
+    #[error("the agent has ended: `{}` is not written any more", .0.display())]
+    Closed(PathBuf),
     /// A secret that others can read.
     #[error("`{}` can be read by others (mode {mode:03o}): run `chmod 600 {}`", path.display(), path.display())]
     Exposed {

@@ -79,6 +79,8 @@ pub(crate) struct Step<'a> {
     pub(crate) attempt: Option<(AttemptId, &'a str)>,
     /// A study whose model this step advances.
     pub(crate) advance: Option<Advance<'a>>,
+    /// The newest release that this silo has verified, of whatever study, when this step brings one.
+    pub(crate) released: Option<(AttemptId, Digest)>,
 }
 
 /// A study's progress through a verified release.
@@ -140,6 +142,10 @@ impl Journal {
             .advance
             .map(|advance| self.encode(&advance.release))
             .transpose()?;
+        let newest = step
+            .released
+            .map(|released| self.encode(&released))
+            .transpose()?;
         self.transact("written", |transaction| {
             transaction.execute(
                 "INSERT INTO machine (id, number, snapshot, secrets_of, attempt, study) VALUES (1, ?1, ?2, ?3, ?4, ?5)
@@ -150,6 +156,12 @@ impl Journal {
                 transaction.execute(
                     "UPDATE studies SET rounds_done = ?2, model = ?3, complete = ?4, last_release = ?5 WHERE id = ?1",
                     params![advance.study, advance.rounds_done, advance.model, advance.complete, release],
+                )?;
+            }
+            if let Some(newest) = newest {
+                transaction.execute(
+                    "INSERT INTO newest_release (id, release) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET release = ?1",
+                    [newest],
                 )?;
             }
             Ok(())
@@ -196,6 +208,22 @@ impl Journal {
                 .transpose()?,
             attempt: attempt.zip(study),
         }))
+    }
+
+    /// The newest release that this silo has verified, of whatever study: its attempt and H(S).
+    pub(crate) fn newest_release(&self) -> Result<Option<(AttemptId, Digest)>, JournalFault> {
+        let release: Option<Vec<u8>> = self
+            .connection
+            .query_row(
+                "SELECT release FROM newest_release WHERE id = 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(self.fault("read"))?;
+        release
+            .map(|release| self.decode(&release, "release"))
+            .transpose()
     }
 
     /// Binds a data set to the one cohort that it may meet without noise; refuses another.

@@ -100,14 +100,22 @@ pub(crate) fn with_details(event: Event, details: &[(&str, &str)]) -> Event {
     })
 }
 
+/// What others wrote must not make a line too long: characters that a line writes with six bytes become spaces.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_FACT) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
+    let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
+    let mut shortened = String::new();
+    for letter in text.chars().map(plain) {
+        if shortened.len() + letter.len_utf8() > LONGEST_FACT {
+            shortened.push_str("...");
+            break;
+        }
+        shortened.push(letter);
     }
+    shortened
 }
 
-const LONGEST_FACT: usize = 900;
+/// In bytes; a line has room for four facts even when every letter of them is written with two.
+const LONGEST_FACT: usize = 850;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -117,10 +125,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_goes_on_where_it_was_and_refuses_another_key() {
+    fn the_log_takes_any_text_goes_on_where_it_was_and_refuses_another_key() {
         let folder = tempfile::tempdir().unwrap();
         let key = |byte| SigningKey::from_seed(&Secret::new([byte; 32]));
         let mut log = OwnLog::open(folder.path(), "3_UK", key(1)).unwrap();
+        for long in ["\0", "\\", "\u{1f9ea}", "x"] {
+            let long = long.repeat(10_000);
+            let details = ["a", "b", "c", "d"].map(|name| (name, long.as_str()));
+            let event = log.event(EventKind::StudyRefused).unwrap();
+            log.record(&with_details(event, &details)).unwrap();
+        }
         let long = "x".repeat(10_000);
         log.record_study(
             EventKind::StudyRefused,
@@ -132,7 +146,7 @@ mod tests {
         log.sign_head().unwrap();
         drop(log);
         let log = OwnLog::open(folder.path(), "3_UK", key(1)).unwrap();
-        assert_eq!(log.log.size(), 1);
+        assert_eq!(log.log.size(), 5);
         drop(log);
         assert!(OwnLog::open(folder.path(), "3_UK", key(2)).is_err());
     }

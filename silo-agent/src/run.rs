@@ -68,29 +68,40 @@ pub async fn run(options: RunOptions, shutdown: impl Future<Output = ()>) -> Res
     let folder = SiloFolder::at(&options.folder);
     let config = Config::read(folder.path())?;
     let _lock = FolderLock::acquire(folder.path())?;
+    let (mut pause, mut tried) = (ROSTER_PAUSE, None);
     loop {
         let roster = tokio::select! {
             roster = pinned_roster(&folder, &config) => roster?,
             () = &mut shutdown => return Ok(()),
         };
+        let root = roster.root();
         match run_under(&options, &folder, &config, roster, shutdown.as_mut()).await? {
             Ended::Stopped => return Ok(()),
             Ended::OtherRoster => {
                 info!("the federation has another roster; fetching and verifying it");
-                tokio::time::sleep(ROSTER_PAUSE).await;
+                // One that cannot be followed is asked for again, more and more rarely.
+                pause = match tried.replace(root) {
+                    Some(before) if before == root => (pause * 2).min(LONGEST_ROSTER_PAUSE),
+                    Some(_) | None => ROSTER_PAUSE,
+                };
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = &mut shutdown => return Ok(()),
+                }
             }
         }
     }
 }
 
-/// Brings the pinned roster up to date; waits for the first one to be published.
+/// Brings the pinned roster up to date; waits for the first one to be published. What was published and does not follow
+/// from what is pinned changes nothing: no answer of the coordinator ends an agent.
 async fn pinned_roster(folder: &SiloFolder, config: &Config) -> Result<VerifiedRoster, RunFault> {
     let mut waiting = false;
     loop {
         match enrolment::pin_published(folder, config).await {
             Ok(_) => {}
-            Err(fault @ (MembershipFault::Connect(_) | MembershipFault::Refused(_))) => {
-                warn!("{}", explain(&fault))
+            Err(fault) if is_foreign(&fault) => {
+                warn!("{}; the pinned roster stays", explain(&fault))
             }
             Err(fault) => return Err(fault.into()),
         }
@@ -105,6 +116,39 @@ async fn pinned_roster(folder: &SiloFolder, config: &Config) -> Result<VerifiedR
     }
 }
 
+/// Whether a fault lies in the way to the coordinator or in what it sent, not in this silo's folder.
+fn is_foreign(fault: &MembershipFault) -> bool {
+    match fault {
+        MembershipFault::Connect(_)
+        | MembershipFault::Refused(_)
+        | MembershipFault::Roster(_)
+        | MembershipFault::Name(_)
+        | MembershipFault::Signature(_)
+        | MembershipFault::OtherCoordinator
+        | MembershipFault::RosterFolder(
+            RosterFolderFault::Roster(_) | RosterFolderFault::AnotherCoordinator,
+        ) => true,
+        MembershipFault::RosterFolder(
+            RosterFolderFault::Damaged { .. }
+            | RosterFolderFault::Empty
+            | RosterFolderFault::Folder(_)
+            | RosterFolderFault::Unavailable { .. },
+        )
+        | MembershipFault::Invitation(_)
+        | MembershipFault::NotForASilo { .. }
+        | MembershipFault::JoinedAlready { .. }
+        | MembershipFault::Lock(_)
+        | MembershipFault::Identity(_)
+        | MembershipFault::Enrolment(_)
+        | MembershipFault::Tls(_)
+        | MembershipFault::Config(_)
+        | MembershipFault::File(_)
+        | MembershipFault::NoDraft
+        | MembershipFault::NotInDraft { .. }
+        | MembershipFault::NotSuccessor { .. } => false,
+    }
+}
+
 async fn run_under(
     options: &RunOptions,
     folder: &SiloFolder,
@@ -113,7 +157,7 @@ async fn run_under(
     shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Ended, RunFault> {
     let identity = folder.open_identity()?;
-    let (inputs, received) = mpsc::channel();
+    let (inputs, received) = mpsc::sync_channel(INPUTS_WAITING);
     let (log_size, log_size_read) = watch::channel(0);
     let roster_root = roster.root();
     let parts = AgentParts {
@@ -145,8 +189,9 @@ async fn run_under(
     let ended = tokio::select! {
         ended = &mut agent => ended,
         () = shutdown => {
-            // Only a loop that has already ended does not take it.
-            let _ = inputs.send(Input::Stop);
+            // Only a loop that has already ended does not take it; one that is behind is waited for elsewhere.
+            let inputs = inputs.clone();
+            tokio::task::spawn_blocking(move || inputs.send(Input::Stop));
             agent.await
         }
     };
@@ -157,3 +202,6 @@ async fn run_under(
 }
 
 const ROSTER_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_ROSTER_PAUSE: Duration = Duration::from_secs(60);
+/// SECURITY: what the coordinator sends waits on the line, not in this process's memory.
+const INPUTS_WAITING: usize = 32;

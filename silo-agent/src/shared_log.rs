@@ -16,7 +16,7 @@ pub(crate) struct SharedLog {
     log: NoteVerifier,
     witnesses: WitnessSet,
     own_name: String,
-    /// The last release of the study at hand that this silo verified: its attempt and H(S).
+    /// The newest release that this silo verified, of whatever study: its attempt and H(S).
     last_release: Option<(AttemptId, Digest)>,
 }
 

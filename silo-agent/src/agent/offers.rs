@@ -393,7 +393,7 @@ fn told(conditions: &[(String, String)]) -> Vec<v1::Condition> {
 }
 
 /// Date and hour in UTC. A clock that no calendar holds reads as the last day of all, when no approval holds any more.
-fn today() -> (Date, u8) {
+pub(super) fn today() -> (Date, u8) {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
     let part = |value: i8| u8::try_from(value).unwrap_or(u8::MAX);
     let date = u16::try_from(now.year())

@@ -7,6 +7,7 @@ use consilium_audit::entry::{EventKind, Outcome};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing::unpack;
 use consilium_protocol::{AttemptId, Delivery, SiloEvent, VerifiedSum, peek_plan};
+use consilium_wire::limits::LEAST_CHUNK_BYTES;
 use consilium_wire::v1::{self, silo_frame};
 use tracing::{info, warn};
 
@@ -36,6 +37,10 @@ impl ReleaseParts {
         }
         if chunk.index >= chunk.count {
             return Err("a chunk of a sum lies beyond its end");
+        }
+        let is_last = chunk.index.checked_add(1) == Some(chunk.count);
+        if chunk.data.is_empty() || (!is_last && chunk.data.len() < LEAST_CHUNK_BYTES) {
+            return Err("a chunk of a sum is too short");
         }
         let length = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
         let bytes = self.bytes.saturating_add(length);
@@ -217,6 +222,7 @@ const MOST_REPEATED_BYTES: u64 = 16 << 20;
 mod tests {
     use super::*;
 
+    const MOST: u64 = 2 * 4096 + 2;
     const ID: AttemptId = AttemptId {
         epoch: 1,
         round: 2,
@@ -230,11 +236,16 @@ mod tests {
     #[test]
     fn chunks_are_put_together_in_order_whenever_they_come() {
         let mut parts = ReleaseParts::default();
-        for (index, data) in [(2, b"ef"), (0, b"ab"), (0, b"ab"), (1, b"cd")] {
+        let (first, second) = ([1; LEAST_CHUNK_BYTES], [2; LEAST_CHUNK_BYTES]);
+        let order: [(u64, &[u8]); 4] = [(2, b"ef"), (0, &first), (0, &first), (1, &second)];
+        for (index, data) in order {
             assert!(parts.take(ID).is_none());
-            parts.add(chunk(ID, index, data), 6).unwrap();
+            parts.add(chunk(ID, index, data), MOST).unwrap();
         }
-        assert_eq!(parts.take(ID).unwrap(), b"abcdef");
+        assert_eq!(
+            parts.take(ID).unwrap(),
+            [&first[..], &second, b"ef"].concat()
+        );
         assert!(parts.take(ID).is_none());
     }
 
@@ -242,11 +253,22 @@ mod tests {
     fn another_sum_replaces_an_unfinished_one_and_an_endless_one_is_dropped() {
         let mut parts = ReleaseParts::default();
         let other = AttemptId { round: 3, ..ID };
-        parts.add(chunk(ID, 0, b"ab"), 6).unwrap();
-        parts.add(chunk(other, 1, b"cd"), 6).unwrap();
+        let part = [0; LEAST_CHUNK_BYTES];
+        parts.add(chunk(ID, 0, &part), MOST).unwrap();
+        parts.add(chunk(other, 1, &part), MOST).unwrap();
         assert!(parts.take(ID).is_none());
-        assert!(parts.add(chunk(other, 3, b"x"), 6).is_err());
-        assert!(parts.add(chunk(other, 0, b"fives"), 6).is_err());
+        assert!(parts.add(chunk(other, 3, b"x"), MOST).is_err());
+        let long = [0; LEAST_CHUNK_BYTES + 3];
+        assert!(parts.add(chunk(other, 0, &long), MOST).is_err());
         assert!(parts.take(other).is_none());
+    }
+
+    #[test]
+    fn chunks_that_hold_next_to_nothing_are_not_kept() {
+        let mut parts = ReleaseParts::default();
+        for (index, data) in [(0, &b""[..]), (1, b"x"), (2, b"")] {
+            assert!(parts.add(chunk(ID, index, data), MOST).is_err());
+        }
+        assert!(parts.parts.is_empty());
     }
 }

@@ -61,7 +61,12 @@ impl Agent {
         let Some(record) = self.journal.study(&study)? else {
             return Ok(());
         };
-        self.shared_log.expect_release(record.last_release);
+        self.shared_log
+            .expect_release(self.journal.newest_release()?);
+        if id.epoch != self.membership.epoch {
+            let reason = "the attempt was opened under another roster";
+            return self.give_up(id, &study, reason);
+        }
         let plan = self.terms_of(&record).and_then(|terms| {
             let model = terms.model(record.model.as_deref())?;
             terms.plan(id, &self.membership, &model)

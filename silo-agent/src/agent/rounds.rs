@@ -1,28 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Drives the protocol's state machine: handle, persist, log, and only then act.
+//! The rounds of a study: the coordinator's messages in, and what the state machine asks for done.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use consilium_audit::entry::{EventKind, Outcome};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::transcript::sha256;
 use consilium_protocol::{
-    AttemptId, Delivery, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect,
-    SiloEvent, SiloMachine, peek_plan,
+    AttemptId, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect, SiloEvent,
 };
 use consilium_wire::v1;
 use tracing::warn;
 
-use super::{ActiveAttempt, Agent, AgentFault, Delayed, Input, work};
-use crate::crash::{CrashPlace, CrashPoint};
+use super::{Agent, AgentFault, Delayed, Input, work};
+use crate::coordinator_link::Session;
+use crate::crash::CrashPlace;
 use crate::explain;
-use crate::journal::{Advance, JournalFault, Step, StudyState};
 use crate::ledger::LedgerFault;
-use crate::randomness;
 
 impl Agent {
     /// A signed message of the coordinator.
+    ///
+    /// SECURITY: the frame's study is not signed. What an attempt is about was settled when this silo accepted its Open;
+    /// no later frame can say otherwise.
     pub(super) fn protocol_message(
         &mut self,
         message: v1::ProtocolMessage,
@@ -35,206 +34,32 @@ impl Agent {
                 return Ok(());
             }
         };
-        match delivery.envelope.peek_name() {
-            Some("Open") => self.opened(&study, delivery),
-            Some("Release") => self.released(&study, delivery),
-            Some(_) => self.step(&study, SiloEvent::Delivered(delivery)),
-            None => {
+        let own = delivery
+            .envelope
+            .peek_attempt()
+            .and_then(|id| self.study_of(id));
+        if own.as_ref().is_some_and(|own| *own != study) {
+            warn!(
+                study,
+                "a message was discarded: its attempt belongs to another study"
+            );
+            return Ok(());
+        }
+        match (delivery.envelope.peek_name(), own) {
+            (Some("Open"), _) => self.opened(&study, delivery),
+            (Some("Release"), _) => self.released(&study, delivery),
+            (Some(_), Some(own)) => self.step(&own, SiloEvent::Delivered(delivery)),
+            (Some(name), None) => {
+                warn!(
+                    study,
+                    name, "a message was discarded: its attempt is not in progress"
+                );
+                Ok(())
+            }
+            (None, _) => {
                 warn!("a message of the coordinator was discarded: it cannot be read");
                 Ok(())
             }
-        }
-    }
-
-    /// An Open: this silo derives the plan itself, from the study it consented to and its own model.
-    fn opened(&mut self, study: &str, delivery: Delivery) -> Result<(), AgentFault> {
-        let Some(offered) = peek_plan(&delivery) else {
-            return Ok(());
-        };
-        let Some(record) = self.journal.study(study)? else {
-            return self.decline(
-                study,
-                "unknown",
-                "a round was opened for a study that was never offered",
-            );
-        };
-        if record.state != StudyState::Granted {
-            let reason = format!(
-                "a round was opened for a study that is {}",
-                record.state.word()
-            );
-            return self.decline(study, "not_consented", &reason);
-        }
-        let derived = self.terms_of(&record).and_then(|terms| {
-            let model = terms.model(record.model.as_deref())?;
-            Ok((
-                Arc::clone(&terms),
-                terms.plan(offered.id, &self.membership, &model)?,
-            ))
-        });
-        let (terms, expected) = match derived {
-            Ok(derived) => derived,
-            Err(fault) => return self.decline(study, "not_ready", &explain(&fault)),
-        };
-        if terms.study.is_noised() {
-            if !self.ledger.covers(study, &attempt_name(expected.id)) {
-                return self.decline(
-                    study,
-                    "budget",
-                    "no attempt that was set aside for the study is left",
-                );
-            }
-        } else {
-            match self
-                .journal
-                .bind_cohort(&terms.study.heading.data, &terms.invited_names())
-            {
-                Ok(()) => {}
-                Err(fault @ JournalFault::OtherCohort { .. }) => {
-                    return self.decline(study, "cohort", &fault.to_string());
-                }
-                Err(fault) => return Err(fault.into()),
-            }
-        }
-        self.shared_log.expect_release(record.last_release);
-        self.step(study, SiloEvent::Opened { delivery, expected })
-    }
-
-    /// One step: nothing is sent or started before the journal and the log hold it.
-    pub(super) fn step(&mut self, study: &str, event: SiloEvent) -> Result<(), AgentFault> {
-        let machine = std::mem::replace(&mut self.machine, SiloMachine::new(self.files.instance()));
-        let (phase_before, attempt_before) = (machine.phase_name(), machine.attempt());
-        let offered = match &event {
-            SiloEvent::Opened { expected, .. } => Some(expected.clone()),
-            _ => None,
-        };
-        let mut effects = Vec::new();
-        let mut random = randomness::round_random();
-        self.machine = machine.handle(&self.surroundings(), event, &mut random, &mut effects);
-
-        let attempt_now = self.machine.attempt();
-        if let Some(plan) =
-            offered.filter(|plan| attempt_now == Some(plan.id) && attempt_now != attempt_before)
-        {
-            let round = self
-                .journal
-                .study(study)?
-                .map_or(1, |record| record.rounds_done.saturating_add(1));
-            self.attempt = Some(ActiveAttempt {
-                plan,
-                study: study.to_owned(),
-                round,
-                opened: Instant::now(),
-            });
-            self.delayed.clear();
-        }
-        let advance = effects.iter().find_map(|effect| match effect {
-            SiloEffect::Finished(verified) => Some(verified),
-            _ => None,
-        });
-        let advance = match advance {
-            Some(verified) => self.advance(study, verified)?,
-            None => None,
-        };
-        self.persist(advance.as_ref().map(|advanced| Advance {
-            study,
-            rounds_done: advanced.rounds_done,
-            model: &advanced.model,
-            complete: advanced.complete,
-            release: advanced.release,
-        }))?;
-        let phase = self.machine.phase_name();
-        if phase != phase_before {
-            self.entered(phase)?;
-        }
-        if advance.is_some() {
-            self.crash_at(CrashPlace::Released);
-        }
-        for effect in effects {
-            self.perform(study, effect)?;
-        }
-        if attempt_now.is_none() {
-            self.attempt = None;
-            self.delayed.clear();
-        }
-        Ok(())
-    }
-
-    /// Secrets first, then the journal's step that refers to them, then older secrets are erased.
-    fn persist(&mut self, advance: Option<Advance<'_>>) -> Result<(), AgentFault> {
-        let snapshot = self.machine.snapshot();
-        let digest = sha256(&snapshot);
-        if self.recorded == Some(digest) && advance.is_none() {
-            return Ok(());
-        }
-        let number = self.step_number.saturating_add(1);
-        let secrets = self.machine.attempt().zip(self.machine.secrets());
-        self.secrets_at = match secrets {
-            None => None,
-            Some((id, secrets)) => {
-                let digest = sha256(secrets.expose());
-                match self.secrets_at {
-                    Some((stored, from, held)) if stored == id && held == digest => {
-                        self.files.carry_secrets(id, from, number)?;
-                    }
-                    Some(_) | None => self.files.write_secrets(id, number, &secrets)?,
-                }
-                Some((id, number, digest))
-            }
-        };
-        let step = Step {
-            snapshot: &snapshot,
-            number,
-            secrets_of: self.secrets_at.map(|(id, _, _)| id),
-            attempt: self
-                .attempt
-                .as_ref()
-                .map(|attempt| (attempt.plan.id, attempt.study.as_str())),
-            advance,
-        };
-        self.journal.record_step(&step)?;
-        self.step_number = number;
-        self.recorded = Some(digest);
-        Ok(self
-            .files
-            .keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?)
-    }
-
-    /// A phase was reached and is durable.
-    fn entered(&mut self, phase: &str) -> Result<(), AgentFault> {
-        let (places, kind): (&[CrashPlace], Option<EventKind>) = match phase {
-            "advertised" => (
-                &[CrashPlace::Opened, CrashPlace::Advertised],
-                Some(EventKind::RoundOpened),
-            ),
-            "dealt" => (&[CrashPlace::Dealt], None),
-            "training" => (&[CrashPlace::Receipted], None),
-            "ready" => (&[CrashPlace::Prepared], Some(EventKind::RoundReady)),
-            "masking" => (&[CrashPlace::Frozen], Some(EventKind::RoundFrozen)),
-            "uploaded" => (&[CrashPlace::Burned], Some(EventKind::RoundBurned)),
-            "voted" => (&[CrashPlace::Voted], Some(EventKind::RoundVoted)),
-            "revealed" => (&[CrashPlace::Revealed], Some(EventKind::RoundRevealed)),
-            "committed" => (&[CrashPlace::SumCommitted], None),
-            _ => (&[], None),
-        };
-        for place in places {
-            self.crash_at(*place);
-        }
-        if let (Some(kind), Some(attempt)) = (kind, &self.attempt) {
-            self.own_log.record_attempt(
-                kind,
-                &attempt.study,
-                attempt.plan.id,
-                Outcome::Success,
-                &[],
-            )?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn crash_at(&self, place: CrashPlace) {
-        if let Some(attempt) = &self.attempt {
-            CrashPoint::reached(self.crash_point, place, attempt.round);
         }
     }
 
@@ -243,11 +68,18 @@ impl Agent {
             SiloEffect::Send(delivery) => self.send_protocol(study, delivery),
             SiloEffect::SendOnGrid(delivery) => {
                 let due = self.next_grid_time();
-                self.delayed.push(Delayed {
-                    due,
-                    study: study.to_owned(),
-                    delivery,
-                });
+                // Asked for again, it waits once.
+                if self
+                    .delayed
+                    .iter()
+                    .all(|waiting| waiting.delivery != delivery)
+                {
+                    self.delayed.push(Delayed {
+                        due,
+                        study: study.to_owned(),
+                        delivery,
+                    });
+                }
             }
             SiloEffect::Train(plan) => return self.train(study, &plan),
             SiloEffect::Mask(job) => {
@@ -285,7 +117,7 @@ impl Agent {
     }
 
     fn train(&mut self, study: &str, plan: &RoundPlan) -> Result<(), AgentFault> {
-        let order = match self.training_order(study) {
+        let order = match self.training_order(study, plan) {
             Ok(order) => order,
             Err(reason) => return self.give_up(plan.id, study, &reason),
         };
@@ -369,8 +201,16 @@ impl Agent {
     pub(super) fn uploaded(
         &mut self,
         id: AttemptId,
+        session: &Session,
         outcome: Result<(), String>,
     ) -> Result<(), AgentFault> {
+        if self
+            .upload
+            .as_ref()
+            .is_some_and(|(running, over)| *running == id && over.is(session))
+        {
+            self.upload = None;
+        }
         match outcome {
             Ok(()) if self.study_of(id).is_some() => self.crash_at(CrashPlace::Uploaded),
             Ok(()) => {}
@@ -431,7 +271,7 @@ impl Agent {
     }
 
     /// The study that an attempt in flight belongs to.
-    fn study_of(&self, id: AttemptId) -> Option<String> {
+    pub(super) fn study_of(&self, id: AttemptId) -> Option<String> {
         self.attempt
             .as_ref()
             .filter(|attempt| attempt.plan.id == id)
@@ -453,6 +293,6 @@ fn is_misbehaviour(fault: &Fault) -> bool {
 }
 
 /// The attempt as the ledger names it.
-fn attempt_name(id: AttemptId) -> String {
+pub(super) fn attempt_name(id: AttemptId) -> String {
     id.to_string()
 }

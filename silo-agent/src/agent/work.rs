@@ -8,15 +8,15 @@ use consilium_policies::Isolation;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{AttemptId, Delivery, MaskJob, RoundPlan, chunk_digest, upload_root};
-use consilium_wire::v1::{self, SiloFrame, silo_frame};
-use tokio::sync::mpsc;
+use consilium_wire::v1::{self, silo_frame};
 
 use super::{Agent, Input};
 use crate::attempt_files::AttemptFiles;
 use crate::consent::job;
-use crate::coordinator_link::framed;
+use crate::coordinator_link::Session;
 use crate::durable_file::FileFault;
 use crate::explain;
+use crate::journal::StudyState;
 use crate::policy_file::PolicyFile;
 use crate::randomness;
 use crate::trainer::{Trainer, TrainerFault};
@@ -77,24 +77,41 @@ pub(super) fn prepare(
     })
 }
 
-/// Masks the stored vector into the spool.
+/// Masks the stored vector into the spool, and no other than the one that the journal names.
 pub(super) fn mask(files: &AttemptFiles, job: &MaskJob) -> Result<(Digest, u64), PipelineFault> {
-    let id = job.plan().id;
-    update_pipeline::mask(files.read_input(id)?, job, files.spool_masked(id)?)
+    let plan = job.plan();
+    let input = files.read_input(plan.id, &job.input(), plan.vector.dimension)?;
+    update_pipeline::mask(input, job, files.spool_masked(plan.id)?)
 }
 
 impl Agent {
-    /// What a trainer needs for the next round of a study; the reason for having none stays here.
-    pub(super) fn training_order(&mut self, study: &str) -> Result<TrainingOrder, String> {
+    /// What a trainer needs for the round of this plan; the reason for having none stays here.
+    ///
+    /// SECURITY: the last look before patient data is read. The study must be consented to, and the plan must be the one
+    /// that follows from it: what is computed is what the plan's masks and noise were made for.
+    pub(super) fn training_order(
+        &mut self,
+        study: &str,
+        plan: &RoundPlan,
+    ) -> Result<TrainingOrder, String> {
         let record = self
             .journal
             .study(study)
             .map_err(|fault| explain(&fault))?
             .ok_or_else(|| "the study is not in the journal".to_owned())?;
+        if record.state != StudyState::Granted {
+            return Err(format!("the study is {}", record.state.word()));
+        }
         let terms = self.terms_of(&record).map_err(|fault| explain(&fault))?;
         let model = terms
             .model(record.model.as_deref())
             .map_err(|fault| explain(&fault))?;
+        let expected = terms
+            .plan(plan.id, &self.membership, &model)
+            .map_err(|fault| explain(&fault))?;
+        if expected != *plan {
+            return Err("the round's plan does not follow from the study".to_owned());
+        }
         let data_set = self
             .data_sets
             .find(&terms.study.heading.data)
@@ -112,10 +129,17 @@ impl Agent {
     }
 
     /// Sends the spooled chunks and then the message that signs their root, on a thread of its own.
-    pub(super) fn upload(&self, study: &str, id: AttemptId, root: Digest, then: Delivery) {
-        let Some(frames) = self.frames.clone() else {
+    /// One at a time: however often it is asked for again, the upload over one session runs once.
+    pub(super) fn upload(&mut self, study: &str, id: AttemptId, root: Digest, then: Delivery) {
+        let Some(session) = self.session.clone() else {
             return;
         };
+        let is_running =
+            |(running, over): &(AttemptId, Session)| *running == id && over.is(&session);
+        if self.upload.as_ref().is_some_and(is_running) {
+            return;
+        }
+        self.upload = Some((id, session.clone()));
         let plan = self
             .attempt
             .as_ref()
@@ -124,10 +148,14 @@ impl Agent {
         let (files, inputs, study) = (self.files.clone(), self.inputs.clone(), study.to_owned());
         std::thread::spawn(move || {
             let outcome = match plan {
-                Some(plan) => upload(&files, &frames, &plan, root, &study, then),
+                Some(plan) => upload(&files, &session, &plan, root, &study, then),
                 None => Err("the attempt is over".to_owned()),
             };
-            inputs.send(Input::Uploaded { id, outcome })
+            inputs.send(Input::Uploaded {
+                id,
+                session,
+                outcome,
+            })
         });
     }
 }
@@ -135,7 +163,7 @@ impl Agent {
 /// Only bytes that hash to the burned root leave.
 fn upload(
     files: &AttemptFiles,
-    frames: &mpsc::Sender<SiloFrame>,
+    session: &Session,
     plan: &RoundPlan,
     root: Digest,
     study: &str,
@@ -161,11 +189,7 @@ fn upload(
     if upload_root(&digests) != root {
         return Err("the spooled vector is not the one that the masks were spent on".to_owned());
     }
-    let send = |frame| {
-        frames
-            .blocking_send(framed(frame))
-            .map_err(|_| "the session ended".to_owned())
-    };
+    let send = |frame| session.upload(frame).map_err(|fault| explain(&fault));
     offset = 0;
     for (index, digest) in (0..plan.chunk_count()).zip(digests) {
         let (bytes, next) = chunk(index, offset)?;

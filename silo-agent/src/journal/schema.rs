@@ -31,6 +31,10 @@ CREATE TABLE IF NOT EXISTS studies (
     complete INTEGER NOT NULL DEFAULT 0,
     last_release BLOB
 ) STRICT;
+CREATE TABLE IF NOT EXISTS newest_release (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    release BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS approvals (
     study TEXT PRIMARY KEY,
     summary TEXT NOT NULL,

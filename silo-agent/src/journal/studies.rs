@@ -120,6 +120,22 @@ impl Journal {
         row.map(|row| self.record(row)).transpose()
     }
 
+    /// How many studies are offered, undecided or running.
+    pub(crate) fn open_studies(&self) -> Result<u64, JournalFault> {
+        let offered = self.state_text(&StudyState::Offered)?;
+        let undecided = self.state_text(&StudyState::AwaitingApproval)?;
+        let granted = self.state_text(&StudyState::Granted)?;
+        let count: i64 = self
+            .connection
+            .query_row(
+                "SELECT count(*) FROM studies WHERE state IN (?1, ?2, ?3)",
+                params![offered, undecided, granted],
+                |row| row.get(0),
+            )
+            .map_err(self.fault("read"))?;
+        u64::try_from(count).map_err(|_| self.unreadable("study"))
+    }
+
     /// Every study, in the order in which they were offered.
     pub fn studies(&self) -> Result<Vec<StudyRecord>, JournalFault> {
         let mut statement = self

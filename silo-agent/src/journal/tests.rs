@@ -38,11 +38,16 @@ fn a_step_survives_reopening() {
             secrets_of: Some(ID),
             attempt: Some((ID, "s1")),
             advance: Some(advance),
+            released: Some((ID, Digest::from_bytes([5; 32]))),
         };
         journal.record_step(&step).unwrap();
     }
     drop(journal);
     let journal = Journal::open(&path).unwrap();
+    assert_eq!(
+        journal.newest_release().unwrap(),
+        Some((ID, Digest::from_bytes([5; 32])))
+    );
     let stored = journal.last_step().unwrap().unwrap();
     assert_eq!(
         (stored.number, stored.snapshot.as_slice()),

@@ -28,7 +28,10 @@ fn norm() -> ClippingNorm {
 
 fn protected(noise: NoisePlan, vectors: Vec<Vec<f64>>) -> Result<Vec<i64>, PipelineFault> {
     let plan = VectorPlan::noised(3, noise).unwrap();
-    let contribution = Contribution::PatientVectors { dimension: 3, vectors };
+    let contribution = Contribution::PatientVectors {
+        dimension: 3,
+        vectors,
+    };
     protect(contribution, &plan, Some(norm()), &mut random())
 }
 
@@ -36,7 +39,11 @@ fn protected(noise: NoisePlan, vectors: Vec<Vec<f64>>) -> Result<Vec<i64>, Pipel
 fn clipped_sum(noise: NoisePlan, vectors: Vec<Vec<f64>>) -> Vec<i64> {
     let noise_alone = protected(noise, Vec::new()).unwrap();
     let noised = protected(noise, vectors).unwrap();
-    noised.iter().zip(noise_alone).map(|(sum, noise)| sum - noise).collect()
+    noised
+        .iter()
+        .zip(noise_alone)
+        .map(|(sum, noise)| sum - noise)
+        .collect()
 }
 
 #[test]
@@ -134,7 +141,9 @@ fn too_many_patients_or_another_length_is_refused() {
     };
     assert!(matches!(
         protected(noise, vec![vec![0.0; 3]; 3]),
-        Err(PipelineFault::Contribution(ContributionFault::TooManyPatients { .. }))
+        Err(PipelineFault::Contribution(
+            ContributionFault::TooManyPatients { .. }
+        ))
     ));
     let plan = VectorPlan::noised(3, noise_plan()).unwrap();
     let short = Contribution::PatientVectors {
