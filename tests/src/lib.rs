@@ -1,1 +1,8 @@
-//! Stories, properties and adversaries that cross crates.
+// SPDX-License-Identifier: Apache-2.0
+//! What tests and figures across crates share: [`Federation`], the real state machines of a round in one process.
+//!
+//! Stories and adversaries of the protocol alone are in `protocol/tests`, those of whole processes in `cli/tests`.
+
+mod federation;
+
+pub use federation::Federation;

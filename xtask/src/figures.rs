@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::Result;
 
 pub(crate) mod heart;
-mod secure_sum;
 
 /// Heart disease: gradient methods against golden weights. `data` holds `heart/` and `golden/`.
 pub(crate) fn heart(data: &Path) -> Result<()> {
@@ -17,7 +16,7 @@ pub(crate) fn heart(data: &Path) -> Result<()> {
     heart::reproduce_in_integers(&split, "fixed point", 1e-4, &mut |_, vectors| {
         Ok(heart::add_up(vectors))
     })?;
-    let mut federation = secure_sum::Federation::new(&heart::HOSPITALS)?;
+    let mut federation = consilium_tests::Federation::new(&heart::HOSPITALS)?;
     heart::reproduce_in_integers(&split, "secure aggregation", 1e-4, &mut |plan, vectors| {
         federation.sum(plan, &vectors)
     })

@@ -13,7 +13,7 @@ const PROTOS: [&str; 3] = [
 ];
 
 /// Writes the generated code, or with `check` only compares it with what is committed.
-pub fn generate(check: bool) -> Result<()> {
+pub(crate) fn generate(check: bool) -> Result<()> {
     let wire = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the folder of xtask has a parent")?

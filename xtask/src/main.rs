@@ -49,7 +49,9 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::CheckArrows => arrows::check(),
         Task::Generate { check } => generate::generate(check),
-        Task::Figures { figure: Figure::Heart { data } } => figures::heart(&data),
+        Task::Figures {
+            figure: Figure::Heart { data },
+        } => figures::heart(&data),
         Task::Sizes => sizes::print(),
     }
 }

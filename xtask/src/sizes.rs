@@ -7,11 +7,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn print() -> anyhow::Result<()> {
-    let metadata = MetadataCommand::new().no_deps().exec().context("`cargo metadata` failed")?;
-    println!("{:<14}{:>7}{:>8}  {:<44}{:>6}", "crate", "source", "tests", "largest file", "lines");
+    let metadata = MetadataCommand::new()
+        .no_deps()
+        .exec()
+        .context("`cargo metadata` failed")?;
+    println!(
+        "{:<14}{:>7}{:>8}  {:<44}{:>6}",
+        "crate", "source", "tests", "largest file", "lines"
+    );
     let (mut source_total, mut test_total) = (0, 0);
     for package in metadata.workspace_packages() {
-        let root = package.manifest_path.parent().context("a manifest has a folder")?;
+        let root = package
+            .manifest_path
+            .parent()
+            .context("a manifest has a folder")?;
         let root = root.as_std_path();
         let (mut source, mut tests) = (0, 0);
         let mut largest = (0, PathBuf::new());
@@ -25,8 +34,15 @@ pub(crate) fn print() -> anyhow::Result<()> {
                 }
             }
         }
-        let name = package.name.strip_prefix("consilium-").unwrap_or(&package.name);
-        println!("{name:<14}{source:>7}{tests:>8}  {:<44}{:>6}", largest.1.display(), largest.0);
+        let name = package
+            .name
+            .strip_prefix("consilium-")
+            .unwrap_or(&package.name);
+        println!(
+            "{name:<14}{source:>7}{tests:>8}  {:<44}{:>6}",
+            largest.1.display(),
+            largest.0
+        );
         source_total += source;
         test_total += tests;
     }

@@ -17,7 +17,7 @@ use consilium_protocol::{
 use std::collections::{BTreeMap, VecDeque};
 
 /// A federation that aggregates, round after round.
-pub(crate) struct Federation {
+pub struct Federation {
     membership: Membership,
     coordinator_key: SigningKey,
     silos: Vec<Silo>,
@@ -58,7 +58,11 @@ impl ChunkSource for Spool {
 }
 
 impl Federation {
-    pub(crate) fn new(names: &[&str]) -> Result<Self> {
+    /// Founds a federation of these silos; a third of them, rounded down, may collude.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn new(names: &[&str]) -> Result<Self> {
         let mut random = InsecureSeededRandom::from_seed(2017);
         let coordinator_key = SigningKey::from_seed(&random.secret32());
         let mut silos = Vec::new();
@@ -92,8 +96,11 @@ impl Federation {
         })
     }
 
-    /// Adds up one vector per silo, in the order of the names, by one whole round.
-    pub(crate) fn sum(&mut self, vector: &VectorPlan, inputs: &[Vec<i64>]) -> Result<Vec<i64>> {
+    /// Adds up one vector per silo, in the alphabetical order of the names, by one whole round without a drop.
+    ///
+    /// # Errors
+    /// Whatever one of the machines refuses.
+    pub fn sum(&mut self, vector: &VectorPlan, inputs: &[Vec<i64>]) -> Result<Vec<i64>> {
         self.round += 1;
         let names: Vec<SiloName> = self.silos.iter().map(|silo| silo.name.clone()).collect();
         let id = AttemptId {
