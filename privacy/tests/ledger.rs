@@ -347,11 +347,32 @@ fn a_restored_backup_is_noticed_by_the_head_kept_elsewhere() {
         replay(b"", Some(known)),
         Err(LedgerFault::RolledBack { length: 0 })
     );
-    replay(text.as_bytes(), Some(known)).unwrap();
+    assert_eq!(
+        replay(text.as_bytes(), Some(known)).unwrap().beyond_known,
+        0
+    );
+    assert_eq!(replay(text.as_bytes(), None).unwrap().beyond_known, 2);
     // A head of an earlier moment is part of the chain still.
     let earlier = replay(backup.as_bytes(), None).unwrap().ledger.head();
-    replay(text.as_bytes(), Some(earlier)).unwrap();
+    assert_eq!(
+        replay(text.as_bytes(), Some(earlier)).unwrap().beyond_known,
+        1
+    );
     replay(b"", Some(LedgerHead::empty())).unwrap();
+}
+
+#[test]
+fn a_ledger_is_bound_to_its_installation_by_its_first_entry_and_no_other() {
+    let instance = consilium_crypto::digest::Digest::from_bytes([7; 32]);
+    let (mut ledger, mut text) = (Ledger::new(), String::new());
+    let begun = ledger.begin(instance).unwrap();
+    record(&mut ledger, &mut text, begun);
+    assert_eq!(ledger.begin(instance), Err(BudgetRefusal::AlreadyBegun));
+    let replayed = replay(text.as_bytes(), None).unwrap();
+    assert_eq!(replayed.ledger.instance(), Some(instance));
+    let (founded, _) = founded();
+    assert_eq!(founded.instance(), None);
+    assert_eq!(founded.begin(instance), Err(BudgetRefusal::AlreadyBegun));
 }
 
 #[test]

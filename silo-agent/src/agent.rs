@@ -223,10 +223,10 @@ impl Agent {
         if !is_member {
             return Err(AgentFault::NotAMember(name.to_string()));
         }
-        let journal = Journal::open(&folder.journal())?;
-        let ledger = Ledger::open(&folder.ledger(), &journal)?;
-        let own_log = OwnLog::open(&folder.log(), name.as_str(), folder.identity_key()?)?;
+        let mut journal = Journal::open(&folder.journal())?;
         let files = AttemptFiles::open(&folder.attempts())?;
+        let ledger = Ledger::open(&folder.ledger(), &mut journal, files.instance())?;
+        let own_log = OwnLog::open(&folder.log(), name.as_str(), folder.identity_key()?)?;
         let bait = folder.identity().join("identity.json");
         let (isolation, open_ways) = trainer
             .probe(&bait.to_string_lossy())

@@ -90,6 +90,22 @@ pub(crate) fn open_secret(path: &Path) -> Result<File, FileFault> {
     Ok(file)
 }
 
+/// Makes an empty file that its owner alone can read, if it is not there; refuses one that others can read.
+pub(crate) fn private_file(path: &Path) -> Result<(), FileFault> {
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match created {
+        Ok(_) => sync_folder_of(path),
+        Err(exists) if exists.kind() == io::ErrorKind::AlreadyExists => {
+            open_secret(path).map(|_| ())
+        }
+        Err(fault) => Err(FileFault::io(path, "created")(fault)),
+    }
+}
+
 /// Makes a folder that its owner alone can enter, if it is not there.
 pub(crate) fn private_folder(path: &Path) -> Result<(), FileFault> {
     DirBuilder::new()

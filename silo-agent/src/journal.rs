@@ -16,6 +16,8 @@ use consilium_crypto::digest::Digest;
 use consilium_protocol::AttemptId;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use crate::durable_file::{self, FileFault};
+
 pub use approvals::{Answer, Approval};
 pub use studies::{Offer, StudyRecord, StudyState};
 
@@ -29,6 +31,9 @@ pub struct Journal {
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalFault {
+    /// The file is not private, or cannot be created.
+    #[error(transparent)]
+    File(#[from] FileFault),
     /// The database refused.
     #[error("journal `{}` cannot be {action}", path.display())]
     Database {
@@ -118,15 +123,13 @@ impl Journal {
                 source,
             }
         };
+        // SECURITY: it is made private before the first byte; the database gives its side files the same mode.
+        durable_file::private_file(path)?;
         let connection = Connection::open(path).map_err(fault("opened"))?;
         connection
             .busy_timeout(Duration::from_secs(10))
             .map_err(fault("opened"))?;
         schema::prepare(&connection).map_err(fault("prepared"))?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).map_err(|source| {
-            fault("opened")(rusqlite::Error::ToSqlConversionFailure(Box::new(source)))
-        })?;
         Ok(Journal {
             connection,
             path: path.to_owned(),
@@ -289,6 +292,35 @@ impl Journal {
         })
     }
 
+    /// Binds a new journal to the installation that writes it. A journal that is bound stays so.
+    pub(crate) fn record_instance(&mut self, instance: Digest) -> Result<(), JournalFault> {
+        self.transact("written", |transaction| {
+            transaction.execute(
+                "INSERT OR IGNORE INTO installation (id, instance) VALUES (1, ?1)",
+                [instance.as_bytes().as_slice()],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// The installation that writes this journal, once it has been bound to one.
+    pub(crate) fn instance(&self) -> Result<Option<Digest>, JournalFault> {
+        let instance: Option<Vec<u8>> = self
+            .connection
+            .query_row(
+                "SELECT instance FROM installation WHERE id = 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(self.fault("read"))?;
+        instance
+            .map(|bytes| {
+                Digest::try_from(bytes.as_slice()).map_err(|_| self.unreadable("installation"))
+            })
+            .transpose()
+    }
+
     /// Remembers how far the ledger went, so that an older copy of it is noticed.
     pub(crate) fn record_ledger_head(
         &mut self,
@@ -347,6 +379,17 @@ impl Journal {
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(self.fault("read"))?;
         rows.collect::<Result<_, _>>().map_err(self.fault("read"))
+    }
+
+    /// A copy of everything, as a backup would hold it.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn copy_to(&self, path: &Path) {
+        self.connection
+            .execute("VACUUM INTO ?1", [path.to_str().unwrap()])
+            .unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).unwrap();
     }
 
     /// One named write, retried whole by the caller or not at all.

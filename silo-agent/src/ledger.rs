@@ -2,18 +2,19 @@
 //! `ledger.jsonl`: the privacy budgets of this hospital's data sets, and what every study took from them.
 //!
 //! The rules are those of [`consilium_privacy::budget`]; here is the file. An entry has reached the disk before anybody
-//! acts on it, and the journal remembers how far the ledger went, so that an older copy of it is noticed.
+//! acts on it, and the journal remembers how far the ledger went. Both name the installation that writes them, which no
+//! backup holds: a copy of either that is older than the other, or of another installation, is noticed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use consilium_crypto::digest::Digest;
 use consilium_policies::BudgetLimit;
-use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
 use consilium_privacy::budget::{
-    self, Account, Budget, BudgetFault, BudgetRefusal, Charge, LedgerEntry, LedgerHead, replay,
+    self, Account, Budget, BudgetFault, BudgetRefusal, Charge, LedgerEntry, LedgerHead, Replayed,
+    replay,
 };
 use consilium_privacy::noise_plan::{NoisePlanFault, VectorPlan, View};
 
@@ -50,6 +51,26 @@ pub enum LedgerFault {
         #[source]
         source: budget::LedgerFault,
     },
+    /// The journal is older than the ledger: a copy of it was put back.
+    #[error(
+        "`{}` holds {ahead} entries that the journal beside it does not know: the journal is an old copy; put back the newest copies of both, or see \"After a loss\" in docs/operating.md", path.display()
+    )]
+    JournalBehind {
+        /// The ledger.
+        path: PathBuf,
+        /// Entries unknown to the journal.
+        ahead: u64,
+    },
+    /// The ledger or the journal was written by another installation, or lost what names its own.
+    #[error(
+        "{what} beside `{}` was not written by this installation: a backup was put back, or a file is missing; see \"After a loss\" in docs/operating.md", path.display()
+    )]
+    OtherInstallation {
+        /// The ledger.
+        path: PathBuf,
+        /// Which of the two.
+        what: &'static str,
+    },
     /// The file system said no.
     #[error(transparent)]
     File(#[from] FileFault),
@@ -64,7 +85,7 @@ pub enum LedgerFault {
     Budget(#[from] BudgetFault),
     /// The policy was given other amounts after the budget was created.
     #[error(
-        "the budget of `{data}` was created with epsilon {epsilon} and delta {delta}, which cannot be changed; write the same into the policy, or register the data under another name"
+        "the budget of `{data}` was created with epsilon {epsilon} and delta {delta}, which cannot be changed; write the same into the policy"
     )]
     OtherBudget {
         /// The data set.
@@ -80,27 +101,24 @@ pub enum LedgerFault {
 }
 
 impl Ledger {
-    /// Opens the ledger and checks all of it. A torn last line, which nobody acted on, is cut off.
-    pub fn open(path: &Path, journal: &Journal) -> Result<Ledger, LedgerFault> {
-        let known = journal
-            .ledger_head()?
-            .map(|(length, digest)| LedgerHead { length, digest });
+    /// Opens the ledger and checks all of it. A torn last line, which nobody acted on, is cut off; a ledger that is new
+    /// together with its journal is bound to this installation.
+    pub(crate) fn open(
+        path: &Path,
+        journal: &mut Journal,
+        instance: Digest,
+    ) -> Result<Ledger, LedgerFault> {
+        durable_file::private_file(path)?;
         let opened = |source| FileFault::io(path, "opened")(source);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
             .open(path)
             .map_err(opened)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
             .map_err(FileFault::io(path, "read"))?;
-        let replayed = replay(&bytes, known).map_err(|source| LedgerFault::Untrusted {
-            path: path.to_owned(),
-            source,
-        })?;
+        let replayed = trusted(path, &bytes, journal, Some(instance))?;
         let whole = u64::try_from(replayed.whole_bytes).unwrap_or(u64::MAX);
         if replayed.torn {
             file.set_len(whole)
@@ -110,30 +128,34 @@ impl Ledger {
         file.seek(SeekFrom::Start(whole))
             .map_err(FileFault::io(path, "opened"))?;
         durable_file::sync_folder_of(path)?;
-        Ok(Ledger {
+        // The journal first: a ledger that is bound beside a journal that is not was left alone by somebody.
+        journal.record_instance(instance)?;
+        let head = replayed.ledger.head();
+        let mut ledger = Ledger {
             state: replayed.ledger,
             entries: replayed.entries,
             file,
             path: path.to_owned(),
-        })
+        };
+        if head == LedgerHead::empty() {
+            let begun = ledger.state.begin(instance)?;
+            ledger.append(journal, begun)?;
+        } else if replayed.beyond_known > 0 {
+            journal.record_ledger_head(head.length, head.digest)?;
+        }
+        Ok(ledger)
     }
 
     /// Reads the ledger without holding it, for people to look at.
-    pub fn view(
+    pub(crate) fn view(
         path: &Path,
         journal: &Journal,
     ) -> Result<(budget::Ledger, Vec<(u64, LedgerEntry)>), LedgerFault> {
-        let known = journal
-            .ledger_head()?
-            .map(|(length, digest)| LedgerHead { length, digest });
         let bytes = match std::fs::read(path) {
             Err(absent) if absent.kind() == io::ErrorKind::NotFound => Vec::new(),
             read => read.map_err(FileFault::io(path, "read"))?,
         };
-        let replayed = replay(&bytes, known).map_err(|source| LedgerFault::Untrusted {
-            path: path.to_owned(),
-            source,
-        })?;
+        let replayed = trusted(path, &bytes, journal, None)?;
         Ok((replayed.ledger, replayed.entries))
     }
 
@@ -211,10 +233,11 @@ impl Ledger {
         }
     }
 
-    /// Whether an attempt is charged already, or may still be.
+    /// Whether an attempt that has not begun may be charged. SECURITY: one that was charged before must not begin again:
+    /// it would draw fresh noise that nobody pays for.
     pub(crate) fn covers(&self, study: &str, attempt: &str) -> bool {
         self.state.job(study).is_some_and(|job| {
-            job.attempts_left() > 0 || job.committed().any(|committed| committed == attempt)
+            job.attempts_left() > 0 && job.committed().all(|committed| committed != attempt)
         })
     }
 
@@ -286,12 +309,48 @@ impl Ledger {
 /// Attempts and the charge of one: the view in which `n_c` silos collude with the coordinator.
 fn price(plan: &VectorPlan) -> Result<(u32, Charge), LedgerFault> {
     let noise = plan.noise.ok_or(LedgerFault::Unpriced(None))?;
-    let event = NoiseEvent::of_plan(&noise, View::Colluders, plan.dimension)
+    let charge = Charge::of_plan(&noise, View::Colluders, plan.dimension)
         .map_err(|fault| LedgerFault::Unpriced(Some(fault)))?;
-    Ok((
-        noise.attempts,
-        Charge::exact(RdpCurve::full_batch(&event, 1)),
-    ))
+    Ok((noise.attempts, charge))
+}
+
+/// Reads a ledger and holds it against its journal and, where it is known, against this installation.
+fn trusted(
+    path: &Path,
+    bytes: &[u8],
+    journal: &Journal,
+    instance: Option<Digest>,
+) -> Result<Replayed, LedgerFault> {
+    let known = journal
+        .ledger_head()?
+        .map(|(length, digest)| LedgerHead { length, digest });
+    let replayed = replay(bytes, known).map_err(|source| LedgerFault::Untrusted {
+        path: path.to_owned(),
+        source,
+    })?;
+    let bound = journal.instance()?;
+    let is_new = replayed.ledger.head() == LedgerHead::empty();
+    let other = |what| LedgerFault::OtherInstallation {
+        path: path.to_owned(),
+        what,
+    };
+    if bound.is_none() && !is_new {
+        return Err(other("the journal"));
+    }
+    if bound.is_some() && instance.is_some() && bound != instance {
+        return Err(other("the journal"));
+    }
+    if !is_new && replayed.ledger.instance() != bound {
+        return Err(other("the ledger"));
+    }
+    // An entry reaches the ledger before its head reaches the journal, so a crash leaves one.
+    if replayed.beyond_known > 1 {
+        return Err(LedgerFault::JournalBehind {
+            path: path.to_owned(),
+            ahead: replayed.beyond_known,
+        });
+    }
+    Ok(replayed)
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Replayed {
     pub whole_bytes: usize,
     /// Whether a torn last line was left out.
     pub torn: bool,
+    /// Entries after the head that was kept elsewhere: all of them if none was.
+    pub beyond_known: u64,
     /// When each entry was written, in milliseconds since 1970, for a timeline.
     pub entries: Vec<(u64, LedgerEntry)>,
 }
@@ -80,7 +82,8 @@ pub fn replay(bytes: &[u8], known: Option<LedgerHead>) -> Result<Replayed, Ledge
         .map_or(0, |position| position + 1);
     let mut ledger = Ledger::new();
     let mut entries = Vec::new();
-    let mut known_seen = known.is_none_or(|known| known == LedgerHead::empty());
+    let known = known.unwrap_or(LedgerHead::empty());
+    let mut known_seen = known == LedgerHead::empty();
     for line in bytes[..whole_bytes].split_inclusive(|byte| *byte == b'\n') {
         let line_number = ledger.head().length.saturating_add(1);
         let (record, digest) = decode_line(line, &ledger.head(), line_number)?;
@@ -92,15 +95,17 @@ pub fn replay(bytes: &[u8], known: Option<LedgerHead>) -> Result<Replayed, Ledge
             })?;
         ledger.apply(&record.entry, digest);
         entries.push((record.at, record.entry));
-        known_seen |= known == Some(ledger.head());
+        known_seen |= known == ledger.head();
     }
     if !known_seen {
         return Err(LedgerFault::RolledBack {
             length: ledger.head().length,
         });
     }
+    let beyond_known = ledger.head().length.saturating_sub(known.length);
     Ok(Replayed {
         ledger,
+        beyond_known,
         whole_bytes,
         torn: whole_bytes < bytes.len(),
         entries,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, DeltaAmount, RdpAmount};
@@ -39,6 +40,11 @@ impl Charge {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LedgerEntry {
+    /// The ledger belongs to one installation; if this stands in it at all, it is the first entry.
+    Begun {
+        /// The installation's name, which no backup holds.
+        instance: Digest,
+    },
     /// A data set got its budget.
     Created {
         /// The name of the data set.

@@ -22,6 +22,7 @@ use super::{Budget, Charge, DeltaAmount, LedgerEntry, RdpAmount, Share};
 pub struct Ledger {
     accounts: BTreeMap<String, Account>,
     jobs: BTreeMap<String, Job>,
+    instance: Option<Digest>,
     head: LedgerHead,
 }
 
@@ -53,8 +54,14 @@ impl Ledger {
         Self {
             accounts: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            instance: None,
             head: LedgerHead::empty(),
         }
+    }
+
+    /// Binds an empty ledger to the installation that writes it.
+    pub fn begin(&self, instance: Digest) -> Result<LedgerEntry, BudgetRefusal> {
+        self.admit(LedgerEntry::Begun { instance })
     }
 
     /// Gives a data set its budget, once and for all.
@@ -160,6 +167,12 @@ impl Ledger {
         self.jobs.iter().map(|(name, job)| (name.as_str(), job))
     }
 
+    /// The installation that writes this ledger, if it was bound to one.
+    #[must_use]
+    pub fn instance(&self) -> Option<Digest> {
+        self.instance
+    }
+
     /// The last entry; kept elsewhere too, it tells a restored backup.
     #[must_use]
     pub fn head(&self) -> LedgerHead {
@@ -180,6 +193,13 @@ impl Ledger {
     /// Whether an entry may follow; the same rules for a new entry and for one that is replayed.
     pub(super) fn check(&self, entry: &LedgerEntry) -> Result<(), BudgetRefusal> {
         match entry {
+            LedgerEntry::Begun { .. } => {
+                if self.head == LedgerHead::empty() {
+                    Ok(())
+                } else {
+                    Err(BudgetRefusal::AlreadyBegun)
+                }
+            }
             LedgerEntry::Created { data_set, .. } => {
                 checked_name(data_set)?;
                 if self.accounts.contains_key(data_set) {
@@ -243,6 +263,7 @@ impl Ledger {
     /// Takes a checked entry into the state.
     pub(super) fn apply(&mut self, entry: &LedgerEntry, digest: Digest) {
         match entry {
+            LedgerEntry::Begun { instance } => self.instance = Some(*instance),
             LedgerEntry::Created { data_set, budget } => {
                 self.accounts
                     .insert(data_set.clone(), Account::new(*budget));

@@ -24,6 +24,9 @@ pub enum BudgetRefusal {
         /// The data set.
         data_set: String,
     },
+    /// Only an empty ledger is bound to an installation.
+    #[error("the ledger was begun already")]
+    AlreadyBegun,
     /// The data set has no budget.
     #[error("data set `{data_set}` has no privacy budget, write one into the policy")]
     NoBudget {

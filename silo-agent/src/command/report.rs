@@ -130,6 +130,9 @@ pub(super) fn ledger(place: &Place) -> anyhow::Result<()> {
 
 fn described(entry: &LedgerEntry) -> String {
     match entry {
+        LedgerEntry::Begun { instance } => {
+            format!("begun by installation {}", short(&instance.to_string()))
+        }
         LedgerEntry::Created { data_set, .. } => format!("created the budget of `{data_set}`"),
         LedgerEntry::Reserved {
             data_set,

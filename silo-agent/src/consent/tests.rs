@@ -22,10 +22,12 @@ impl Hospital {
     fn new() -> Hospital {
         let folder = tempfile::tempdir().unwrap();
         let federation = Federation::new();
-        let journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
+        let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
+        let instance = Digest::from_bytes([7; 32]);
         Hospital {
             membership: membership(&federation.roster),
-            ledger: Ledger::open(&folder.path().join("ledger.jsonl"), &journal).unwrap(),
+            ledger: Ledger::open(&folder.path().join("ledger.jsonl"), &mut journal, instance)
+                .unwrap(),
             data_sets: DataSets::of(folder.path()),
             trainer: Trainer::new(TrainerCommand(vec!["/nonexistent".into()])),
             journal,

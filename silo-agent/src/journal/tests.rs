@@ -66,6 +66,24 @@ fn a_step_survives_reopening() {
 }
 
 #[test]
+fn a_journal_is_private_from_its_first_byte_and_refused_when_others_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.sqlite");
+    let mut journal = Journal::open(&path).unwrap();
+    journal.record_offer("s1", &offer()).unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+    }
+    drop(journal);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let fault = Journal::open(&path).unwrap_err().to_string();
+    assert!(fault.contains("chmod 600"), "{fault}");
+}
+
+#[test]
 fn a_second_offer_does_not_reset_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();

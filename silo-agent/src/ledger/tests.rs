@@ -22,10 +22,23 @@ impl Desk {
         self.folder.path().join("ledger.jsonl")
     }
 
-    fn open(&self) -> Result<Ledger, LedgerFault> {
-        Ledger::open(&self.path(), &self.journal)
+    fn open(&mut self) -> Result<Ledger, LedgerFault> {
+        self.open_as(INSTANCE)
+    }
+
+    fn open_as(&mut self, instance: Digest) -> Result<Ledger, LedgerFault> {
+        Ledger::open(&self.path(), &mut self.journal, instance)
+    }
+
+    /// A copy of the journal as it is now.
+    fn copy_journal(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        self.journal.copy_to(&path);
+        path
     }
 }
+
+const INSTANCE: Digest = Digest::from_bytes([7; 32]);
 
 fn limit() -> BudgetLimit {
     BudgetLimit {
@@ -87,7 +100,7 @@ fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_free
         .unwrap();
     drop(ledger);
     let reopened = desk.open().unwrap();
-    assert_eq!(reopened.entries().len(), 5);
+    assert_eq!(reopened.entries().len(), 6);
     assert!(reopened.covers("s2", "1.3.1"));
 }
 
@@ -161,5 +174,65 @@ fn a_plan_without_noise_is_never_charged() {
             .reserve(&mut desk.journal, "trial", &limit(), "s1", &plain)
             .is_err()
     );
-    assert!(ledger.entries().is_empty());
+    assert_eq!(ledger.entries().len(), 1);
+}
+
+#[test]
+fn a_journal_older_than_the_ledger_is_noticed_but_one_entry_is_what_a_crash_leaves() {
+    let mut desk = Desk::new();
+    let mut ledger = desk.open().unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
+    let two_behind = desk.copy_journal("two-behind");
+    ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
+    let one_behind = desk.copy_journal("one-behind");
+    ledger.commit(&mut desk.journal, "s1", "1.2.1").unwrap();
+    drop(ledger);
+
+    desk.journal = Journal::open(&two_behind).unwrap();
+    let fault = desk.open().unwrap_err();
+    assert!(matches!(fault, LedgerFault::JournalBehind { ahead: 2, .. }));
+    assert!(fault.to_string().contains("docs/operating.md"), "{fault}");
+
+    desk.journal = Journal::open(&one_behind).unwrap();
+    let ledger = desk.open().unwrap();
+    // The coordinator opens the charged attempt again, for fresh noise at no charge.
+    assert!(!ledger.covers("s1", "1.2.1"));
+    assert!(ledger.covers("s1", "1.3.1"));
+    drop(ledger);
+    // The journal has caught up.
+    assert_eq!(desk.journal.ledger_head().unwrap().unwrap().0, 5);
+}
+
+#[test]
+fn a_ledger_beside_a_new_journal_or_of_another_installation_is_refused() {
+    let mut desk = Desk::new();
+    drop(desk.open().unwrap());
+    // The whole folder came from a backup, which does not hold the installation's name.
+    assert!(matches!(
+        desk.open_as(Digest::from_bytes([8; 32])),
+        Err(LedgerFault::OtherInstallation {
+            what: "the journal",
+            ..
+        })
+    ));
+    drop(desk.open().unwrap());
+
+    let mut other = Desk::new();
+    drop(other.open_as(Digest::from_bytes([8; 32])).unwrap());
+    fs::copy(other.path(), desk.path()).unwrap();
+    assert!(desk.open().is_err());
+
+    // The journal was deleted, so that it forgets what the ledger remembers.
+    let mut forgetful = Desk::new();
+    drop(forgetful.open().unwrap());
+    forgetful.journal = Journal::open(&forgetful.folder.path().join("new.sqlite")).unwrap();
+    assert!(matches!(
+        forgetful.open(),
+        Err(LedgerFault::OtherInstallation {
+            what: "the journal",
+            ..
+        })
+    ));
 }
