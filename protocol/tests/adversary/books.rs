@@ -103,6 +103,34 @@ fn a_silo_whose_own_keys_were_exchanged_aborts_even_if_it_once_signed_the_others
 }
 
 #[test]
+fn a_silo_whose_own_deal_was_exchanged_aborts_even_if_it_once_signed_the_other() {
+    let mut table = Table::new(4, 16);
+    table.play_until(Stage::KeyBook);
+    let before = table.picture(0);
+    table.play_between(Stage::KeyBook, Stage::DealBook, &[0, 1, 2, 3]);
+    let kept = table.picture(0);
+    table.put_back(0, &before);
+    let other = table
+        .ask(0, table.question(Stage::KeyBook, 0))
+        .sent
+        .remove(0);
+    table.put_back(0, &kept);
+
+    let own = table.script.deals[0].envelope.clone();
+    assert_ne!(own, other.envelope);
+    let mut deals = table.script.deals.clone();
+    deals[0] = other;
+    let outcome = table.ask(0, table.deal_book(&deals, 0));
+    let [(_, fault, evidence)] = outcome.aborted.as_slice() else {
+        panic!("{outcome:?}")
+    };
+    let message = "ShareKeys";
+    assert_eq!(*fault, Fault::OwnMessageChanged { message });
+    assert_eq!(evidence.len(), 2);
+    assert_eq!(evidence[0], own);
+}
+
+#[test]
 fn a_silo_that_is_left_out_of_a_book_aborts() {
     let mut table = Table::new(4, 5);
     table.play_until(Stage::KeyBook);
