@@ -110,7 +110,16 @@ impl Federation {
         };
         let model = hash(Label::Model, &[&self.round.to_le_bytes()]);
         let task = hash(Label::Task, &[b"figures"]);
-        let plan = RoundPlan::new(id, &self.membership, &names, Some(0), model, task, *vector)?;
+        let dropouts = vector.noise.map_or(0, |noise| noise.dropouts);
+        let plan = RoundPlan::new(
+            id,
+            &self.membership,
+            &names,
+            Some(dropouts),
+            model,
+            task,
+            *vector,
+        )?;
         let bits = WordBits::new(vector.word_bits)?;
         let mut to_silos: VecDeque<(usize, Delivery)> = VecDeque::new();
         let mut to_coordinator: VecDeque<CoordinatorEvent> = VecDeque::new();
