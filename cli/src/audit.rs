@@ -4,12 +4,14 @@
 use crate::output::{OutputArguments, line};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use consilium_audit::WitnessHead;
 use consilium_audit::verify::{Knowledge, TrustSource, read_entries};
 use consilium_audit::{
     Entry, EventKind, NoteVerifier, Outcome, TrustPolicy, VerifyReport, WitnessSet,
     verify_directory_with,
 };
 use consilium_certs::{Roster, RosterFolder};
+use consilium_crypto::digest::Digest;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +23,7 @@ use std::str::FromStr;
 pub(crate) enum AuditCommand {
     /// Check everything in a log's folder: entries, tree, signatures, cosignatures, rules
     #[command(
-        after_help = "Examples:\n  consilium audit verify coordinator/log\n  consilium audit verify copy-of-log --roster silo/roster\n  consilium audit verify copy-of-log --trust trust.policy --json\n\nThe `trust.policy` beside a log was written by whoever keeps the log: for evidence bring\nyour own, or the rosters that a member has pinned.\n\nExit codes: 0 clean, 1 findings, 2 cannot verify."
+        after_help = "Examples:\n  consilium audit verify coordinator/log\n  consilium audit verify copy-of-log --roster silo/roster\n  consilium audit verify copy-of-log --trust trust.policy --json\n\nThe `trust.policy` beside a log was written by whoever keeps the log: for evidence bring\nyour own, or the rosters that a member has pinned; and a head that a member remembers\n(--head), so that a log that was cut back is found.\n\nExit codes: 0 clean, 1 findings, 2 cannot verify."
     )]
     Verify(VerifyArguments),
     /// Print the entries of a log, one line each
@@ -41,8 +43,33 @@ pub(crate) struct VerifyArguments {
     /// Whom to believe: the folder of rosters that a member or you have pinned
     #[arg(long, value_name = "FOLDER")]
     roster: Option<PathBuf>,
+    /// A head that the log must contain, as SIZE:ROOT; `silo status` prints the last one that a silo cosigned
+    #[arg(long, value_name = "SIZE:ROOT")]
+    head: Vec<KnownHead>,
     #[command(flatten)]
     output: OutputArguments,
+}
+
+/// A head that somebody remembers.
+#[derive(Clone, Copy, Debug)]
+struct KnownHead {
+    size: u64,
+    root: Digest,
+}
+
+impl FromStr for KnownHead {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault =
+            || format!("`{text}` is no head; write SIZE:ROOT, a number and 64 hexadecimal digits");
+        let (size, root) = text.split_once(':').ok_or_else(fault)?;
+        let size = size.parse().map_err(|_| fault())?;
+        Ok(Self {
+            size,
+            root: root.parse().map_err(|_| fault())?,
+        })
+    }
 }
 
 #[derive(Args)]
@@ -93,9 +120,18 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
         dir,
         trust,
         roster,
+        head,
         output,
     } = arguments;
     check_folder(dir)?;
+    let heads = head
+        .iter()
+        .map(|KnownHead { size, root }| WitnessHead {
+            size: *size,
+            root: *root,
+            note: String::new(),
+        })
+        .collect();
     let (trust, named) = match (trust, roster) {
         (Some(file), _) => (Some(read_trust(file)?), None),
         (None, Some(folder)) => {
@@ -111,13 +147,7 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
             read_trust(&dir.join(TRUST_POLICY)).map_or(0, |trust| trust.witnesses.members().len())
         }
     };
-    let report = verify_directory_with(
-        dir,
-        &Knowledge {
-            trust,
-            heads: Vec::new(),
-        },
-    );
+    let report = verify_directory_with(dir, &Knowledge { trust, heads });
     let code = report.exit_code();
     output.print(
         &Verified {

@@ -35,7 +35,10 @@ pub(crate) fn run(command: CrashCommand) -> anyhow::Result<ExitCode> {
             },
         )),
         CrashCommand::Coordinator { dir, at } => Ok(consilium_coordinator::run_to_end(
-            consilium_coordinator::RunOptions { folder: dir, crash_point: Some(at) },
+            consilium_coordinator::RunOptions {
+                folder: dir,
+                crash_point: Some(at),
+            },
         )),
     }
 }

@@ -19,7 +19,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 #[derive(Args)]
-#[command(after_help = "Examples:\n  consilium demo\n  consilium demo --keep demo --json demo.json\n\nWith --keep the folder of every party can be looked at afterwards, for example with\n  consilium audit show demo/coordinator/log")]
+#[command(
+    after_help = "Examples:\n  consilium demo\n  consilium demo --keep demo --json demo.json\n\nWith --keep the folder of every party can be looked at afterwards, for example with\n  consilium audit show demo/coordinator/log"
+)]
 pub(crate) struct DemoArguments {
     /// Work in this folder, which must not exist or be empty, and keep it
     #[arg(long, value_name = "DIR")]
@@ -47,9 +49,16 @@ pub(crate) fn run(arguments: &DemoArguments) -> anyhow::Result<ExitCode> {
         line(&format!("\nThe results are in `{}`.", file.display()));
     }
     if temporary.is_none() {
-        line(&format!("\nEverything is kept in `{}`; its logs are in `logs/`.", folder.display()));
+        line(&format!(
+            "\nEverything is kept in `{}`; its logs are in `logs/`.",
+            folder.display()
+        ));
     }
-    Ok(if report.as_expected() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if report.as_expected() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// A folder that is this demonstration's alone.
@@ -59,7 +68,10 @@ fn prepare(folder: &PathBuf) -> anyhow::Result<PathBuf> {
     let mut entries = fs::read_dir(folder)
         .with_context(|| format!("the folder `{}` cannot be read", folder.display()))?;
     if entries.next().is_some() {
-        bail!("the folder `{}` is not empty: name a new one", folder.display());
+        bail!(
+            "the folder `{}` is not empty: name a new one",
+            folder.display()
+        );
     }
     fs::canonicalize(folder).with_context(|| format!("`{}`", folder.display()))
 }

@@ -82,5 +82,9 @@ fn main() -> ExitCode {
 /// How this executable starts itself as the trainer child.
 pub(crate) fn trainer() -> anyhow::Result<TrainerCommand> {
     let program = std::env::current_exe().context("this executable cannot be found")?;
-    Ok(TrainerCommand(vec![program.into(), "silo".into(), "trainer".into()]))
+    Ok(TrainerCommand(vec![
+        program.into(),
+        "silo".into(),
+        "trainer".into(),
+    ]))
 }

@@ -90,9 +90,10 @@ pub(crate) fn state_word(state: StudyState) -> &'static str {
 
 fn is_over(state: StudyState) -> bool {
     match state {
-        StudyState::Completed | StudyState::Refused | StudyState::Failed | StudyState::Cancelled => {
-            true
-        }
+        StudyState::Completed
+        | StudyState::Refused
+        | StudyState::Failed
+        | StudyState::Cancelled => true,
         StudyState::Unspecified
         | StudyState::Queued
         | StudyState::Consenting
@@ -105,7 +106,10 @@ fn status(progress: &StudyProgress) -> String {
     let mut parts = vec![state_word(progress.state()).to_owned()];
     if progress.round > 0 {
         parts.push(match progress.attempt {
-            0 | 1 => format!("round {} of at most {}", progress.round, progress.rounds_at_most),
+            0 | 1 => format!(
+                "round {} of at most {}",
+                progress.round, progress.rounds_at_most
+            ),
             attempt => format!(
                 "round {} of at most {}, attempt {attempt}",
                 progress.round, progress.rounds_at_most
@@ -120,12 +124,18 @@ fn status(progress: &StudyProgress) -> String {
         parts.push(format!("{connected}/{} silos", progress.silos.len()));
     }
     if progress.state() == StudyState::Consenting {
-        let granted =
-            progress.silos.iter().filter(|silo| silo.answer() == SiloAnswer::Granted).count();
+        let granted = progress
+            .silos
+            .iter()
+            .filter(|silo| silo.answer() == SiloAnswer::Granted)
+            .count();
         parts.push(format!("{granted} consented"));
     }
     if progress.bytes_received > 0 {
-        parts.push(format!("{} received masked", bytes(progress.bytes_received)));
+        parts.push(format!(
+            "{} received masked",
+            bytes(progress.bytes_received)
+        ));
     }
     if progress.attempts_reserved > 0 {
         parts.push(format!(
@@ -166,8 +176,16 @@ fn exceptional(shown: Option<&StudyProgress>, progress: &StudyProgress) -> Vec<S
         ));
     }
     for refusal in progress.refusals.iter().skip(refusals) {
-        lines.push(format!("refused by `{}` (policy version {}):", refusal.silo, refusal.policy_version));
-        lines.extend(refusal.conditions.iter().map(|condition| format!("  - {}", stated(condition))));
+        lines.push(format!(
+            "refused by `{}` (policy version {}):",
+            refusal.silo, refusal.policy_version
+        ));
+        lines.extend(
+            refusal
+                .conditions
+                .iter()
+                .map(|condition| format!("  - {}", stated(condition))),
+        );
     }
     lines
 }
@@ -231,7 +249,11 @@ mod tests {
 
     #[test]
     fn a_line_is_printed_per_round_and_per_drop_and_not_per_phase() {
-        let mut progress = StudyProgress { round: 1, rounds_at_most: 15, ..StudyProgress::default() };
+        let mut progress = StudyProgress {
+            round: 1,
+            rounds_at_most: 15,
+            ..StudyProgress::default()
+        };
         progress.set_state(StudyState::Running);
         assert_eq!(news(None, &progress).len(), 1);
         let before = progress.clone();
@@ -243,7 +265,10 @@ mod tests {
             phase: "uploading".to_owned(),
         });
         let lines = news(Some(&before), &progress);
-        assert_eq!(lines, ["`3_UK` dropped out of round 1 while uploading; the others go on"]);
+        assert_eq!(
+            lines,
+            ["`3_UK` dropped out of round 1 while uploading; the others go on"]
+        );
     }
 
     #[test]

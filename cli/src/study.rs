@@ -19,7 +19,9 @@ use std::process::ExitCode;
 #[derive(Subcommand)]
 pub(crate) enum StudyCommand {
     /// Check, sign and submit a study file
-    #[command(after_help = "Example:\n  consilium study submit study.toml --dir researcher --watch")]
+    #[command(
+        after_help = "Example:\n  consilium study submit study.toml --dir researcher --watch"
+    )]
     Submit(SubmitArguments),
     /// List all studies, newest first
     #[command(after_help = "Example:\n  consilium study list --dir researcher --json")]
@@ -28,10 +30,14 @@ pub(crate) enum StudyCommand {
     #[command(after_help = "Example:\n  consilium study watch 3f9a02c41b77 --dir researcher")]
     Watch(IdArguments),
     /// End a study that waits or runs
-    #[command(after_help = "Example:\n  consilium study cancel 3f9a02c41b77 --reason 'wrong data set' --dir researcher")]
+    #[command(
+        after_help = "Example:\n  consilium study cancel 3f9a02c41b77 --reason 'wrong data set' --dir researcher"
+    )]
     Cancel(CancelArguments),
     /// Fetch the result as JSON and safetensors
-    #[command(after_help = "Examples:\n  consilium study result 3f9a02c41b77 --dir researcher\n  consilium study result 3f9a02c41b77 --out results --dir researcher")]
+    #[command(
+        after_help = "Examples:\n  consilium study result 3f9a02c41b77 --dir researcher\n  consilium study result 3f9a02c41b77 --out results --dir researcher"
+    )]
     Result(ResultArguments),
 }
 
@@ -116,7 +122,12 @@ pub(crate) struct Fetched {
 pub(crate) fn run(command: StudyCommand) -> anyhow::Result<ExitCode> {
     match command {
         StudyCommand::Submit(arguments) => {
-            let SubmitArguments { file, watch, folder, output } = arguments;
+            let SubmitArguments {
+                file,
+                watch,
+                folder,
+                output,
+            } = arguments;
             let user = User::open(&folder.dir)?;
             let submitted = block_on(submit(&user, &file))?;
             if !watch || !output.json {
@@ -128,19 +139,28 @@ pub(crate) fn run(command: StudyCommand) -> anyhow::Result<ExitCode> {
                     }
                 })?;
             }
-            if watch { watch_to_end(&user, &submitted.study_id, output) } else { Ok(ExitCode::SUCCESS) }
+            if watch {
+                watch_to_end(&user, &submitted.study_id, output)
+            } else {
+                Ok(ExitCode::SUCCESS)
+            }
         }
         StudyCommand::List(ListArguments { folder, output }) => {
             let user = User::open(&folder.dir)?;
             let studies = block_on(async {
                 let connection = user.connect().await?;
-                let response =
-                    client::studies(&connection).list(v1::ListRequest {}).await.map_err(spoken)?;
+                let response = client::studies(&connection)
+                    .list(v1::ListRequest {})
+                    .await
+                    .map_err(spoken)?;
                 Ok(response.into_inner().studies)
             })?;
             let rows: Vec<Row> = studies.into_iter().map(Row::from).collect();
             output.print(&rows, |rows| {
-                let mut text = format!("{:<14}{:<32}  {:<26}  {:<12}", "ID", "NAME", "RESEARCHER", "STATE");
+                let mut text = format!(
+                    "{:<14}{:<32}  {:<26}  {:<12}",
+                    "ID", "NAME", "RESEARCHER", "STATE"
+                );
                 for row in rows {
                     let short: String = row.study_id.chars().take(12).collect();
                     text.push_str(&format!(
@@ -155,20 +175,37 @@ pub(crate) fn run(command: StudyCommand) -> anyhow::Result<ExitCode> {
         StudyCommand::Watch(IdArguments { id, folder, output }) => {
             watch_to_end(&User::open(&folder.dir)?, &id, output)
         }
-        StudyCommand::Cancel(CancelArguments { id, reason, folder, output }) => {
+        StudyCommand::Cancel(CancelArguments {
+            id,
+            reason,
+            folder,
+            output,
+        }) => {
             let user = User::open(&folder.dir)?;
             block_on(async {
                 let connection = user.connect().await?;
-                let request = v1::CancelRequest { study_id: id.clone(), reason };
-                client::studies(&connection).cancel(request).await.map_err(spoken)?;
+                let request = v1::CancelRequest {
+                    study_id: id.clone(),
+                    reason,
+                };
+                client::studies(&connection)
+                    .cancel(request)
+                    .await
+                    .map_err(spoken)?;
                 Ok(())
             })?;
-            output.print(&serde_json::json!({ "study_id": id, "state": "cancelled" }), |_| {
-                format!("cancelled study {id}")
-            })?;
+            output.print(
+                &serde_json::json!({ "study_id": id, "state": "cancelled" }),
+                |_| format!("cancelled study {id}"),
+            )?;
             Ok(ExitCode::SUCCESS)
         }
-        StudyCommand::Result(ResultArguments { id, out, folder, output }) => {
+        StudyCommand::Result(ResultArguments {
+            id,
+            out,
+            folder,
+            output,
+        }) => {
             let user = User::open(&folder.dir)?;
             let (fetched, safetensors) = block_on(fetch(&user, &id))?;
             if let Some(out) = out {
@@ -186,8 +223,8 @@ pub(crate) fn run(command: StudyCommand) -> anyhow::Result<ExitCode> {
 
 /// Checks a study file here, so that a slip is told before anything is sent; then signs its exact bytes.
 async fn submit(user: &User, file: &Path) -> anyhow::Result<Submitted> {
-    let bytes =
-        fs::read(file).with_context(|| format!("the study file `{}` cannot be read", file.display()))?;
+    let bytes = fs::read(file)
+        .with_context(|| format!("the study file `{}` cannot be read", file.display()))?;
     let study = Study::parse(&bytes).with_context(|| format!("in `{}`", file.display()))?;
     let name = user.identity().name();
     if study.heading.researcher != name.as_str() {
@@ -197,11 +234,24 @@ async fn submit(user: &User, file: &Path) -> anyhow::Result<Submitted> {
             study.heading.researcher
         );
     }
-    let signature = user.identity().identity_key().sign(Label::StudySignature, &[&bytes]);
+    let signature = user
+        .identity()
+        .identity_key()
+        .sign(Label::StudySignature, &[&bytes]);
     let connection = user.connect().await?;
-    let request = v1::SubmitRequest { study: bytes, signature: signature.to_bytes().to_vec() };
-    let response = client::studies(&connection).submit(request).await.map_err(spoken)?.into_inner();
-    Ok(Submitted { study_id: response.study_id, studies_before: response.studies_before })
+    let request = v1::SubmitRequest {
+        study: bytes,
+        signature: signature.to_bytes().to_vec(),
+    };
+    let response = client::studies(&connection)
+        .submit(request)
+        .await
+        .map_err(spoken)?
+        .into_inner();
+    Ok(Submitted {
+        study_id: response.study_id,
+        studies_before: response.studies_before,
+    })
 }
 
 /// Submits and follows a study to its end, for the demo.
@@ -225,7 +275,11 @@ pub(crate) fn fetch_result(user: &User, id: &str) -> anyhow::Result<Fetched> {
 fn watch_to_end(user: &User, id: &str, output: OutputArguments) -> anyhow::Result<ExitCode> {
     let mut display = Display::new(output.json);
     let ended = block_on(follow(user, id, &mut display))?;
-    Ok(if ended.completed() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if ended.completed() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 /// Follows a study; a broken connection is taken up again.
@@ -233,9 +287,14 @@ async fn follow(user: &User, id: &str, display: &mut Display) -> anyhow::Result<
     let mut broken = 0;
     loop {
         let connection = user.connect().await?;
-        let request = v1::WatchRequest { study_id: id.to_owned() };
-        let mut stream =
-            client::studies(&connection).watch(request).await.map_err(spoken)?.into_inner();
+        let request = v1::WatchRequest {
+            study_id: id.to_owned(),
+        };
+        let mut stream = client::studies(&connection)
+            .watch(request)
+            .await
+            .map_err(spoken)?
+            .into_inner();
         loop {
             match stream.message().await {
                 Ok(Some(progress)) => {
@@ -258,11 +317,24 @@ async fn follow(user: &User, id: &str, display: &mut Display) -> anyhow::Result<
 
 async fn fetch(user: &User, id: &str) -> anyhow::Result<(Fetched, Vec<u8>)> {
     let connection = user.connect().await?;
-    let request = v1::ResultRequest { study_id: id.to_owned() };
-    let response = client::studies(&connection).result(request).await.map_err(spoken)?.into_inner();
+    let request = v1::ResultRequest {
+        study_id: id.to_owned(),
+    };
+    let response = client::studies(&connection)
+        .result(request)
+        .await
+        .map_err(spoken)?
+        .into_inner();
     let result = serde_json::from_slice(&response.json).context("the result is no JSON")?;
     let digest = data_encoding::HEXLOWER.encode(&response.digest);
-    Ok((Fetched { result, digest, log_index: response.log_index }, response.safetensors))
+    Ok((
+        Fetched {
+            result,
+            digest,
+            log_index: response.log_index,
+        },
+        response.safetensors,
+    ))
 }
 
 fn write_result(folder: &Path, fetched: &Fetched, safetensors: &[u8]) -> anyhow::Result<()> {

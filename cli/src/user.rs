@@ -52,7 +52,11 @@ impl User {
         })?;
         let config = toml::from_str(&text).with_context(|| format!("in `{}`", file.display()))?;
         let identity = IdentityFolder::open(&folder.join("identity"))?;
-        Ok(Self { folder: folder.to_owned(), identity, config })
+        Ok(Self {
+            folder: folder.to_owned(),
+            identity,
+            config,
+        })
     }
 
     pub(crate) fn identity(&self) -> &IdentityFolder {
@@ -69,8 +73,11 @@ impl User {
             .await
             .map_err(crate::remote::spoken)?
             .into_inner();
-        let published: Vec<SignedRoster> =
-            response.published.into_iter().map(signed_roster).collect::<anyhow::Result<_>>()?;
+        let published: Vec<SignedRoster> = response
+            .published
+            .into_iter()
+            .map(signed_roster)
+            .collect::<anyhow::Result<_>>()?;
         RosterFolder::open(&self.folder.join("roster"))?
             .pin_published(&published, &self.config.coordinator_key)?;
         Ok(connection)
@@ -95,8 +102,7 @@ pub(crate) async fn join(line: &str, folder: &Path) -> anyhow::Result<String> {
         &mut random()?,
     )?;
     let key = identity.tls_key()?;
-    let request =
-        EnrolmentRequest::make(&invitation, &identity.enrolment_keys(&key), now())?;
+    let request = EnrolmentRequest::make(&invitation, &identity.enrolment_keys(&key), now())?;
     let config = tls::enrolment_client_config(terms.ca_spki, &terms.coordinator)?;
     let connection = client::connect(&terms.address, &terms.server_name, config).await?;
     let response = client::enrolment(&connection)
@@ -116,16 +122,25 @@ pub(crate) async fn join(line: &str, folder: &Path) -> anyhow::Result<String> {
         coordinator: terms.coordinator.clone(),
         coordinator_key: terms.coordinator_key,
     };
-    write_public(&folder.join("user.toml"), toml::to_string(&config)?.as_bytes())?;
+    write_public(
+        &folder.join("user.toml"),
+        toml::to_string(&config)?.as_bytes(),
+    )?;
     Ok(identity.short_code().to_string())
 }
 
 fn signed_roster(published: v1::SignedRoster) -> anyhow::Result<SignedRoster> {
     let mut signatures = BTreeMap::new();
     for (name, signature) in published.signatures {
-        signatures.insert(Name::parse(&name)?, Signature::try_from(signature.as_slice())?);
+        signatures.insert(
+            Name::parse(&name)?,
+            Signature::try_from(signature.as_slice())?,
+        );
     }
-    Ok(SignedRoster { roster: published.roster, signatures })
+    Ok(SignedRoster {
+        roster: published.roster,
+        signatures,
+    })
 }
 
 fn join_request(request: &EnrolmentRequest) -> v1::JoinRequest {
@@ -135,7 +150,10 @@ fn join_request(request: &EnrolmentRequest) -> v1::JoinRequest {
         token: request.token.expose().to_vec(),
         certificate_request: request.certificate_request.clone(),
         identity: request.identity.to_bytes().to_vec(),
-        witness: request.witness.map(|key| key.to_bytes().to_vec()).unwrap_or_default(),
+        witness: request
+            .witness
+            .map(|key| key.to_bytes().to_vec())
+            .unwrap_or_default(),
         identity_signature: request.identity_signature.to_bytes().to_vec(),
         witness_signature: request
             .witness_signature

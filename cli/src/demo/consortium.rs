@@ -32,8 +32,12 @@ macro_rules! hospital {
     };
 }
 
-pub(super) const HOSPITALS: [Hospital; 4] =
-    [hospital!("1_UM"), hospital!("2_IU"), hospital!("3_UK"), hospital!("4_Case")];
+pub(super) const HOSPITALS: [Hospital; 4] = [
+    hospital!("1_UM"),
+    hospital!("2_IU"),
+    hospital!("3_UK"),
+    hospital!("4_Case"),
+];
 
 /// The consortium's folders and running processes.
 pub(super) struct Consortium {
@@ -48,13 +52,25 @@ impl Consortium {
     /// hospitals sign. The coordinator runs afterwards.
     pub(super) fn found(folder: &Path, mut say: impl FnMut(&str)) -> anyhow::Result<Self> {
         let executable = Executable::this(&folder.join("logs"))?;
-        let mut consortium =
-            Self { executable, folder: folder.to_owned(), coordinator: None, silos: Vec::new() };
+        let mut consortium = Self {
+            executable,
+            folder: folder.to_owned(),
+            coordinator: None,
+            silos: Vec::new(),
+        };
         let coordinator = consortium.path("coordinator");
         let listen = format!("127.0.0.1:{}", free_port()?);
         consortium.run(&[
-            "coordinator", "init", "--dir", &coordinator, "--name", "coordinator.demo.example",
-            "--listen", &listen, "--host", "127.0.0.1",
+            "coordinator",
+            "init",
+            "--dir",
+            &coordinator,
+            "--name",
+            "coordinator.demo.example",
+            "--listen",
+            &listen,
+            "--host",
+            "127.0.0.1",
         ])?;
         say("the coordinator has made its keys and a certificate authority");
         consortium.start_coordinator()?;
@@ -63,10 +79,16 @@ impl Consortium {
             let silo = consortium.path(hospital.name);
             let invitation = consortium.invite(hospital.name, "silo")?;
             consortium.run(&["silo", "join", &invitation, "--dir", &silo])?;
-            let policy = consortium.write(&format!("files/{}.policy.toml", hospital.name), hospital.policy)?;
+            let policy = consortium.write(
+                &format!("files/{}.policy.toml", hospital.name),
+                hospital.policy,
+            )?;
             consortium.run(&["silo", "policy", "install", &policy, "--dir", &silo])?;
-            let patients = consortium.write(&format!("files/{}.csv", hospital.name), hospital.patients)?;
-            consortium.run(&["silo", "data", "register", DATA, "--file", &patients, "--dir", &silo])?;
+            let patients =
+                consortium.write(&format!("files/{}.csv", hospital.name), hospital.patients)?;
+            consortium.run(&[
+                "silo", "data", "register", DATA, "--file", &patients, "--dir", &silo,
+            ])?;
             say(&format!(
                 "hospital `{}` was invited and joined: own keys, own policy, data set `{DATA}` registered",
                 hospital.name
@@ -75,7 +97,9 @@ impl Consortium {
         let invitation = consortium.invite(RESEARCHER, "researcher")?;
         let researcher = consortium.path("researcher");
         consortium.run(&["certs", "join", &invitation, "--dir", &researcher])?;
-        say(&format!("researcher `{RESEARCHER}` joined with a key of her own"));
+        say(&format!(
+            "researcher `{RESEARCHER}` joined with a key of her own"
+        ));
 
         consortium.run(&["coordinator", "roster", "propose", "--dir", &coordinator])?;
         for hospital in &HOSPITALS {
@@ -96,7 +120,9 @@ impl Consortium {
 
     pub(super) fn start_silo(&mut self, name: &'static str) -> anyhow::Result<()> {
         let folder = self.path(name);
-        let running = self.executable.start(name, &["silo", "run", "--dir", &folder])?;
+        let running = self
+            .executable
+            .start(name, &["silo", "run", "--dir", &folder])?;
         self.silos.push((name, running));
         Ok(())
     }
@@ -105,8 +131,9 @@ impl Consortium {
     pub(super) fn arm_silo(&mut self, name: &'static str, at: &str) -> anyhow::Result<()> {
         self.stop_silo(name)?;
         let folder = self.path(name);
-        let running =
-            self.executable.start(name, &["crash", "silo", "--dir", &folder, "--at", at])?;
+        let running = self
+            .executable
+            .start(name, &["crash", "silo", "--dir", &folder, "--at", at])?;
         self.silos.push((name, running));
         Ok(())
     }
@@ -133,14 +160,24 @@ impl Consortium {
 
     /// Process ids, for show.
     pub(super) fn process_ids(&self) -> Vec<(String, u32)> {
-        let coordinator = self.coordinator.iter().map(|running| ("coordinator".to_owned(), running.id()));
-        let silos = self.silos.iter().map(|(name, running)| ((*name).to_owned(), running.id()));
+        let coordinator = self
+            .coordinator
+            .iter()
+            .map(|running| ("coordinator".to_owned(), running.id()));
+        let silos = self
+            .silos
+            .iter()
+            .map(|(name, running)| ((*name).to_owned(), running.id()));
         coordinator.chain(silos).collect()
     }
 
     /// Fails when a process that should run has ended.
     pub(super) fn check(&mut self) -> anyhow::Result<()> {
-        for running in self.coordinator.iter_mut().chain(self.silos.iter_mut().map(|(_, running)| running)) {
+        for running in self
+            .coordinator
+            .iter_mut()
+            .chain(self.silos.iter_mut().map(|(_, running)| running))
+        {
             running.check()?;
         }
         Ok(())
@@ -176,8 +213,9 @@ impl Consortium {
     fn start_coordinator(&mut self) -> anyhow::Result<()> {
         let folder = self.path("coordinator");
         let ready = self.folder.join("coordinator/ready.json");
-        let mut running =
-            self.executable.start("coordinator", &["coordinator", "run", "--dir", &folder])?;
+        let mut running = self
+            .executable
+            .start("coordinator", &["coordinator", "run", "--dir", &folder])?;
         let until = Instant::now() + Duration::from_secs(20);
         while !ready.exists() {
             running.check()?;
@@ -192,8 +230,15 @@ impl Consortium {
 
     fn invite(&self, name: &str, role: &str) -> anyhow::Result<String> {
         let coordinator = self.path("coordinator");
-        let invited =
-            self.executable.json(&["certs", "invite", name, "--role", role, "--dir", &coordinator])?;
+        let invited = self.executable.json(&[
+            "certs",
+            "invite",
+            name,
+            "--role",
+            role,
+            "--dir",
+            &coordinator,
+        ])?;
         invited
             .get("invitation")
             .and_then(serde_json::Value::as_str)

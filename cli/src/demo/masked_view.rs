@@ -30,7 +30,11 @@ pub(super) struct MaskedView {
 
 impl MaskedView {
     /// Reads the first chunk of a hospital's upload from the coordinator's spool.
-    pub(super) fn of(consortium: &Consortium, study_id: &str, study: &Study) -> anyhow::Result<Self> {
+    pub(super) fn of(
+        consortium: &Consortium,
+        study_id: &str,
+        study: &Study,
+    ) -> anyhow::Result<Self> {
         let hospital = HOSPITALS.get(HOSPITAL).context("no such hospital")?;
         let silos = u32::try_from(HOSPITALS.len())?;
         let plan = study.vector_plan(silos, 0, silos / 3)?;
@@ -61,8 +65,14 @@ impl MaskedView {
             "    `{}`{:>16}   {:<16}   what the coordinator received",
             self.silo, "its own count", "as a word"
         )];
-        let rows = self.plain.iter().zip(&self.plain_words).zip(&self.masked_words);
-        lines.extend(rows.map(|((plain, word), masked)| format!("{plain:>27.3}   {word}   {masked}")));
+        let rows = self
+            .plain
+            .iter()
+            .zip(&self.plain_words)
+            .zip(&self.masked_words);
+        lines.extend(
+            rows.map(|((plain, word), masked)| format!("{plain:>27.3}   {word}   {masked}")),
+        );
         lines.push(
             "    Unrelated: to every word a fresh uniform one was added, made of a seed that only this hospital knew and of one\n    shared with each other hospital. Every value of the left column explains the right column equally well."
                 .to_owned(),
@@ -97,5 +107,9 @@ fn masked_words(
         .context("`coordinator uploads` lists no chunk of this hospital")?;
     let bytes = fs::read(chunk).with_context(|| format!("reading `{chunk}`"))?;
     let count = usize::try_from(plan.dimension)?;
-    Ok(packing::unpack(WordBits::new(plan.word_bits)?, &bytes, count)?)
+    Ok(packing::unpack(
+        WordBits::new(plan.word_bits)?,
+        &bytes,
+        count,
+    )?)
 }

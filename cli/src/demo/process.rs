@@ -25,7 +25,10 @@ impl Executable {
     pub(super) fn this(logs: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(logs)?;
         let path = std::env::current_exe().context("this executable cannot be found")?;
-        Ok(Self { path, logs: logs.to_owned() })
+        Ok(Self {
+            path,
+            logs: logs.to_owned(),
+        })
     }
 
     /// Runs a command to its end and returns what it printed; a failed command is a failure of the demonstration.
@@ -77,7 +80,11 @@ impl Executable {
             .stderr(file)
             .spawn()
             .with_context(|| format!("`consilium {}` cannot be started", arguments.join(" ")))?;
-        Ok(Running { name: name.to_owned(), child, log })
+        Ok(Running {
+            name: name.to_owned(),
+            child,
+            log,
+        })
     }
 }
 
@@ -93,7 +100,9 @@ impl Running {
             Some(status) => {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
                 let lines: Vec<&str> = log.lines().collect();
-                let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or_default();
+                let tail = lines
+                    .get(lines.len().saturating_sub(8)..)
+                    .unwrap_or_default();
                 bail!("`{}` ended ({status}):\n{}", self.name, tail.join("\n"))
             }
         }
@@ -116,7 +125,8 @@ impl Running {
         if self.child.try_wait()?.is_none() {
             let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
             if let Some(id) = id {
-                kill_process(id, Signal::TERM).with_context(|| format!("stopping `{}`", self.name))?;
+                kill_process(id, Signal::TERM)
+                    .with_context(|| format!("stopping `{}`", self.name))?;
             }
             self.wait_for_end(Duration::from_secs(10))?;
         }

@@ -21,6 +21,9 @@ pub(super) struct Report {
     pub(super) audit: Audit,
     pub(super) masked_view: MaskedView,
     pub(super) seconds: f64,
+    /// The published counts.
+    #[serde(skip)]
+    pub(super) expected: Contingency,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,7 @@ pub(super) struct Contingency {
 #[derive(Deserialize)]
 pub(super) struct Pooled {
     coefficients: Vec<f64>,
+    pub(super) contingency: Contingency,
 }
 
 #[derive(Serialize)]
@@ -75,6 +79,7 @@ pub(super) struct Private {
 #[derive(Serialize)]
 pub(super) struct Audit {
     entries: u64,
+    cosigned_entries: u64,
     root: String,
     cosignatures: u64,
     quorum: u64,
@@ -83,21 +88,41 @@ pub(super) struct Audit {
 
 impl Contingency {
     pub(super) fn of(statistics: &StatisticsResult) -> anyhow::Result<Self> {
-        let table = statistics.tables.first().context("no contingency table was released")?;
+        let table = statistics
+            .tables
+            .first()
+            .context("no contingency table was released")?;
         let arm = |row: &str| -> anyhow::Result<Arm> {
-            let cases = table.count(row, "yes").with_context(|| format!("no row `{row}`"))?;
-            let total = table.row_total(row).with_context(|| format!("no row `{row}`"))?;
-            Ok(Arm { cases: whole(cases), total: whole(total) })
+            let cases = table
+                .count(row, "yes")
+                .with_context(|| format!("no row `{row}`"))?;
+            let total = table
+                .row_total(row)
+                .with_context(|| format!("no row `{row}`"))?;
+            Ok(Arm {
+                cases: whole(cases),
+                total: whole(total),
+            })
         };
-        Ok(Self { indomethacin: arm("indomethacin")?, placebo: arm("placebo")? })
+        Ok(Self {
+            indomethacin: arm("indomethacin")?,
+            placebo: arm("placebo")?,
+        })
     }
 
     pub(super) fn words(&self) -> String {
         let row = |name: &str, arm: &Arm| {
             let share = 100.0 * arm.cases as f64 / arm.total as f64;
-            format!("    {name:<14}{:>5} of {:>4}   {share:>5.1} %", arm.cases, arm.total)
+            format!(
+                "    {name:<14}{:>5} of {:>4}   {share:>5.1} %",
+                arm.cases, arm.total
+            )
         };
-        format!("{}\n{}", row("indomethacin", &self.indomethacin), row("placebo", &self.placebo))
+        format!(
+            "{}\n{}",
+            row("indomethacin", &self.indomethacin),
+            row("placebo", &self.placebo)
+        )
     }
 }
 
@@ -117,9 +142,14 @@ pub(super) fn moments_in_words(statistics: &StatisticsResult) -> String {
         })
         .collect();
     for histogram in &statistics.histograms {
-        let bins = histogram.edges.iter().zip(histogram.edges.iter().skip(1)).zip(&histogram.counts);
-        let bins: Vec<String> =
-            bins.map(|((from, to), count)| format!("{from}-{to}: {}", count.0)).collect();
+        let bins = histogram
+            .edges
+            .iter()
+            .zip(histogram.edges.iter().skip(1))
+            .zip(&histogram.counts);
+        let bins: Vec<String> = bins
+            .map(|((from, to), count)| format!("{from}-{to}: {}", count.0))
+            .collect();
         lines.push(format!("    {:<14}{}", histogram.column, bins.join("   ")));
     }
     lines.join("\n")
@@ -131,7 +161,10 @@ impl Logistic {
         Ok(Self {
             names: result.names.clone(),
             coefficients: result.coefficients.clone(),
-            standard_errors: result.standard_errors.clone().context("no standard errors")?,
+            standard_errors: result
+                .standard_errors
+                .clone()
+                .context("no standard errors")?,
             odds_ratios: result.odds_ratios.clone(),
             intervals: result.intervals.clone().context("no intervals")?,
             rounds: result.rounds,
@@ -146,7 +179,11 @@ impl Logistic {
             "    {:<14}{:>12}{:>12}{:>12}   95 % interval",
             "", "coefficient", "std. error", "odds ratio"
         )];
-        let rows = self.names.iter().zip(&self.coefficients).zip(&self.standard_errors);
+        let rows = self
+            .names
+            .iter()
+            .zip(&self.coefficients)
+            .zip(&self.standard_errors);
         for (((name, coefficient), error), (ratio, [low, high])) in
             rows.zip(self.odds_ratios.iter().zip(&self.intervals))
         {
@@ -165,8 +202,11 @@ impl Logistic {
 impl Private {
     pub(super) fn words(&self, plain: &Logistic) -> String {
         let mut lines = vec![format!("    {:<14}{:>12}{:>12}", "", "private", "plain")];
-        for ((name, private), plain) in
-            plain.names.iter().zip(&self.coefficients).zip(&plain.coefficients)
+        for ((name, private), plain) in plain
+            .names
+            .iter()
+            .zip(&self.coefficients)
+            .zip(&plain.coefficients)
         {
             lines.push(format!("    {name:<14}{private:>12.4}{plain:>12.4}"));
         }
@@ -189,25 +229,41 @@ impl Private {
 impl Audit {
     pub(super) fn of(report: &Value) -> anyhow::Result<Self> {
         let number = |name: &str| {
-            report.get(name).and_then(Value::as_u64).with_context(|| format!("no `{name}`"))
+            report
+                .get(name)
+                .and_then(Value::as_u64)
+                .with_context(|| format!("no `{name}`"))
         };
         Ok(Self {
             entries: number("entries")?,
-            root: report.get("root").and_then(Value::as_str).context("no `root`")?.to_owned(),
+            cosigned_entries: number("cosigned_entries")?,
+            root: report
+                .get("root")
+                .and_then(Value::as_str)
+                .context("no `root`")?
+                .to_owned(),
             cosignatures: number("cosignatures")?,
             quorum: number("quorum")?,
-            verified: report.get("verified").and_then(Value::as_bool).context("no `verified`")?,
+            verified: report
+                .get("verified")
+                .and_then(Value::as_bool)
+                .context("no `verified`")?,
         })
     }
 
     pub(super) fn words(&self) -> String {
         format!(
-            "    {} entries, root {}\n    cosigned by {} hospitals ({} needed); {}",
+            "    by the roster that `1_UM` pinned: {} entries, root {}\n    {} of them under a head that {} hospitals cosigned ({} needed); {}",
             self.entries,
             self.root,
+            self.cosigned_entries,
             self.cosignatures,
             self.quorum,
-            if self.verified { "verified" } else { "NOT VERIFIED" }
+            if self.verified {
+                "verified"
+            } else {
+                "NOT VERIFIED"
+            }
         )
     }
 }
@@ -215,15 +271,22 @@ impl Audit {
 impl Report {
     /// Whether everything went as the demonstration promises.
     pub(super) fn as_expected(&self) -> bool {
-        self.logistic.max_abs_difference_from_pooled < 1e-6
-            && self.refusals.iter().all(|conditions| !conditions.is_empty())
+        self.contingency == self.expected
+            && self.logistic.max_abs_difference_from_pooled < 1e-6
+            && self
+                .refusals
+                .iter()
+                .all(|conditions| !conditions.is_empty())
             && self.private.silos_at_end + 1 == self.private.silos_at_start
             && self.audit.verified
     }
 
     pub(super) fn summary(&self) -> String {
         let row = |name: &str, text: String| format!("  {name:<26}{text}");
-        let Contingency { indomethacin, placebo } = self.contingency;
+        let Contingency {
+            indomethacin,
+            placebo,
+        } = self.contingency;
         [
             "\nSummary".to_owned(),
             row("hospitals", self.silos.join(", ")),
@@ -266,7 +329,11 @@ impl Report {
                     self.audit.entries,
                     self.audit.cosignatures,
                     self.audit.quorum,
-                    if self.audit.verified { "verified" } else { "NOT VERIFIED" }
+                    if self.audit.verified {
+                        "verified"
+                    } else {
+                        "NOT VERIFIED"
+                    }
                 ),
             ),
             row("patient records that left", "none".to_owned()),

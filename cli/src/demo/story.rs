@@ -29,14 +29,22 @@ pub(super) fn tell(folder: &Path) -> anyhow::Result<Report> {
     line("1. A consortium is founded");
     let mut consortium = Consortium::found(folder, |text| line(&format!("  {text}")))?;
     consortium.start_silos()?;
-    let processes: Vec<String> =
-        consortium.process_ids().iter().map(|(name, id)| format!("{name} {id}")).collect();
-    line(&format!("  separate processes, mutual TLS 1.3 on loopback: {}", processes.join(", ")));
+    let processes: Vec<String> = consortium
+        .process_ids()
+        .iter()
+        .map(|(name, id)| format!("{name} {id}"))
+        .collect();
+    line(&format!(
+        "  separate processes, mutual TLS 1.3 on loopback: {}",
+        processes.join(", ")
+    ));
     let user = User::open(Path::new(&consortium.path("researcher")))?;
 
     line("\n2. Statistics, without noise: how often did pancreatitis follow the procedure?");
     let (statistics_id, result) = complete(&mut consortium, &user, "statistics", STATISTICS)?;
-    let statistics = result.statistics().context("the statistics study gave another result")?;
+    let statistics = result
+        .statistics()
+        .context("the statistics study gave another result")?;
     let contingency = Contingency::of(statistics)?;
     line(&contingency.words());
     line(&super::report::moments_in_words(statistics));
@@ -53,29 +61,48 @@ pub(super) fn tell(folder: &Path) -> anyhow::Result<Report> {
     consortium.arm_silo(VICTIM, &format!("frozen:{FATAL_ROUND}"))?;
     let (ended, _, result) = study(&mut consortium, &user, "private", PRIVATE)?;
     consortium.bury_silo(VICTIM)?;
-    let result = result.with_context(|| format!("the private study ended: {}", ended.last.reason))?;
+    let result =
+        result.with_context(|| format!("the private study ended: {}", ended.last.reason))?;
     let private = private(&ended, regression(&result)?)?;
     line(&private.words(&logistic));
     consortium.start_silo(VICTIM)?;
-    line(&format!("  `{VICTIM}` is started again and checks the releases that it missed"));
+    line(&format!(
+        "  `{VICTIM}` is started again and checks the releases that it missed"
+    ));
 
     line("\n5. What is refused");
     let mut refusals = Vec::new();
     for (name, text, why) in [
-        ("forbidden", FORBIDDEN, "a study that the hospitals' policies forbid"),
-        ("overspend", OVERSPEND, "a second private study that would overspend the ledger"),
+        (
+            "forbidden",
+            FORBIDDEN,
+            "a study that the hospitals' policies forbid",
+        ),
+        (
+            "overspend",
+            OVERSPEND,
+            "a second private study that would overspend the ledger",
+        ),
     ] {
         line(&format!("  {why}:"));
         let (ended, _, result) = study(&mut consortium, &user, name, text)?;
         if result.is_some() || ended.last.refusals.is_empty() {
             bail!("the study `{name}` was not refused: {}", ended.last.reason);
         }
-        let conditions = ended.last.refusals.iter().flat_map(|refusal| &refusal.conditions);
+        let conditions = ended
+            .last
+            .refusals
+            .iter()
+            .flat_map(|refusal| &refusal.conditions);
         refusals.push(conditions.map(stated).collect::<Vec<_>>());
     }
 
     line("\n6. What the coordinator saw of one hospital");
-    let view = MaskedView::of(&consortium, &statistics_id, &Study::parse(STATISTICS.as_bytes())?)?;
+    let view = MaskedView::of(
+        &consortium,
+        &statistics_id,
+        &Study::parse(STATISTICS.as_bytes())?,
+    )?;
     line(&view.words());
 
     consortium.check()?;
@@ -85,11 +112,16 @@ pub(super) fn tell(folder: &Path) -> anyhow::Result<Report> {
         "audit",
         "verify",
         &consortium.path("coordinator/log"),
+        "--roster",
+        &consortium.path("1_UM/roster"),
     ])?)?;
     line(&audit.words());
 
     Ok(Report {
-        silos: HOSPITALS.iter().map(|hospital| hospital.name.to_owned()).collect(),
+        silos: HOSPITALS
+            .iter()
+            .map(|hospital| hospital.name.to_owned())
+            .collect(),
         researcher: RESEARCHER.to_owned(),
         contingency,
         logistic,
@@ -98,6 +130,7 @@ pub(super) fn tell(folder: &Path) -> anyhow::Result<Report> {
         audit,
         masked_view: view,
         seconds: 0.0,
+        expected: pooled.contingency,
     })
 }
 
@@ -109,9 +142,8 @@ fn complete(
     text: &str,
 ) -> anyhow::Result<(String, StudyResult)> {
     let (ended, id, result) = study(consortium, user, name, text)?;
-    let result = result.with_context(|| {
-        format!("the study `{name}` did not complete: {}", ended.last.reason)
-    })?;
+    let result = result
+        .with_context(|| format!("the study `{name}` did not complete: {}", ended.last.reason))?;
     Ok((id, result))
 }
 
@@ -133,15 +165,23 @@ fn study(
 }
 
 fn regression(result: &StudyResult) -> anyhow::Result<&RegressionResult> {
-    result.regression().context("the regression gave another result")
+    result
+        .regression()
+        .context("the regression gave another result")
 }
 
 fn private(ended: &Ended, result: &RegressionResult) -> anyhow::Result<Private> {
     let last = &ended.last;
-    let dropped = last.dropouts.first().context("no silo dropped out of the private study")?;
+    let dropped = last
+        .dropouts
+        .first()
+        .context("no silo dropped out of the private study")?;
     let start = last.silos.len();
-    let gone: std::collections::BTreeSet<&str> =
-        last.dropouts.iter().map(|drop| drop.silo.as_str()).collect();
+    let gone: std::collections::BTreeSet<&str> = last
+        .dropouts
+        .iter()
+        .map(|drop| drop.silo.as_str())
+        .collect();
     Ok(Private {
         epsilon: last.epsilon.clone(),
         delta: last.delta.clone(),
