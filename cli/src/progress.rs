@@ -36,7 +36,7 @@ impl Display {
             Style::Json
         } else if std::io::stdout().is_terminal() {
             let bar = ProgressBar::new(1);
-            let template = "  {bar:24.cyan/blue} {msg}";
+            let template = "  {bar:20.cyan/blue} {wide_msg}";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("━╸─"));
             }

@@ -325,7 +325,7 @@ impl Report {
             row(
                 "audit log",
                 format!(
-                    "{} entries, {} of {} cosignatures needed, {}",
+                    "{} entries, {} cosignatures ({} needed), {}",
                     self.audit.entries,
                     self.audit.cosignatures,
                     self.audit.quorum,
