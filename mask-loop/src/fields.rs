@@ -98,9 +98,23 @@ pub(crate) trait Lane: Field + Default {
 
     fn minus(self, other: Self) -> Self;
 
+    /// Writes whole lanes, little-endian.
+    fn write(lanes: &[Self], packed: &mut [u8]);
+
+    /// `to` becomes `from` combined with whole lanes of keystream.
+    fn combine_from(from: &[Self], keystream: &[u8], to: &mut [Self], combine: impl Combine<Self>);
+
+    /// The same, written little-endian.
+    fn combine_to(from: &[Self], keystream: &[u8], to: &mut [u8], combine: impl Combine<Self>);
+
     /// The fields themselves, when they are lanes already.
     fn borrow<F: Field>(fields: &[F]) -> Option<&[Self]>;
 }
+
+/// Addition or subtraction.
+pub(crate) trait Combine<L>: Fn(L, L) -> L {}
+
+impl<L, C: Fn(L, L) -> L> Combine<L> for C {}
 
 macro_rules! lane {
     ($integer:ty, $borrow:ident) => {
@@ -119,6 +133,38 @@ macro_rules! lane {
             #[inline]
             fn minus(self, other: Self) -> Self {
                 self.wrapping_sub(other)
+            }
+
+            fn write(lanes: &[Self], packed: &mut [u8]) {
+                let (places, _) = packed.as_chunks_mut();
+                for (lane, place) in lanes.iter().zip(places) {
+                    *place = lane.to_le_bytes();
+                }
+            }
+
+            fn combine_from(
+                from: &[Self],
+                keystream: &[u8],
+                to: &mut [Self],
+                combine: impl Combine<Self>,
+            ) {
+                let (keystream, _) = keystream.as_chunks();
+                for ((to, from), bytes) in to.iter_mut().zip(from).zip(keystream) {
+                    *to = combine(*from, Self::from_le_bytes(*bytes));
+                }
+            }
+
+            fn combine_to(
+                from: &[Self],
+                keystream: &[u8],
+                to: &mut [u8],
+                combine: impl Combine<Self>,
+            ) {
+                let (keystream, _) = keystream.as_chunks();
+                let (to, _) = to.as_chunks_mut();
+                for ((to, from), bytes) in to.iter_mut().zip(from).zip(keystream) {
+                    *to = combine(*from, Self::from_le_bytes(*bytes)).to_le_bytes();
+                }
             }
 
             fn borrow<F: Field>(fields: &[F]) -> Option<&[Self]> {

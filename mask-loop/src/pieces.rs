@@ -58,9 +58,10 @@ impl Pieces {
 
     /// Sums into lanes of `L` and packs.
     pub(crate) fn mask<L: Lane, F: Field>(mut self, fields: &[F], packed: &mut [u8]) {
-        let mut piece = Piece::<L>::new(fields.len());
+        let mut piece = Piece::<L>::new(fields.len().min(self.piece_fields::<L>()));
         let mut packed = packed;
-        for (block, fields) in self.blocks::<L>().zip(fields.chunks(piece_fields::<L>())) {
+        let pieces = fields.chunks(self.piece_fields::<L>());
+        for (block, fields) in self.blocks::<L>().zip(pieces) {
             // Whole pieces only: the last lanes of another one are not followed by readable fields.
             let source = L::borrow(fields).filter(|lanes| lanes.len().is_multiple_of(GRANULE));
             let lanes = match source {
@@ -77,11 +78,9 @@ impl Pieces {
 
     /// Sums into lanes of `L` and writes them back as words.
     pub(crate) fn apply<L: Lane>(mut self, words: &mut [u64]) {
-        let mut piece = Piece::<L>::new(words.len());
-        for (block, words) in self
-            .blocks::<L>()
-            .zip(words.chunks_mut(piece_fields::<L>()))
-        {
+        let mut piece = Piece::<L>::new(words.len().min(self.piece_fields::<L>()));
+        let pieces = words.chunks_mut(self.piece_fields::<L>());
+        for (block, words) in self.blocks::<L>().zip(pieces) {
             let lanes = piece.load(words);
             self.sum(block, words.len(), None, lanes, &mut []);
             for (word, lane) in words.iter_mut().zip(lanes) {
@@ -108,7 +107,27 @@ impl Pieces {
         {
             return engine.sum(block, source, lanes, packed);
         }
-        let _ = packed;
+        if let (Engine::Plain(streams), Some(source)) = (&self.engine, source)
+            && let [first, between @ .., last] = streams.as_slice()
+            && plain::is_whole_lane(self.width)
+            && !packed.is_empty()
+        {
+            // COST: the first stream reads the fields and the last packs them, without a copy.
+            let length = self.width.packed_length(count);
+            let keystream = &mut self.keystream.as_mut()[..length];
+            first
+                .2
+                .write_keystream(first.1.wrapping_add(block), keystream);
+            plain::combine_from(first.0, source, keystream, lanes);
+            for (sign, first_block, cipher) in between {
+                cipher.write_keystream(first_block.wrapping_add(block), keystream);
+                plain::combine(self.width, *sign, keystream, lanes);
+            }
+            last.2
+                .write_keystream(last.1.wrapping_add(block), keystream);
+            plain::combine_to(last.0, lanes, keystream, &mut packed[..length]);
+            return count;
+        }
         if let Some(source) = source {
             lanes.copy_from_slice(source);
         }
@@ -143,7 +162,15 @@ impl Pieces {
 
     /// The first block of each piece.
     fn blocks<L: Lane>(&self) -> impl Iterator<Item = u128> + use<L> {
-        (self.first_block..).step_by(piece_fields::<L>() / 128 * self.width.bits())
+        (self.first_block..).step_by(self.piece_fields::<L>() / 128 * self.width.bits())
+    }
+
+    fn piece_fields<L: Lane>(&self) -> usize {
+        match &self.engine {
+            #[cfg(target_arch = "x86_64")]
+            Engine::Vector(engine) if engine.has_kernel() => PIECE_BYTES / size_of::<L>(),
+            _ => PLAIN_FIELDS,
+        }
     }
 }
 
@@ -151,10 +178,9 @@ impl Pieces {
 struct Piece<L: Lane>(Aligned<L>);
 
 impl<L: Lane> Piece<L> {
-    /// Room for the pieces of a vector of `count` fields.
+    /// Room for pieces of up to `count` fields.
     fn new(count: usize) -> Self {
-        let lanes = count.min(piece_fields::<L>()).next_multiple_of(GRANULE);
-        Self(Aligned::new(lanes))
+        Self(Aligned::new(count.next_multiple_of(GRANULE)))
     }
 
     /// The lanes that `count` fields and their padding take.
@@ -172,10 +198,6 @@ impl<L: Lane> Piece<L> {
     }
 }
 
-fn piece_fields<L: Lane>() -> usize {
-    PIECE_BYTES / size_of::<L>()
-}
-
 /// How many lanes fill whole vectors of every size, for every width that has vector code.
 pub(crate) const GRANULE: usize = 256;
 
@@ -183,5 +205,5 @@ pub(crate) const GRANULE: usize = 256;
 /// kernels keep up with the second, and a table for each stream and piece would weigh more.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Fields summed at a time without vector code: their keystream takes at most 8 KiB.
+/// Fields summed at a time without vector code: they and their keystream stay in the first-level cache.
 const PLAIN_FIELDS: usize = 1024;

@@ -37,11 +37,32 @@ impl Cipher {
     }
 }
 
+/// Whether fields are lanes as they are.
+pub(crate) fn is_whole_lane(width: Width) -> bool {
+    matches!(width.bits(), 16 | 32 | 64)
+}
+
 /// Adds or subtracts the fields of `keystream`, one to each lane.
 pub(crate) fn combine<L: Lane>(width: Width, sign: Sign, keystream: &[u8], lanes: &mut [L]) {
     match sign {
         Sign::Add => zip(width, keystream, lanes, L::plus),
         Sign::Subtract => zip(width, keystream, lanes, L::minus),
+    }
+}
+
+/// The same for fields that are lanes, from `from` to `to`.
+pub(crate) fn combine_from<L: Lane>(sign: Sign, from: &[L], keystream: &[u8], to: &mut [L]) {
+    match sign {
+        Sign::Add => L::combine_from(from, keystream, to, L::plus),
+        Sign::Subtract => L::combine_from(from, keystream, to, L::minus),
+    }
+}
+
+/// The same, packed on the way.
+pub(crate) fn combine_to<L: Lane>(sign: Sign, from: &[L], keystream: &[u8], to: &mut [u8]) {
+    match sign {
+        Sign::Add => L::combine_to(from, keystream, to, L::plus),
+        Sign::Subtract => L::combine_to(from, keystream, to, L::minus),
     }
 }
 
@@ -110,6 +131,7 @@ fn zip_bits<L: Lane>(width: Width, packed: &[u8], lanes: &mut [L], combine: impl
     }
 }
 
+#[inline]
 fn load(bytes: &[u8]) -> u64 {
     bytes.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
@@ -118,12 +140,10 @@ fn load(bytes: &[u8]) -> u64 {
 pub(crate) fn pack<L: Lane>(width: Width, lanes: &[L], packed: &mut [u8]) {
     match width.bits() {
         8 => pack_bytes::<L, 1>(lanes, packed),
-        16 => pack_bytes::<L, 2>(lanes, packed),
         24 => pack_bytes::<L, 3>(lanes, packed),
-        32 => pack_bytes::<L, 4>(lanes, packed),
         40 => pack_bytes::<L, 5>(lanes, packed),
         48 => pack_bytes::<L, 6>(lanes, packed),
-        64 => pack_bytes::<L, 8>(lanes, packed),
+        16 | 32 | 64 => L::write(lanes, packed),
         _ => pack_bits(width, lanes, packed),
     }
 }

@@ -98,12 +98,17 @@ impl Engine {
         unsafe { (self.kernels.write_keystream)(&stream.round_keys, counter, bytes) }
     }
 
+    /// Whether fields of this width have vector code.
+    pub(crate) fn has_kernel(&self) -> bool {
+        self.kernels.sum.is_some()
+    }
+
     /// Whether [`Self::sum`] can sum this many lanes from `block` on: the width has vector code, there
     /// is a stream, and the nonce stays the same.
     pub(crate) fn covers(&self, block: u128, lanes: usize) -> bool {
         let blocks = (lanes * self.width.bits() / 128) as u128;
         let same_nonce = block >> 32 == (block + blocks.saturating_sub(1)) >> 32;
-        self.kernels.sum.is_some() && !self.streams.is_empty() && same_nonce
+        self.has_kernel() && !self.streams.is_empty() && same_nonce
     }
 
     /// Adds or subtracts all streams to or from `source`, or, without one, what `lanes` hold. As many
