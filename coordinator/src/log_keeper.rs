@@ -225,6 +225,13 @@ impl Gathering {
             Some(News::Appended) => return Ok(()),
             Some(News::Wanted(size)) => self.wanted = self.wanted.max(size),
             Some(News::Opened(silo, cosigned)) => {
+                if cosigned > log.size() {
+                    tracing::error!(
+                        %silo, cosigned, size = log.size(),
+                        "this log is older than what a silo has cosigned: bring back the newest copy of the folder; no \
+                         study completes with this one"
+                    );
+                }
                 self.witnesses.insert(
                     silo,
                     Witness {

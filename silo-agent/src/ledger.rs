@@ -218,6 +218,19 @@ impl Ledger {
         }
     }
 
+    /// Charges all that is left of what was set aside for a study; says how many attempts that was.
+    pub(crate) fn forfeit(
+        &mut self,
+        journal: &mut Journal,
+        study: &str,
+    ) -> Result<u32, LedgerFault> {
+        let left = self.state.job(study).map_or(0, |job| job.attempts_left());
+        for number in 1..=left {
+            self.commit(journal, study, &format!("forgotten-{number}"))?;
+        }
+        Ok(left)
+    }
+
     /// Frees what an ended study never used; says whether anything was reserved.
     pub(crate) fn release(
         &mut self,

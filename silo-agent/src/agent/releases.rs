@@ -11,9 +11,11 @@ use consilium_wire::limits::LEAST_CHUNK_BYTES;
 use consilium_wire::v1::{self, silo_frame};
 use tracing::{info, warn};
 
+use super::rounds::attempt_name;
 use super::{Agent, AgentFault};
 use crate::explain;
 use crate::journal::StudyState;
+use crate::ledger::LedgerFault;
 
 /// The chunks of one sum that have arrived.
 #[derive(Debug, Default)]
@@ -148,12 +150,15 @@ impl Agent {
             })
         });
         match advanced {
-            Ok(Some((model, complete))) => Ok(Some(Advanced {
-                rounds_done: model.rounds,
-                model: model.to_bytes(),
-                complete,
-                release: (verified.plan.id, verified.digest),
-            })),
+            Ok(Some((model, complete))) => {
+                self.charge_forgotten_upload(study, verified)?;
+                Ok(Some(Advanced {
+                    rounds_done: model.rounds,
+                    model: model.to_bytes(),
+                    complete,
+                    release: (verified.plan.id, verified.digest),
+                }))
+            }
             Ok(None) => Ok(None),
             Err(fault) => {
                 warn!(
@@ -164,6 +169,52 @@ impl Agent {
                 Ok(None)
             }
         }
+    }
+
+    /// A sum that holds this silo's vector was paid for. A ledger that does not say so is from before the upload, as in
+    /// a folder put back from a backup: it is charged now, so that nothing is spent twice.
+    fn charge_forgotten_upload(
+        &mut self,
+        study: &str,
+        verified: &VerifiedSum,
+    ) -> Result<(), AgentFault> {
+        let (id, noise) = (verified.plan.id, verified.plan.vector.noise);
+        if noise.is_none() || !verified.survivors.contains(&self.name) {
+            return Ok(());
+        }
+        let before = self.ledger.entries().len();
+        match self
+            .ledger
+            .commit(&mut self.journal, study, &attempt_name(id))
+        {
+            Ok(()) if self.ledger.entries().len() == before => return Ok(()),
+            Ok(()) => warn!(study, %id, "{FORGOTTEN}; it is charged now"),
+            Err(LedgerFault::Refused(refusal)) => {
+                warn!(study, %id, "{FORGOTTEN}: {}", explain(&refusal));
+                return Ok(());
+            }
+            Err(fault) => return Err(fault.into()),
+        }
+        let details = [("reason", FORGOTTEN)];
+        let kind = EventKind::PrivacyCommitted;
+        Ok(self
+            .own_log
+            .record_attempt(kind, study, id, Outcome::Success, &details)?)
+    }
+
+    /// This folder missed what nobody tells it again: how much of what it set aside was spent meanwhile, it cannot know.
+    fn forfeit(&mut self, study: &str) -> Result<(), AgentFault> {
+        let attempts = self.ledger.forfeit(&mut self.journal, study)?;
+        if attempts == 0 {
+            return Ok(());
+        }
+        let attempts = attempts.to_string();
+        warn!(study, attempts, "all that was set aside counts as spent");
+        let details = [("forfeited_attempts", attempts.as_str())];
+        let kind = EventKind::PrivacyCommitted;
+        Ok(self
+            .own_log
+            .record_study(kind, study, Outcome::Success, &details)?)
     }
 
     /// The sum is verified, and if it was the next one, the model has advanced with it.
@@ -184,10 +235,11 @@ impl Agent {
                 self.accept_release(verified);
                 return Ok(());
             }
+            self.forfeit(study)?;
             return self.decline(
                 study,
                 "behind",
-                "a verified sum does not follow from this silo's last one",
+                "a verified sum does not follow from this silo's last one; was the folder put back from a backup?",
             );
         }
         info!(study, %id, survivors = verified.survivors.len(), "sum verified");
@@ -213,6 +265,9 @@ impl Agent {
         }));
     }
 }
+
+const FORGOTTEN: &str =
+    "a released sum holds an upload that the ledger has forgotten; was it put back from a backup?";
 
 /// Room for the sum of a study that has ended here and whose release is told once more.
 const MOST_REPEATED_BYTES: u64 = 16 << 20;

@@ -66,8 +66,8 @@ impl Agent {
         } else {
             warn!("a checkpoint was not cosigned: {reason}");
         }
-        Ok(self
-            .own_log
-            .record(&with_details(refused, &[("reason", &reason)]))?)
+        self.own_log
+            .record(&with_details(refused, &[("reason", &reason)]))?;
+        Ok(self.own_log.sign_head()?)
     }
 }
