@@ -1,1 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Attacks of a lying coordinator on a real agent: each fails, and the agent goes on.
 
+mod hospital;
+
+use std::fs;
+
+use consilium_crypto::secret::Secret;
+use consilium_crypto::signing::SigningKey;
+use consilium_protocol::peek_plan;
+
+use super::*;
+use crate::journal::StudyState;
+use hospital::{Hospital, POLICY, open, trainer};
+
+fn declined(hospital: &Hospital) -> Vec<(&str, &str)> {
+    hospital
+        .said
+        .iter()
+        .filter_map(|frame| match frame {
+            silo_frame::Frame::Declined(declined) => {
+                Some((declined.study_id.as_str(), declined.reason.as_str()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_round_runs_from_open_to_release_and_its_release_is_journalled() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.finish(&study);
+    let record = hospital.agent.journal.study(&study).unwrap().unwrap();
+    assert!(record.complete);
+    assert_eq!(record.rounds_done, 1);
+    let newest = hospital.agent.journal.newest_release().unwrap();
+    assert_eq!(newest, record.last_release);
+    assert!(hospital.asked().ends_with('3'));
+    assert!(declined(&hospital).is_empty());
+}
+
+#[test]
+fn a_message_labelled_with_another_study_trains_nothing_and_changes_nothing() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    // The attacker's own study, which nobody signed: refused here, but known by its name.
+    let forger = SigningKey::from_seed(&Secret::new([66; 32]));
+    let forged = hospital.offer("everything about one patient", &forger);
+    let record = hospital.agent.journal.study(&forged).unwrap().unwrap();
+    assert_eq!(record.state.word(), "refused");
+
+    hospital.open(&study, 1, &[]);
+    hospital.advance(&study);
+    while let Some(delivery) = hospital.to_agent.front().cloned() {
+        let before = (hospital.agent.machine.snapshot(), hospital.asked());
+        hospital.deliver(&forged, &delivery);
+        let after = (hospital.agent.machine.snapshot(), hospital.asked());
+        assert!(before == after, "{:?}", delivery.envelope.peek_name());
+        hospital.advance(&study);
+    }
+    assert!(
+        hospital
+            .agent
+            .journal
+            .study(&study)
+            .unwrap()
+            .unwrap()
+            .complete
+    );
+    let forged = hospital.agent.journal.study(&forged).unwrap().unwrap();
+    assert_eq!((forged.rounds_done, forged.model), (0, None));
+}
+
+#[test]
+fn a_trainer_is_not_started_for_a_plan_that_does_not_follow_or_a_study_that_is_over() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    let plan = peek_plan(hospital.to_agent.front().unwrap()).unwrap();
+    assert!(hospital.agent.training_order(&study, &plan).is_ok());
+    let mut longer = plan.clone();
+    longer.vector.dimension += 1;
+    assert!(hospital.agent.training_order(&study, &longer).is_err());
+    hospital.advance_to(&study, "DealBook");
+    let ended = StudyState::Ended {
+        outcome: "cancelled".to_owned(),
+    };
+    hospital.agent.journal.record_state(&study, &ended).unwrap();
+    let deals = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &deals);
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert!(!hospital.asked().contains('3'));
+}
+
+#[test]
+fn a_stored_vector_that_was_exchanged_is_not_masked() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "CohortFreeze");
+    let id = hospital.agent.machine.attempt().unwrap();
+    let stored = hospital.silo().attempts().join("1-1-1").join("input");
+    let mut other = fs::read(&stored).unwrap();
+    other[0] ^= 1;
+    let written: Vec<i64> = other
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|field| i64::from_le_bytes(*field))
+        .collect();
+    hospital.agent.files.write_input(id, &written).unwrap();
+    let freeze = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &freeze);
+    hospital.results(1);
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert!(hospital.outgoing.uploads.try_recv().is_err());
+}
+
+#[test]
+fn a_study_that_has_had_its_rounds_gets_no_further_one() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.finish(&study);
+    let proof = hospital.release_proof();
+    hospital.open(&study, 2, &[proof]);
+    let opened = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &opened);
+    hospital.settle();
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert_eq!(declined(&hospital), [(study.as_str(), "complete")]);
+}
+
+#[test]
+fn another_studys_round_needs_the_last_release_in_the_cosigned_log() {
+    let mut hospital = Hospital::new();
+    let first = hospital.consented("ages");
+    hospital.open(&first, 1, &[]);
+    hospital.finish(&first);
+    let second = hospital.consented("ages again");
+    hospital.open(&second, 2, &[]);
+    let opened = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&second, &opened);
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    let proof = hospital.release_proof();
+    hospital.open(&second, 3, &[proof]);
+    let opened = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&second, &opened);
+    assert_eq!(hospital.agent.machine.attempt().unwrap().round, 3);
+}
+
+#[test]
+fn a_policy_that_became_stricter_ends_a_study_at_its_next_open() {
+    for (rule, stricter) in [
+        (
+            "IRB-2012-0117\", until = \"2999",
+            "IRB-2012-0117\", until = \"2020",
+        ),
+        ("a.ruiz@", "b.other@"),
+    ] {
+        let mut hospital = Hospital::new();
+        let study = hospital.consented("ages");
+        assert!(POLICY.contains(rule));
+        fs::write(hospital.silo().policy(), POLICY.replace(rule, stricter)).unwrap();
+        hospital.open(&study, 1, &[]);
+        let opened = hospital.to_agent.pop_front().unwrap();
+        hospital.deliver(&study, &opened);
+        hospital.settle();
+        assert_eq!(hospital.agent.machine.attempt(), None);
+        assert_eq!(
+            declined(&hospital),
+            [(study.as_str(), "no_longer_permitted")]
+        );
+    }
+}
+
+#[test]
+fn a_frame_with_an_impossible_study_or_round_is_discarded_and_the_agent_goes_on() {
+    use coordinator_frame::Frame;
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, u64::MAX, &[]);
+    hospital.keep_from_peers();
+    let opened = hospital.to_agent.pop_front().unwrap();
+    let long = "a".repeat(9_000);
+    for name in [long.as_str(), "", "\0", &study.to_uppercase()] {
+        hospital.deliver(name, &opened);
+        hospital.frame(Frame::Offer(v1::StudyOffer {
+            study_id: name.to_owned(),
+            ..v1::StudyOffer::default()
+        }));
+        hospital.frame(Frame::Ended(v1::StudyEnded {
+            study_id: name.to_owned(),
+            ..v1::StudyEnded::default()
+        }));
+    }
+    hospital.deliver(&study, &opened);
+    hospital.settle();
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert!(declined(&hospital).is_empty());
+    hospital.open(&study, 1, &[]);
+    hospital.finish(&study);
+}
+
+#[test]
+fn offers_without_end_or_without_measure_are_not_kept() {
+    let mut hospital = Hospital::new();
+    let large = "0".repeat(64);
+    hospital.frame(coordinator_frame::Frame::Offer(v1::StudyOffer {
+        study_id: large.clone(),
+        study: vec![b' '; STUDY_BYTES + 1],
+        ..v1::StudyOffer::default()
+    }));
+    assert!(hospital.agent.journal.study(&large).unwrap().is_none());
+    for number in 0..MOST_OPEN_STUDIES {
+        hospital.consented(&format!("ages {number}"));
+    }
+    let key = hospital.federation.researcher_key();
+    let one_more = hospital.offer("one more", &key);
+    hospital.settle();
+    assert!(hospital.agent.journal.study(&one_more).unwrap().is_none());
+    assert_eq!(declined(&hospital), [(one_more.as_str(), "busy")]);
+}
+
+#[test]
+fn an_upload_that_is_asked_for_again_and_again_runs_once_over_a_session() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "CohortFreeze");
+    let freeze = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &freeze);
+    hospital.results(1);
+    for _ in 0..50 {
+        hospital.deliver(&study, &freeze);
+    }
+    hospital.results(1);
+    let mut sent = 0;
+    while hospital.outgoing.uploads.try_recv().is_ok() {
+        sent += 1;
+    }
+    assert_eq!(sent, 2, "one chunk and the message that signs it");
+    // In another session it is sent again.
+    let (session, outgoing) = Session::new();
+    hospital.outgoing = outgoing;
+    hospital.input(Input::Link(LinkEvent::Connected(session)));
+    hospital.deliver(&study, &freeze);
+    hospital.results(1);
+    assert!(hospital.outgoing.uploads.try_recv().is_ok());
+}
+
+#[test]
+fn ready_waits_for_the_grid_once_however_often_it_is_asked_for() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "DealBook");
+    let deals = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &deals);
+    hospital.results(1);
+    for _ in 0..50 {
+        hospital.deliver(&study, &deals);
+    }
+    assert_eq!(hospital.agent.delayed.len(), 1);
+}
+
+#[test]
+fn an_attempt_of_another_roster_is_given_up_at_the_next_start() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "CohortFreeze");
+    let (silo, successor) = (hospital.silo(), hospital.federation.successor());
+    let Hospital { folder, agent, .. } = hospital;
+    assert!(agent.machine.attempt().is_some());
+    agent.files.close();
+    drop(agent);
+    let (agent, _inputs) = open(&silo, successor, trainer(folder.path()));
+    assert_eq!(agent.machine.attempt(), None);
+    assert!(!silo.attempts().join("1-1-1").exists());
+}
