@@ -46,13 +46,7 @@ silo_places! {
 
 fn silo_dies(place: SiloPlace) {
     let mut federation = Federation::resting();
-    federation.start_coordinator();
-    for hospital in HOSPITALS {
-        match hospital {
-            VICTIM => federation.arm_silo(VICTIM, &format!("{}:1", place.as_str())),
-            other => federation.start_silo(other),
-        }
-    }
+    federation.start_with_armed_silo(VICTIM, &format!("{}:1", place.as_str()));
     let id = federation.submit(STATISTICS);
     federation.await_silos_death(VICTIM);
     federation.start_silo(VICTIM);

@@ -99,6 +99,19 @@ impl Federation {
         }
     }
 
+    /// Starts everything, one agent so that it dies at a crash point, written as place:round.
+    #[track_caller]
+    pub(crate) fn start_with_armed_silo(&mut self, name: &'static str, at: &str) {
+        self.start_coordinator();
+        for hospital in HOSPITALS {
+            if hospital == name {
+                self.arm_silo(name, at);
+            } else {
+                self.start_silo(hospital);
+            }
+        }
+    }
+
     #[track_caller]
     pub(crate) fn start_coordinator(&mut self) {
         self.coordinator = Some(start_coordinator(self.at()));

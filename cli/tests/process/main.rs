@@ -11,4 +11,6 @@ mod crashes;
 mod executable;
 mod federation;
 mod founding;
+mod researchers;
 mod studies;
+mod tamper;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Data and policies that a study cannot use: the hospital's own log says why, others hear one word.
 
+use crate::crashes::await_rounds;
 use crate::federation::Federation;
 use crate::founding::DATA;
-use crate::studies::{STATISTICS, assert_completes_exactly, replaced};
+use crate::studies::{STATISTICS, assert_completes_exactly, private, replaced};
 use std::fs;
 
 const VICTIM: &str = "3_UK";
@@ -113,6 +114,22 @@ fn a_data_set_that_changed_after_it_was_registered_is_registered_again_or_not_us
         "{}",
         doctor.out
     );
+
+    federation.run(&register("3_UK.csv")).succeeded();
+    completes(&mut federation);
+}
+
+#[test]
+fn a_data_set_that_changes_during_a_study_ends_the_hospitals_part_in_it_and_not_in_the_next() {
+    let mut federation = Federation::running();
+    let good = fs::read_to_string(federation.path("3_UK.csv")).unwrap();
+    let id = federation.submit(&private(8, 2));
+    await_rounds(&federation, &id, 2);
+    fs::write(federation.path("3_UK.csv"), format!("{good}\n")).unwrap();
+    let last = federation.watch(&id);
+    assert_eq!(last["state"], "completed", "{last}\n{}", federation.logs());
+    assert_eq!(last["dropouts"][0]["silo"], VICTIM, "{last}");
+    assert!(own_log(&federation).contains("changed"));
 
     federation.run(&register("3_UK.csv")).succeeded();
     completes(&mut federation);
