@@ -282,7 +282,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Messages go to standard error; `CONSILIUM_LOG` chooses which.
 fn tell_what_happens() {
-    let filter = EnvFilter::try_from_env("CONSILIUM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("CONSILIUM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // A second initialisation, as in a test, changes nothing.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
