@@ -13,7 +13,8 @@ use consilium_audit::{Event, EventKind, StudyReference};
 use consilium_certs::{PeerIdentity, Role};
 use consilium_crypto::label::Label;
 use consilium_crypto::signing::Signature;
-use consilium_crypto::transcript::{hash, sha256};
+use consilium_crypto::transcript::sha256;
+use consilium_wire::StudyId;
 use consilium_wire::v1::studies_server::Studies;
 use consilium_wire::{limits, v1};
 use std::sync::Arc;
@@ -114,7 +115,8 @@ impl Studies for StudiesService {
         study.signature = signature.to_string();
         study.submitted_milliseconds = submitted_milliseconds;
         study.invited = admitted.plan.silos;
-        study.id = self.next_id(&study, &signature).await?;
+        study.id = StudyId::of(&study.bytes, &signature.to_bytes()).to_string();
+        self.check_new(&study.id).await?;
         let reference = StudyReference {
             id: study.id.clone(),
             name: Some(heading.name.clone()),
@@ -153,7 +155,12 @@ impl Studies for StudiesService {
                 Ok(running)
             })
             .await
-            .map_err(internal)?;
+            .map_err(|fault| match fault {
+                StoreFault::RepeatedStudy(id) => {
+                    submitted_before(id.get(..12).unwrap_or(id.as_str()))
+                }
+                fault => internal(fault),
+            })?;
         self.federation.inputs.send(Input::Submitted).ok();
         Ok(Response::new(v1::SubmitResponse {
             study_id,
@@ -296,21 +303,26 @@ impl Studies for StudiesService {
 }
 
 impl StudiesService {
-    /// An id that also says which submission of the same file it is.
-    async fn next_id(&self, study: &Study, signature: &Signature) -> Result<String, Status> {
-        let count = self
+    /// One signed file is one study, whoever hands it in again.
+    async fn check_new(&self, id: &str) -> Result<(), Status> {
+        let wanted = id.to_owned();
+        let known = self
             .federation
             .store
-            .with(|store| Ok(store.studies()?.len()))
+            .with(move |store| store.study(&wanted))
             .await
             .map_err(internal)?;
-        let count = u64::try_from(count).unwrap_or(u64::MAX).to_le_bytes();
-        let id = hash(
-            Label::StudyId,
-            &[&study.bytes, &signature.to_bytes(), &count],
-        );
-        Ok(id.to_string())
+        match known {
+            None => Ok(()),
+            Some(known) => Err(submitted_before(known.short_id())),
+        }
     }
+}
+
+fn submitted_before(id: &str) -> Status {
+    Status::already_exists(format!(
+        "already submitted as {id}; change `name` or add a `submission = \"...\"` text under `[study]` to ask again"
+    ))
 }
 
 fn check_researcher(peer: &PeerIdentity, researcher: &str) -> Result<(), Status> {

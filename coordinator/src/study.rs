@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// A submitted study and everything that has become of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Study {
-    /// Hexadecimal; also says which submission of the same file it is.
+    /// Hexadecimal, of the file and its signature.
     pub id: String,
     /// The name inside the file.
     pub name: String,

@@ -49,8 +49,8 @@ async fn studies_wait_for_their_turn_and_can_be_withdrawn() {
     let hub = Hub::start().await;
     let researcher = hub.found(&SILOS).await.1;
     let first = researcher.submit(STUDY).await.unwrap();
-    let second = researcher.submit(STUDY).await.unwrap();
-    let third = researcher.submit(STUDY).await.unwrap();
+    let second = researcher.submit(&again("second")).await.unwrap();
+    let third = researcher.submit(&again("third")).await.unwrap();
     assert_eq!(
         (
             first.studies_before,
@@ -81,6 +81,33 @@ async fn studies_wait_for_their_turn_and_can_be_withdrawn() {
         .await;
     let again = researcher.cancel(&first.study_id).await.unwrap_err();
     assert_eq!(again.code(), tonic::Code::FailedPrecondition);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_signed_file_is_one_study_until_it_says_otherwise() {
+    let hub = Hub::start().await;
+    let researcher = hub.found(&SILOS).await.1;
+    let first = researcher.submit(STUDY).await.unwrap().study_id;
+    let repeated = researcher.submit(STUDY).await.unwrap_err();
+    assert_eq!(repeated.code(), tonic::Code::AlreadyExists);
+    for named in [&first[..12], "`submission = ", "`name`"] {
+        assert!(repeated.message().contains(named), "{repeated}");
+    }
+    researcher.cancel(&first).await.unwrap();
+    researcher.wait_for(&first, StudyState::Cancelled).await;
+    researcher.submit(STUDY).await.unwrap_err();
+    let second = researcher.submit(&again("once more")).await.unwrap();
+    assert_ne!(second.study_id, first);
+    assert_eq!(researcher.list().await.len(), 2);
+}
+
+/// The study, asked again.
+fn again(submission: &str) -> String {
+    STUDY.replacen(
+        "[study]",
+        &format!("[study]\nsubmission = \"{submission}\""),
+        1,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,8 @@ pub struct Study {
 pub struct Heading {
     /// A name for people.
     pub name: String,
+    /// Any text, to ask the same again: one signed file is one study, and another text makes another file.
+    pub submission: Option<String>,
     /// The researcher as named in the roster.
     pub researcher: String,
     /// The purpose that hospitals' policies permit or do not.
@@ -143,6 +145,7 @@ impl Heading {
     fn read(mut section: Section) -> Result<Self, StudyFault> {
         let heading = Self {
             name: section.required("name")?,
+            submission: section.optional("submission")?,
             researcher: section.required("researcher")?,
             purpose: section.required("purpose")?,
             basis: section.optional("basis")?,
@@ -158,7 +161,15 @@ impl Heading {
             ("ethics", &heading.ethics),
             ("data", &heading.data),
         ];
-        for (key, text) in texts {
+        let optional = [
+            ("submission", heading.submission.as_ref()),
+            ("basis", heading.basis.as_ref()),
+        ];
+        let optional = optional
+            .into_iter()
+            .filter_map(|(key, text)| text.map(|text| (key, text)));
+        let invited = heading.invite.iter().map(|silo| ("invite", silo));
+        for (key, text) in texts.into_iter().chain(optional).chain(invited) {
             if text.trim().is_empty()
                 || text.len() > LONGEST_TEXT
                 || text.chars().any(char::is_control)
@@ -219,6 +230,7 @@ const SECTIONS: &[&str] = &[
 ];
 const HEADING_KEYS: &[&str] = &[
     "name",
+    "submission",
     "researcher",
     "purpose",
     "basis",

@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use consilium_crypto::label::Label;
+use consilium_crypto::transcript::hash;
+
 /// 64 lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StudyId(String);
@@ -26,6 +29,12 @@ impl StudyId {
         }
     }
 
+    /// The one identifier of a signed study: whoever hands the same file in again asks nothing new.
+    #[must_use]
+    pub fn of(study: &[u8], signature: &[u8]) -> Self {
+        Self(hash(Label::StudyId, &[study, signature]).to_string())
+    }
+
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -43,6 +52,16 @@ impl fmt::Display for StudyId {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signed_study_has_one_identifier() {
+        let id = StudyId::of(b"[study]", b"signature");
+        assert_eq!(StudyId::parse(id.as_str()).unwrap(), id);
+        assert_eq!(StudyId::of(b"[study]", b"signature"), id);
+        assert_ne!(StudyId::of(b"[study]\n", b"signature"), id);
+        assert_ne!(StudyId::of(b"[study]", b"other"), id);
+        assert_ne!(StudyId::of(b"[study", b"]signature"), id);
+    }
 
     #[test]
     fn only_64_lower_case_hexadecimal_digits_name_a_study() {

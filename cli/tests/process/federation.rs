@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -215,10 +216,17 @@ impl Federation {
         serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{fault} in {text}"))
     }
 
-    /// Submits a study and gives its id.
+    /// Submits a study, for the first time or again, and gives its id.
     #[track_caller]
     pub(crate) fn submit(&self, study: &str) -> String {
-        fs::write(self.path("study.toml"), study).unwrap();
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let asked = format!("[study]\nsubmission = \"{number}\"");
+        fs::write(
+            self.path("study.toml"),
+            study.replacen("[study]", &asked, 1),
+        )
+        .unwrap();
         let submitted = self.json(&["study", "submit", "study.toml", "--dir", "researcher"]);
         submitted["study_id"].as_str().unwrap().to_owned()
     }

@@ -289,6 +289,10 @@ fn the_task_is_bound_to_everything_but_who_asks() {
         changed("a.ruiz@uni.example", "b.sato@uni.example"),
         study.task_bytes()
     );
+    assert_eq!(
+        changed("[study]", "[study]\nsubmission = \"second\""),
+        study.task_bytes()
+    );
     for (old, new) in [
         ("data = \"ercp-trial\"", "data = \"other-trial\""),
         ("centre = 45", "centre = 46"),
@@ -320,6 +324,19 @@ fn only_noised_studies_reserve_spare_attempts() {
     );
     let statistics = Study::parse(STATISTICS.as_bytes()).unwrap();
     assert_eq!((statistics.rounds.most, statistics.attempts()), (1, 1));
+}
+
+#[test]
+fn every_text_of_the_heading_is_short_and_printable() {
+    let long = "x".repeat(201);
+    for bad in ["", "a\\u0007b", long.as_str()] {
+        for key in ["submission", "basis"] {
+            let said = fault(GOOD, "[study]", &format!("[study]\n{key} = \"{bad}\""));
+            assert!(said.contains(&format!("study.{key}")), "{said}");
+        }
+        let said = fault(GOOD, "[study]", &format!("[study]\ninvite = [\"{bad}\"]"));
+        assert!(said.contains("study.invite"), "{said}");
+    }
 }
 
 #[test]
