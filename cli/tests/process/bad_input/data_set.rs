@@ -6,6 +6,7 @@ use crate::federation::Federation;
 use crate::founding::DATA;
 use crate::studies::{STATISTICS, assert_completes_exactly, private, replaced};
 use std::fs;
+use std::time::{Duration, Instant};
 
 const VICTIM: &str = "3_UK";
 
@@ -129,7 +130,7 @@ fn a_data_set_that_changes_during_a_study_ends_the_hospitals_part_in_it_and_not_
     let last = federation.watch(&id);
     assert_eq!(last["state"], "completed", "{last}\n{}", federation.logs());
     assert_eq!(last["dropouts"][0]["silo"], VICTIM, "{last}");
-    assert!(own_log(&federation).contains("changed"));
+    own_log_says(&federation, &["changed"]);
 
     federation.run(&register("3_UK.csv")).succeeded();
     completes(&mut federation);
@@ -164,7 +165,7 @@ fn a_hospital_without_a_policy_refuses_everything_until_one_is_installed() {
     assert_eq!(last["refusals"][0]["silo"], VICTIM, "{last}");
     let conditions = last["refusals"][0]["conditions"].to_string();
     assert!(conditions.contains("policy"), "{last}");
-    assert!(own_log(&federation).contains("silo policy install"));
+    own_log_says(&federation, &["silo policy install"]);
 
     // Another hospital's policy is none.
     let other = [
@@ -217,13 +218,7 @@ fn is_not_ready(federation: &Federation, study: &str, own: &[&str], secret: &[&s
     assert_eq!(last["state"], "refused", "{last}");
     assert_eq!(last["reason"], NOT_READY, "{last}");
     assert_eq!(last["refusals"].as_array().unwrap().len(), 0, "{last}");
-    let log = own_log(federation);
-    for fragment in own {
-        assert!(
-            log.contains(fragment),
-            "the hospital's log lacks {fragment:?}: {log}"
-        );
-    }
+    own_log_says(federation, own);
     let files = [
         "coordinator/log/entries.jsonl",
         "coordinator/state.sqlite",
@@ -238,6 +233,22 @@ fn is_not_ready(federation: &Federation, study: &str, own: &[&str], secret: &[&s
         for fragment in secret {
             assert!(!text.contains(fragment), "`{file}` holds {fragment:?}");
         }
+    }
+}
+
+/// Waits until the victim's own log tells all of this about a study: it is signed when the agent hears of the end.
+#[track_caller]
+fn own_log_says(federation: &Federation, fragments: &[&str]) {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let log = own_log(federation);
+        let lacking = fragments.iter().find(|fragment| !log.contains(**fragment));
+        let Some(fragment) = lacking else { return };
+        assert!(
+            Instant::now() < until,
+            "the hospital's log lacks {fragment:?}: {log}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
