@@ -60,32 +60,37 @@ impl Pieces {
     pub(crate) fn mask<L: Lane, F: Field>(mut self, fields: &[F], packed: &mut [u8]) {
         let mut piece = Piece::<L>::new(fields.len().min(self.piece_fields::<L>()));
         let mut packed = packed;
-        let pieces = fields.chunks(self.piece_fields::<L>());
-        for (block, fields) in self.blocks::<L>().zip(pieces) {
-            // Whole pieces only: the last lanes of another one are not followed by readable fields.
+        let mut block = self.first_block;
+        let mut rest = fields;
+        while !rest.is_empty() {
+            let (fields, later) = rest.split_at(self.next_piece::<L>(rest.len()));
+            // The last lanes of another piece are not followed by readable fields.
             let source = L::borrow(fields).filter(|lanes| lanes.len().is_multiple_of(GRANULE));
             let lanes = match source {
                 Some(_) => piece.lanes(fields.len()),
                 None => piece.load(fields),
             };
             let done = self.sum(block, fields.len(), source, lanes, packed);
-            let (packed_now, rest) = packed.split_at_mut(self.width.packed_length(fields.len()));
+            let (packed_now, later_packed) =
+                packed.split_at_mut(self.width.packed_length(fields.len()));
             let packed_rest = &mut packed_now[self.width.packed_length(done)..];
             plain::pack(self.width, &lanes[done..fields.len()], packed_rest);
-            packed = rest;
+            block += self.blocks(fields.len());
+            (rest, packed) = (later, later_packed);
         }
     }
 
     /// Sums into lanes of `L` and writes them back as words.
     pub(crate) fn apply<L: Lane>(mut self, words: &mut [u64]) {
         let mut piece = Piece::<L>::new(words.len().min(self.piece_fields::<L>()));
-        let pieces = words.chunks_mut(self.piece_fields::<L>());
-        for (block, words) in self.blocks::<L>().zip(pieces) {
+        let mut block = self.first_block;
+        for words in words.chunks_mut(self.piece_fields::<L>()) {
             let lanes = piece.load(words);
             self.sum(block, words.len(), None, lanes, &mut []);
             for (word, lane) in words.iter_mut().zip(lanes) {
                 *word = lane.widen() & self.width.mask();
             }
+            block += self.blocks(words.len());
         }
     }
 
@@ -160,15 +165,25 @@ impl Pieces {
         }
     }
 
-    /// The first block of each piece.
-    fn blocks<L: Lane>(&self) -> impl Iterator<Item = u128> + use<L> {
-        (self.first_block..).step_by(self.piece_fields::<L>() / 128 * self.width.bits())
+    /// How many blocks of keystream so many fields take, which are a multiple of 128 or the last.
+    fn blocks(&self, fields: usize) -> u128 {
+        (fields / 128 * self.width.bits()) as u128
+    }
+
+    /// How many of `fields` fields are in the next piece: whole granules, or the few that are left.
+    fn next_piece<L: Lane>(&self, fields: usize) -> usize {
+        match fields.min(self.piece_fields::<L>()) {
+            piece if piece > GRANULE => piece / GRANULE * GRANULE,
+            piece => piece,
+        }
     }
 
     fn piece_fields<L: Lane>(&self) -> usize {
         match &self.engine {
             #[cfg(target_arch = "x86_64")]
-            Engine::Vector(engine) if engine.has_kernel() => PIECE_BYTES / size_of::<L>(),
+            Engine::Vector(engine) if engine.has_kernel() => {
+                PIECE_BYTES / size_of::<L>() / GRANULE * GRANULE
+            }
             _ => PLAIN_FIELDS,
         }
     }
@@ -206,4 +221,4 @@ pub(crate) const GRANULE: usize = 256;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Fields summed at a time without vector code: they and their keystream stay in the first-level cache.
-const PLAIN_FIELDS: usize = 1024;
+const PLAIN_FIELDS: usize = 4 * GRANULE;

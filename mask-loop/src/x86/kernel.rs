@@ -215,7 +215,7 @@ unsafe fn write_step<A: Aes, const N: usize>(pass: &Pass<'_>, block: usize, to: 
 #[repr(C, align(64))]
 struct Keystream([u8; KEYSTREAM]);
 
-/// Ten of the largest vectors and the margins.
+/// Twelve of the largest vectors and the margins.
 const KEYSTREAM: usize = 12 * 16 * MOST_CELLS + 2 * MARGIN;
 
 /// One of the largest vectors.
