@@ -30,7 +30,7 @@ pub(crate) fn run(command: CrashCommand) -> anyhow::Result<ExitCode> {
         CrashCommand::Silo { dir, at } => Ok(consilium_silo_agent::run_to_end(
             consilium_silo_agent::RunOptions {
                 folder: dir,
-                trainer: crate::trainer()?,
+                trainer: crate::trainer(),
                 crash_point: Some(at),
             },
         )),

@@ -13,7 +13,6 @@ mod remote;
 mod study;
 mod user;
 
-use anyhow::Context;
 use clap::{Parser, Subcommand};
 use consilium_coordinator::CoordinatorCommand;
 use consilium_silo_agent::{SiloCommand, TrainerCommand};
@@ -69,10 +68,7 @@ fn main() -> ExitCode {
         Command::Policy(command) => policy::run(command),
         Command::Privacy(command) => privacy::run(command),
         Command::Certs(command) => certs::run(command),
-        Command::Silo(command) => match trainer() {
-            Ok(trainer) => return consilium_silo_agent::execute(command, trainer),
-            Err(fault) => Err(fault),
-        },
+        Command::Silo(command) => return consilium_silo_agent::execute(command, trainer()),
         Command::Coordinator(command) => return consilium_coordinator::execute(command),
         Command::Crash(command) => crash::run(command),
     };
@@ -80,11 +76,6 @@ fn main() -> ExitCode {
 }
 
 /// How this executable starts itself as the trainer child.
-pub(crate) fn trainer() -> anyhow::Result<TrainerCommand> {
-    let program = std::env::current_exe().context("this executable cannot be found")?;
-    Ok(TrainerCommand(vec![
-        program.into(),
-        "silo".into(),
-        "trainer".into(),
-    ]))
+pub(crate) fn trainer() -> TrainerCommand {
+    TrainerCommand::this_executable(&["silo", "trainer"])
 }

@@ -8,6 +8,7 @@
 //!
 //! A failure of the journal, the ledger or the log ends the process: an agent that cannot remember refuses to work.
 
+mod approvals;
 mod offers;
 mod opening;
 mod releases;
@@ -17,7 +18,7 @@ mod steps;
 mod witnessing;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -60,6 +61,8 @@ use releases::ReleaseParts;
 pub(crate) enum Input {
     /// On the way to the coordinator.
     Link(LinkEvent),
+    /// A trainer has looked at the data of an undecided study.
+    Checked(offers::Checked),
     /// A trainer has answered and its contribution is protected and stored.
     Prepared {
         id: AttemptId,
@@ -183,6 +186,10 @@ pub(crate) struct Agent {
     terms: BTreeMap<String, Arc<StudyTerms>>,
     releases: ReleaseParts,
     delayed: Vec<Delayed>,
+    /// Answers about studies, and when they are due.
+    answers: Vec<(Instant, silo_frame::Frame)>,
+    /// Studies whose data a trainer is looking at.
+    checking: BTreeSet<String>,
     session: Option<Session>,
     /// The upload that is on its way, and over which session.
     upload: Option<(AttemptId, Session)>,
@@ -247,6 +254,8 @@ impl Agent {
             terms: BTreeMap::new(),
             releases: ReleaseParts::default(),
             delayed: Vec::new(),
+            answers: Vec::new(),
+            checking: BTreeSet::new(),
             session: None,
             upload: None,
             next_poll: Instant::now(),
@@ -318,6 +327,7 @@ impl Agent {
                     .set_status("connection", "not connected; trying again")?)
             }
             Input::Link(LinkEvent::Frame(frame)) => self.frame(*frame),
+            Input::Checked(checked) => self.checked(checked),
             Input::Prepared { id, outcome } => self.prepared(id, outcome),
             Input::Masked { id, outcome } => self.masked(id, outcome),
             Input::Uploaded {
@@ -387,6 +397,7 @@ impl Agent {
             }
             self.journal.forget_notice(&notice)?;
         }
+        self.poll_withdrawals()?;
         self.poll_approvals()
     }
 
@@ -395,6 +406,7 @@ impl Agent {
             .delayed
             .iter()
             .map(|delayed| delayed.due)
+            .chain(self.answers.iter().map(|(due, _)| *due))
             .min()
             .unwrap_or(self.next_poll)
             .min(self.next_poll);
@@ -403,6 +415,12 @@ impl Agent {
 
     fn send_due(&mut self) {
         let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) =
+            self.answers.drain(..).partition(|(due, _)| *due <= now);
+        self.answers = later;
+        for (_, answer) in due {
+            self.send(answer);
+        }
         let (due, later): (Vec<_>, Vec<_>) = self
             .delayed
             .drain(..)
@@ -423,6 +441,14 @@ impl Agent {
         }
     }
 
+    /// Sends an answer about a study: at once, or when it is due.
+    fn answer(&mut self, due: Option<Instant>, frame: silo_frame::Frame) {
+        match due {
+            None => self.send(frame),
+            Some(due) => self.answers.push((due, frame)),
+        }
+    }
+
     fn send_protocol(&self, study: &str, delivery: Delivery) {
         self.send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(
             study, delivery,
@@ -431,17 +457,24 @@ impl Agent {
 
     /// Tells the coordinator, in one word, that this silo takes no further part in a study.
     fn decline(&mut self, study: &str, word: &str, reason: &str) -> Result<(), AgentFault> {
-        warn!(study, reason, "declined");
+        // Neither word nor time of an answer tells more than the coordinator may know; nor does standard error.
+        warn!(study, told = word, "declined; this silo's own log says why");
+        let in_flight = self
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.study == study);
+        let due = in_flight.then(|| self.next_grid_time());
         self.own_log.record_study(
             EventKind::StudyNotReady,
             study,
             Outcome::Failed,
             &[("told", word), ("reason", reason)],
         )?;
-        self.send(silo_frame::Frame::Declined(v1::Declined {
+        let declined = silo_frame::Frame::Declined(v1::Declined {
             study_id: study.to_owned(),
             reason: word.to_owned(),
-        }));
+        });
+        self.answer(due, declined);
         Ok(())
     }
 

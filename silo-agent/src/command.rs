@@ -106,6 +106,12 @@ pub enum DataCommand {
         /// The CSV file; its first line names the columns
         #[arg(long, value_name = "CSV")]
         file: PathBuf,
+        /// Let a file that replaces one used without noise take part without noise too: why two sums may be compared
+        #[arg(long, value_name = "REASON", requires = "person")]
+        new_cohort: Option<String>,
+        /// Who says so; for this hospital's own log
+        #[arg(long, value_name = "NAME", requires = "new_cohort")]
+        person: Option<String>,
         /// Which silo, and how to answer
         #[command(flatten)]
         place: Place,
@@ -139,6 +145,32 @@ pub enum PolicyCommand {
 pub enum ApprovalsCommand {
     /// List the studies that wait
     List {
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show one study: what it asks, what it costs, and its file
+    #[command(after_help = "Example:\n  consilium-silo-agent approvals show 3f9a21c0")]
+    Show {
+        /// The study's identifier, or its beginning
+        study: String,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take back the consent to a study that runs: no further round of it
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent approvals withdraw 3f9a21c0 --person m.keller --reason 'ethics approval withdrawn'"
+    )]
+    Withdraw {
+        /// The study's identifier, or its beginning
+        study: String,
+        /// Who says so
+        #[arg(long)]
+        person: String,
+        /// Why; for this hospital's own log only
+        #[arg(long, default_value = "")]
+        reason: String,
         /// Which silo, and how to answer
         #[command(flatten)]
         place: Place,
@@ -221,14 +253,30 @@ fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<Exi
         SiloCommand::Join { invitation, place } => membership::join(&invitation, &place)?,
         SiloCommand::Roster(RosterCommand::Sign { yes, place }) => membership::sign(yes, &place)?,
         SiloCommand::Roster(RosterCommand::Show { place }) => membership::show(&place)?,
-        SiloCommand::Data(DataCommand::Register { name, file, place }) => {
-            records::register(&name, &file, &place, trainer)?;
+        SiloCommand::Data(DataCommand::Register {
+            name,
+            file,
+            new_cohort,
+            person,
+            place,
+        }) => {
+            let new_cohort = new_cohort.as_deref().zip(person.as_deref());
+            records::register(&name, &file, new_cohort, &place, trainer)?;
         }
         SiloCommand::Data(DataCommand::List { place }) => records::list(&place)?,
         SiloCommand::Policy(PolicyCommand::Install { file, place }) => {
             records::install_policy(&file, &place)?
         }
         SiloCommand::Approvals(ApprovalsCommand::List { place }) => records::approvals(&place)?,
+        SiloCommand::Approvals(ApprovalsCommand::Show { study, place }) => {
+            records::show(&study, &place)?;
+        }
+        SiloCommand::Approvals(ApprovalsCommand::Withdraw {
+            study,
+            person,
+            reason,
+            place,
+        }) => records::withdraw(&study, &person, &reason, &place)?,
         SiloCommand::Approvals(ApprovalsCommand::Approve {
             study,
             person,

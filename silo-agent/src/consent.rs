@@ -2,11 +2,12 @@
 //! Whether this hospital takes part in a study.
 //!
 //! ```text
-//! who signed it? -> can a safe round follow from it? -> may it meet this cohort? -> policy -> can the data serve it?
+//! who signed it? -> can a safe round follow from it? -> may it meet this cohort? -> policy -> a person? -> can the data serve it?
 //! ```
 //!
-//! Every step that fails refuses; what is missing refuses. A reason that comes from the data is told to nobody but the
-//! hospital's own log: others hear the one word `not_ready`.
+//! Every step that fails refuses; what is missing refuses. Here nothing is read of the data: the last step is a trainer's,
+//! and a reason that comes from it is told to nobody but the hospital's own log. Others hear the one word `not_ready`,
+//! and a researcher who has heard it often enough hears no more of it without a person of the hospital.
 
 mod reconsider;
 
@@ -25,13 +26,12 @@ use consilium_policies::{
 use consilium_protocol::Membership;
 
 use crate::explain;
-use crate::journal::{Journal, JournalFault, Offer};
+use crate::journal::{ApprovalTerms, Journal, JournalFault, Offer};
 use crate::ledger::{BudgetShare, Ledger};
 use crate::policy_file::{PolicyFile, PolicyFileFault};
 use crate::registration::{DataSet, DataSets, RegistrationFault};
 use crate::study_terms::StudyTerms;
-use crate::trainer::Trainer;
-use crate::trainer_child::pipe::{Job, TableFacts};
+use crate::trainer_child::pipe::Job;
 
 /// Everything a decision looks at. Nothing is changed by looking.
 pub(crate) struct Desk<'a> {
@@ -42,7 +42,6 @@ pub(crate) struct Desk<'a> {
     pub(crate) data_sets: &'a DataSets,
     pub(crate) journal: &'a Journal,
     pub(crate) ledger: &'a Ledger,
-    pub(crate) trainer: &'a Trainer,
     /// The isolation that trainers reach on this host.
     pub(crate) isolation: Isolation,
     /// Today, in UTC.
@@ -54,11 +53,11 @@ pub(crate) struct Desk<'a> {
 /// What was decided.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The policy permits it and the data can serve it.
+    /// The policy permits it.
     Permitted(Box<Permitted>),
     /// A rule forbids it.
     Refused(Refused),
-    /// The data cannot serve it; the reason is for the hospital's own log.
+    /// No data set can serve it; the reason is for the hospital's own log.
     NotReady(String),
 }
 
@@ -68,7 +67,10 @@ pub(crate) struct Permitted {
     pub(crate) permit: Permit,
     pub(crate) terms: StudyTerms,
     pub(crate) policy: PolicyFile,
-    pub(crate) facts: TableFacts,
+    /// What the trainer is asked to look at.
+    pub(crate) job: Job,
+    /// Why a person must agree before the data are looked at, if one must.
+    pub(crate) first_ask: Option<String>,
 }
 
 /// A study that may not.
@@ -125,17 +127,19 @@ impl Desk<'_> {
         if let Err((rule, statement)) = self.check_invitation(&terms, offer) {
             return Ok(Verdict::Refused(Refused::by_rule(rule, statement)));
         }
-        if !terms.study.is_noised() {
-            match self
-                .journal
-                .check_cohort(&terms.study.heading.data, &offer.invited)
-            {
+        let data_set = self.data_sets.find(&terms.study.heading.data);
+        if let Ok(data_set) = &data_set
+            && !terms.study.is_noised()
+        {
+            match self.journal.check_cohort(data_set.file(), &offer.invited) {
                 Ok(()) => {}
-                Err(fault @ JournalFault::OtherCohort { .. }) => {
-                    return Ok(Verdict::Refused(Refused::by_rule(
-                        "cohort",
-                        fault.to_string(),
-                    )));
+                Err(
+                    fault @ (JournalFault::OtherCohort { .. } | JournalFault::ReplacedData { .. }),
+                ) => {
+                    return Ok(Verdict::Refused(Refused {
+                        own_log: vec![fault.to_string()],
+                        ..Refused::by_rule("cohort", told_of_cohort(&fault))
+                    }));
                 }
                 Err(fault) => return Err(fault.into()),
             }
@@ -144,7 +148,7 @@ impl Desk<'_> {
             Ok(policy) => policy,
             Err(fault) => return Ok(Verdict::Refused(self.without_policy(&fault))),
         };
-        let data_set = match self.data_sets.find(&terms.study.heading.data) {
+        let data_set = match data_set {
             Ok(data_set) => Some(data_set),
             Err(RegistrationFault::Unknown(_)) => None,
             Err(fault) => return Ok(Verdict::NotReady(explain(&fault))),
@@ -169,25 +173,60 @@ impl Desk<'_> {
                 terms.study.heading.data
             )));
         };
-        let needed = policy.policy.floor.isolation;
-        let facts = match self.trainer.check(job(&data_set, &offer.study), needed) {
-            Ok(facts) => facts,
-            Err(fault) => return Ok(Verdict::NotReady(explain(&fault))),
-        };
-        if terms
-            .vector
-            .noise
-            .is_some_and(|noise| facts.patients > noise.patients_cap)
+        // SECURITY: the bound is held against what was announced at registration, so that no researcher finds the true
+        // count by asking with one bound after the other.
+        if let Some(noise) = terms.vector.noise
+            && data_set.patients_at_most > noise.patients_cap
         {
-            let reason = "the data set has more patients than the study's `most_patients_per_silo`";
-            return Ok(Verdict::NotReady(reason.to_owned()));
+            let statement = format!(
+                "the data set is announced with up to {} patients, and `most_patients_per_silo` is {}",
+                data_set.patients_at_most, noise.patients_cap
+            );
+            return Ok(Verdict::Refused(Refused::by_rule("study", statement)));
         }
+        let heard = self
+            .journal
+            .not_ready_answers(&offer.researcher, &data_set.name)?;
+        let first_ask = (heard >= MOST_NOT_READY).then(|| {
+            format!(
+                "this researcher has heard {heard} times that `{}` is not ready; each time tells something about the data",
+                data_set.name
+            )
+        });
         Ok(Verdict::Permitted(Box::new(Permitted {
+            job: job(&data_set, &offer.study),
             permit,
             terms,
             policy,
-            facts,
+            first_ask,
         })))
+    }
+
+    /// What a person should know before saying yes to a study.
+    pub(crate) fn approval_terms(&self, id: &str, permitted: &Permitted) -> ApprovalTerms {
+        let Permitted { terms, policy, .. } = permitted;
+        let (epsilon, delta) = match &terms.study.privacy {
+            Privacy::None => (None, None),
+            Privacy::Distributed(noise) => (
+                Some(noise.epsilon.to_string()),
+                Some(noise.delta.to_string()),
+            ),
+        };
+        let (budget_needed, budget_left_afterwards) =
+            match self.budget_use(id, terms, &policy.policy) {
+                Ok(BudgetUse::Share { needed, left }) => {
+                    (Some(needed), Some((left - needed).max(0.0)))
+                }
+                Ok(BudgetUse::Uncharged | BudgetUse::Assumed) | Err(_) => (None, None),
+            };
+        ApprovalTerms {
+            epsilon,
+            delta,
+            attempts: terms.study.attempts(),
+            silos: terms.invited_names(),
+            budget_needed,
+            budget_left_afterwards,
+        }
     }
 
     /// SECURITY: a researcher's name that the coordinator could write in would be worth nothing.
@@ -326,6 +365,17 @@ impl Desk<'_> {
     }
 }
 
+/// What others hear about a cohort: not what this hospital did before.
+fn told_of_cohort(fault: &JournalFault) -> String {
+    match fault {
+        JournalFault::ReplacedData { .. } => {
+            "this hospital's file is another than the one that took part without noise before"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// What a trainer is told about a registered data set and a study.
 pub(crate) fn job(data_set: &DataSet, study: &[u8]) -> Job {
     Job {
@@ -346,6 +396,9 @@ pub(crate) fn study_reference(id: &str, study: &Study, permit: &Permit) -> Study
         ..StudyReference::new(id)
     }
 }
+
+/// As often as a data set that is being mended may be asked about; far too seldom to search for a number.
+const MOST_NOT_READY: u64 = 3;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

@@ -19,6 +19,8 @@ pub struct CrashPoint {
 /// What had just been made durable when the process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum CrashPlace {
+    /// The study's budget was set aside; the consent is not written yet. The round is the first.
+    LedgerReserved,
     /// The round's opening was accepted.
     Opened,
     /// The attempt's keys were made.
@@ -31,6 +33,8 @@ pub enum CrashPlace {
     Prepared,
     /// The cohort is fixed.
     Frozen,
+    /// The attempt is charged; its masks are not burned yet.
+    LedgerCommitted,
     /// The masked vector is spooled and its root burned.
     Burned,
     /// The masked vector was handed to the network.
@@ -56,13 +60,15 @@ impl CrashPoint {
 
 impl CrashPlace {
     /// Every place, in the order of a round.
-    pub const ALL: [CrashPlace; 12] = [
+    pub const ALL: [CrashPlace; 14] = [
+        CrashPlace::LedgerReserved,
         CrashPlace::Opened,
         CrashPlace::Advertised,
         CrashPlace::Dealt,
         CrashPlace::Receipted,
         CrashPlace::Prepared,
         CrashPlace::Frozen,
+        CrashPlace::LedgerCommitted,
         CrashPlace::Burned,
         CrashPlace::Uploaded,
         CrashPlace::Voted,
@@ -74,6 +80,8 @@ impl CrashPlace {
     /// The word by which a test names the place.
     pub fn as_str(self) -> &'static str {
         match self {
+            CrashPlace::LedgerReserved => "ledger-reserved",
+            CrashPlace::LedgerCommitted => "ledger-committed",
             CrashPlace::Opened => "opened",
             CrashPlace::Advertised => "advertised",
             CrashPlace::Dealt => "dealt",

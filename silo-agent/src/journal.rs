@@ -5,6 +5,7 @@
 //! sends. Other commands of the same folder (approvals, registrations) write to their own tables while the agent runs.
 
 mod approvals;
+mod data_sets;
 mod schema;
 mod studies;
 
@@ -18,7 +19,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::durable_file::{self, FileFault};
 
-pub use approvals::{Answer, Approval};
+pub use approvals::{Answer, Approval, ApprovalTerms};
+pub(crate) use data_sets::{NewCohort, RegisteredFile};
 pub use studies::{Offer, StudyRecord, StudyState};
 
 /// The journal of one silo.
@@ -62,6 +64,36 @@ pub enum JournalFault {
         data: String,
         /// The silos that were invited then.
         recorded: String,
+    },
+    /// A changed file without noise in any cohort would let two sums be subtracted.
+    #[error(
+        "the file behind data set `{data}` is not the one that took part without noise before; another sum without noise would let the two be subtracted; if that is acceptable, register it with `--new-cohort REASON --person NAME`"
+    )]
+    ReplacedData {
+        /// The data set.
+        data: String,
+    },
+    /// One file under two names would have two budgets.
+    #[error("this very file is registered as `{other}`; it is not registered as `{data}` too")]
+    RegisteredElsewhere {
+        /// The name that was asked for.
+        data: String,
+        /// The name that it has.
+        other: String,
+    },
+    /// Only a consent that was given is taken back.
+    #[error("study `{study}` is {state}; only a granted one is withdrawn")]
+    NotGranted {
+        /// The study.
+        study: String,
+        /// Its state.
+        state: String,
+    },
+    /// No study here has that name.
+    #[error("no study of this silo is `{study}`; `status` lists them")]
+    NoStudy {
+        /// What was named.
+        study: String,
     },
     /// No approval is waited for under that name.
     #[error("no study `{study}` waits for an approval; `approvals list` shows those that do")]
@@ -227,43 +259,6 @@ impl Journal {
         release
             .map(|release| self.decode(&release, "release"))
             .transpose()
-    }
-
-    /// Binds a data set to the one cohort that it may meet without noise; refuses another.
-    pub(crate) fn bind_cohort(
-        &mut self,
-        data: &str,
-        invited: &[String],
-    ) -> Result<(), JournalFault> {
-        self.check_cohort(data, invited)?;
-        let cohort = cohort_text(invited);
-        self.transact("written", |transaction| {
-            transaction.execute(
-                "INSERT OR IGNORE INTO cohorts (data, invited) VALUES (?1, ?2)",
-                params![data, cohort],
-            )
-        })?;
-        self.check_cohort(data, invited)
-    }
-
-    /// Refuses a cohort without noise other than the one that the data set met before.
-    pub(crate) fn check_cohort(&self, data: &str, invited: &[String]) -> Result<(), JournalFault> {
-        let recorded: Option<String> = self
-            .connection
-            .query_row(
-                "SELECT invited FROM cohorts WHERE data = ?1",
-                [data],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(self.fault("read"))?;
-        match recorded {
-            Some(recorded) if recorded != cohort_text(invited) => Err(JournalFault::OtherCohort {
-                data: data.to_owned(),
-                recorded,
-            }),
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// Remembers what was cosigned, before the cosignature leaves.
@@ -446,12 +441,6 @@ impl Journal {
 /// The database counts in signed 64-bit numbers; ours never come near their end.
 fn sql_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn cohort_text(invited: &[String]) -> String {
-    let mut names = invited.to_vec();
-    names.sort();
-    names.join(", ")
 }
 
 #[cfg(test)]

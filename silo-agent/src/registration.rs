@@ -12,6 +12,7 @@ use consilium_policies::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::durable_file::{self, FileFault};
+use crate::journal::{Journal, JournalFault, NewCohort, RegisteredFile};
 use crate::trainer::{Trainer, TrainerFault};
 
 /// One registered data set.
@@ -26,10 +27,23 @@ pub struct DataSet {
     pub sha256: Digest,
     /// Rows below the heading when it was registered.
     pub rows: u64,
+    /// The most patients that others may think are in it: the rows, rounded up so that they tell little. A study that
+    /// counts on fewer is refused whatever the data say.
+    pub patients_at_most: u64,
     /// The heading.
     pub columns: Vec<String>,
     /// When, in UTC.
     pub registered: String,
+}
+
+impl DataSet {
+    /// The file as the journal knows it.
+    pub(crate) fn file(&self) -> RegisteredFile<'_> {
+        RegisteredFile {
+            data: &self.name,
+            sha256: &self.sha256,
+        }
+    }
 }
 
 /// Why a data set is not registered or not found.
@@ -67,9 +81,29 @@ pub enum RegistrationFault {
         /// Which line and key.
         reason: String,
     },
+    /// The file has another name already.
+    #[error("`{}` is registered as `{other}`; one data set has one name and one budget", path.display())]
+    SameFile {
+        /// The CSV file.
+        path: PathBuf,
+        /// Its name.
+        other: String,
+    },
+    /// The journal refuses the file under this name, or cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalFault),
     /// A file of the folder.
     #[error(transparent)]
     File(#[from] FileFault),
+}
+
+/// What stands between a file and this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Behind<'a> {
+    /// How high the walls must be, and how many patients are too few.
+    pub(crate) policy: &'a Policy,
+    /// Reads the file behind them.
+    pub(crate) trainer: &'a Trainer,
 }
 
 /// The folder `data/` of one silo.
@@ -86,15 +120,17 @@ impl DataSets {
         }
     }
 
-    /// Reads the file once, behind the trainer's walls, and writes its description.
+    /// Reads the file once, behind walls as high as the policy demands, and writes its description.
     pub(crate) fn register(
         &self,
         name: &str,
         file: &Path,
-        policy: &Policy,
-        trainer: &Trainer,
+        behind: Behind<'_>,
+        journal: &mut Journal,
+        new_cohort: Option<NewCohort<'_>>,
         now: &str,
     ) -> Result<DataSet, RegistrationFault> {
+        let Behind { policy, trainer } = behind;
         let description = self.description_path(name)?;
         let path = fs::canonicalize(file).map_err(FileFault::io(file, "found"))?;
         let refused = |reason: String| RegistrationFault::Data {
@@ -104,8 +140,16 @@ impl DataSets {
         let text = path
             .to_str()
             .ok_or_else(|| refused("its path is not UTF-8".to_owned()))?;
+        let twin = self
+            .list()?
+            .into_iter()
+            .find(|known| known.path == path && known.name != name);
+        if let Some(twin) = twin {
+            let other = twin.name;
+            return Err(RegistrationFault::SameFile { path, other });
+        }
         let found = trainer
-            .describe(text)
+            .describe(text, policy.floor.isolation)
             .map_err(|fault| refused(trainer_reason(&fault)))?;
         let needed = policy.floor.min_patients;
         if found.rows < needed {
@@ -116,10 +160,12 @@ impl DataSets {
             path: path.clone(),
             sha256: Digest::from_bytes(found.sha256),
             rows: found.rows,
+            patients_at_most: rounded_up(found.rows),
             columns: found.columns,
             registered: now.to_owned(),
         };
         let text = toml::to_string_pretty(&data_set).map_err(|fault| refused(fault.to_string()))?;
+        journal.register(data_set.file(), new_cohort)?;
         durable_file::private_folder(&self.folder)?;
         durable_file::write(&description, 0o600, text.as_bytes())?;
         Ok(data_set)
@@ -178,6 +224,20 @@ fn read(path: &Path) -> Result<DataSet, RegistrationFault> {
     })
 }
 
+/// A power of two, and not a small one.
+fn rounded_up(rows: u64) -> u64 {
+    rows.max(FEWEST_ANNOUNCED)
+        .checked_next_power_of_two()
+        .unwrap_or(u64::MAX)
+}
+
 fn trainer_reason(fault: &TrainerFault) -> String {
     crate::explain(fault)
 }
+
+/// No announcement tells a small hospital from a very small one.
+const FEWEST_ANNOUNCED: u64 = 64;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -2,11 +2,15 @@
 //! Starts a trainer child for one question, and believes only an answer from behind high enough walls.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use consilium_policies::{Isolation, Word};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
 use crate::trainer_child::pipe::{
@@ -22,8 +26,12 @@ impl TrainerCommand {
     /// This very program, given other arguments.
     #[must_use]
     pub fn this_executable(arguments: &[&str]) -> TrainerCommand {
-        // The link of the kernel's own leads to the same program, even when its file was replaced meanwhile.
-        let program = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+        // The kernel's own link leads to this very program, even when its file was replaced meanwhile.
+        let program = if cfg!(target_os = "linux") {
+            PathBuf::from("/proc/self/exe")
+        } else {
+            std::env::current_exe().unwrap_or_default()
+        };
         let arguments = arguments.iter().map(OsString::from);
         TrainerCommand(
             std::iter::once(program.into_os_string())
@@ -57,6 +65,9 @@ pub(crate) enum TrainerFault {
     /// It ended without an answer.
     #[error("the trainer process ended without an answer")]
     NoAnswer(#[source] io::Error),
+    /// It took too long and was killed.
+    #[error("the trainer process gave no answer within {} seconds and was killed", .0.as_secs())]
+    TooLong(Duration),
     /// It answered another question.
     #[error("the trainer process answered another question than was asked")]
     OtherAnswer,
@@ -77,11 +88,21 @@ pub(crate) enum TrainerFault {
 #[derive(Clone, Debug)]
 pub(crate) struct Trainer {
     command: TrainerCommand,
+    longest: Duration,
 }
 
 impl Trainer {
     pub(crate) fn new(command: TrainerCommand) -> Trainer {
-        Trainer { command }
+        Trainer {
+            command,
+            longest: LONGEST,
+        }
+    }
+
+    /// The same with less patience.
+    #[cfg(test)]
+    pub(crate) fn within(command: TrainerCommand, longest: Duration) -> Trainer {
+        Trainer { command, longest }
     }
 
     /// How high the walls are on this host, and which ways out were still open to a child that tried them all.
@@ -97,16 +118,19 @@ impl Trainer {
     }
 
     /// Rows, columns and digest of a file that is being registered.
-    pub(crate) fn describe(&self, data: &str) -> Result<Description, TrainerFault> {
-        match self
-            .ask(&Request::Describe {
-                data: data.to_owned(),
-            })?
-            .outcome
-        {
-            Ok(Finding::Described(description)) => Ok(description),
-            Ok(_) => Err(TrainerFault::OtherAnswer),
-            Err(reason) => Err(TrainerFault::Data(reason)),
+    pub(crate) fn describe(
+        &self,
+        data: &str,
+        needed: Isolation,
+    ) -> Result<Description, TrainerFault> {
+        let request = Request::Describe {
+            data: data.to_owned(),
+        };
+        match self.ask_behind(&request, needed)? {
+            Finding::Described(description) => Ok(description),
+            Finding::Probed(_) | Finding::Checked(_) | Finding::Contributed(..) => {
+                Err(TrainerFault::OtherAnswer)
+            }
         }
     }
 
@@ -148,14 +172,17 @@ impl Trainer {
 
     fn ask(&self, request: &impl Serialize) -> Result<Answer, TrainerFault> {
         let mut child = Killed(self.start().map_err(TrainerFault::Start)?);
+        let (input, output) = (child.0.stdin.take(), child.0.stdout.take());
+        let watch = Watch::over(&child.0, self.longest);
         let answered = (|| {
-            let mut input = child.0.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
             write_message(&mut input, request)?;
-            input.flush()?;
             drop(input);
-            let mut output = child.0.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-            read_message(&mut output)
+            read_message(&mut output.ok_or(io::ErrorKind::BrokenPipe)?)
         })();
+        if watch.end() {
+            return Err(TrainerFault::TooLong(self.longest));
+        }
         answered.map_err(TrainerFault::NoAnswer)
     }
 
@@ -177,6 +204,34 @@ impl Trainer {
     }
 }
 
+/// Kills a child that does not answer in time.
+struct Watch {
+    over: Sender<()>,
+    thread: JoinHandle<bool>,
+}
+
+impl Watch {
+    fn over(child: &Child, longest: Duration) -> Watch {
+        let child = Pid::from_child(child);
+        let (over, ended) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let late = ended.recv_timeout(longest) == Err(RecvTimeoutError::Timeout);
+            if late {
+                // It fails only when the child has gone by itself.
+                let _ = kill_process(child, Signal::KILL);
+            }
+            late
+        });
+        Watch { over, thread }
+    }
+
+    /// Ends the watch, before anybody waits for the child and its number goes to another; says whether it was killed.
+    fn end(self) -> bool {
+        drop(self.over);
+        self.thread.join().unwrap_or(false)
+    }
+}
+
 /// A child that does not outlive the question.
 struct Killed(Child);
 
@@ -187,3 +242,10 @@ impl Drop for Killed {
         let _ = self.0.wait();
     }
 }
+
+/// Long enough for one round on a large table; whoever waits for it longer waits for ever.
+const LONGEST: Duration = Duration::from_secs(2 * 3600);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+pub(crate) mod tests;

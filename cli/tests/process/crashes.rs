@@ -30,12 +30,14 @@ macro_rules! silo_places {
 }
 
 silo_places! {
+    a_silo_dies_once_its_budget_is_set_aside: LedgerReserved,
     a_silo_dies_once_the_round_is_opened: Opened,
     a_silo_dies_once_its_keys_are_made: Advertised,
     a_silo_dies_once_its_shares_are_dealt: Dealt,
     a_silo_dies_once_the_shares_of_others_are_received: Receipted,
     a_silo_dies_once_its_vector_is_prepared: Prepared,
     a_silo_dies_once_the_cohort_is_frozen: Frozen,
+    a_silo_dies_once_its_attempt_is_charged: LedgerCommitted,
     a_silo_dies_once_its_masks_are_burned: Burned,
     a_silo_dies_once_its_vector_is_uploaded: Uploaded,
     a_silo_dies_once_it_has_voted: Voted,
@@ -45,12 +47,42 @@ silo_places! {
 }
 
 fn silo_dies(place: SiloPlace) {
+    if matches!(
+        place,
+        SiloPlace::LedgerReserved | SiloPlace::LedgerCommitted
+    ) {
+        return silo_dies_at_its_ledger(place);
+    }
     let mut federation = Federation::resting();
     federation.start_with_armed_silo(VICTIM, &format!("{}:1", place.as_str()));
     let id = federation.submit(STATISTICS);
     federation.await_silos_death(VICTIM);
     federation.start_silo(VICTIM);
     assert_completes_exactly(&mut federation, &id);
+}
+
+/// Only a study with noise is charged: once for each attempt, whatever died in between.
+fn silo_dies_at_its_ledger(place: SiloPlace) {
+    let mut federation = Federation::resting();
+    federation.start_coordinator();
+    for hospital in HOSPITALS {
+        match hospital {
+            VICTIM => federation.arm_silo(VICTIM, &format!("{}:1", place.as_str())),
+            other => federation.start_silo(other),
+        }
+    }
+    let id = federation.submit(&private(2, 2));
+    federation.await_silos_death(VICTIM);
+    federation.start_silo(VICTIM);
+    federation.complete(&id);
+    federation.stop();
+    federation.verify_log();
+    let charged = charged_attempts(&federation, VICTIM, &id);
+    assert!(
+        uploaded_attempts(&federation, VICTIM).is_subset(&charged),
+        "{charged:?}"
+    );
+    assert!((1..=4).contains(&charged.len()), "{charged:?}");
 }
 
 /// One test per place at which the coordinator can die.

@@ -13,7 +13,6 @@ use tracing::warn;
 use super::offers::today;
 use super::rounds::attempt_name;
 use super::{Agent, AgentFault};
-use crate::consent::Desk;
 use crate::explain;
 use crate::journal::{JournalFault, StudyRecord, StudyState};
 use crate::study_terms::StudyTerms;
@@ -78,12 +77,18 @@ impl Agent {
                 );
             }
         } else {
+            let data_set = match self.data_sets.find(&terms.study.heading.data) {
+                Ok(data_set) => data_set,
+                Err(fault) => return self.decline(study, "not_ready", &explain(&fault)),
+            };
             match self
                 .journal
-                .bind_cohort(&terms.study.heading.data, &terms.invited_names())
+                .bind_cohort(data_set.file(), &terms.invited_names())
             {
                 Ok(()) => {}
-                Err(fault @ JournalFault::OtherCohort { .. }) => {
+                Err(
+                    fault @ (JournalFault::OtherCohort { .. } | JournalFault::ReplacedData { .. }),
+                ) => {
                     return self.decline(study, "cohort", &fault.to_string());
                 }
                 Err(fault) => return Err(fault.into()),
@@ -98,19 +103,7 @@ impl Agent {
     fn still_permitted(&self, record: &StudyRecord, terms: &Arc<StudyTerms>) -> Result<(), String> {
         let policy = self.folder.policy();
         let (date, hour) = today();
-        let desk = Desk {
-            silo: self.name.as_str(),
-            roster: &self.roster,
-            membership: &self.membership,
-            policy: &policy,
-            data_sets: &self.data_sets,
-            journal: &self.journal,
-            ledger: &self.ledger,
-            trainer: &self.trainer,
-            isolation: self.isolation,
-            date,
-            hour,
-        };
+        let desk = self.desk(&policy, date, hour);
         desk.reconsider(&record.id, &record.offer, terms)
             .map_err(|refused| refused.own_log.join("; "))
     }

@@ -106,7 +106,7 @@ impl Agent {
     }
 
     /// The grid runs from the arrival of Open, so that the time of training does not show.
-    fn next_grid_time(&self) -> Instant {
+    pub(super) fn next_grid_time(&self) -> Instant {
         let grid = u128::from(READY_GRID_MILLISECONDS.max(1));
         let opened = self
             .attempt
@@ -186,6 +186,7 @@ impl Agent {
                 }
                 Err(fault) => return Err(fault.into()),
             }
+            self.crash_at(CrashPlace::LedgerCommitted);
             self.own_log.record_attempt(
                 EventKind::PrivacyCommitted,
                 &study,

@@ -11,6 +11,7 @@ use consilium_protocol::peek_plan;
 
 use super::*;
 use crate::journal::StudyState;
+use crate::test_federation;
 use hospital::{Hospital, POLICY, open, trainer};
 
 fn declined(hospital: &Hospital) -> Vec<(&str, &str)> {
@@ -280,4 +281,125 @@ fn an_attempt_of_another_roster_is_given_up_at_the_next_start() {
     let (agent, _inputs) = open(&silo, successor, trainer(folder.path()));
     assert_eq!(agent.machine.attempt(), None);
     assert!(!silo.attempts().join("1-1-1").exists());
+}
+
+#[test]
+fn a_signed_study_under_another_identifier_is_not_even_kept() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    let record = hospital.agent.journal.study(&study).unwrap().unwrap();
+    let other = "0".repeat(64);
+    hospital.frame(coordinator_frame::Frame::Offer(v1::StudyOffer {
+        study_id: other.clone(),
+        study: record.offer.study,
+        researcher: record.offer.researcher,
+        signature: record.offer.signature,
+        invited: record.offer.invited,
+        deadline_milliseconds: u64::MAX,
+    }));
+    assert!(hospital.agent.journal.study(&other).unwrap().is_none());
+    assert_eq!(hospital.agent.journal.studies().unwrap().len(), 1);
+}
+
+#[test]
+fn the_coordinators_deadline_is_not_believed() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    let record = hospital.agent.journal.study(&study).unwrap().unwrap();
+    let day = 24 * 3_600_000;
+    let left = record
+        .offer
+        .deadline_milliseconds
+        .saturating_sub(now_milliseconds());
+    assert!(left > 0 && left <= day, "{left}");
+}
+
+#[test]
+fn rounds_and_cosignatures_do_not_wait_for_a_trainer_that_looks_at_a_large_table() {
+    let mut hospital = Hospital::new();
+    hospital.agent.trainer = Trainer::within(
+        crate::trainer::TrainerCommand(vec!["/bin/sleep".into(), "600".into()]),
+        Duration::from_millis(300),
+    );
+    let key = hospital.federation.researcher_key();
+    let before = Instant::now();
+    let study = hospital.begin_offer("ages", &key);
+    assert!(before.elapsed() < Duration::from_millis(300));
+    assert!(hospital.agent.checking.contains(&study));
+    hospital.results(1);
+    let record = hospital.agent.journal.study(&study).unwrap().unwrap();
+    assert_eq!(record.state, StudyState::NotReady);
+    // The answer waits for the grid, however often the study is offered again.
+    hospital.offer("ages", &key);
+    let waiting: Vec<_> = hospital
+        .agent
+        .answers
+        .iter()
+        .map(|(due, _)| due.saturating_duration_since(before))
+        .collect();
+    assert_eq!(waiting.len(), 1);
+    assert!(waiting[0] >= Duration::from_secs(1), "{waiting:?}");
+    let answers = hospital
+        .agent
+        .journal
+        .not_ready_answers("a.ruiz@uni.example", "ercp-trial");
+    assert_eq!(answers.unwrap(), 1);
+}
+
+#[test]
+fn a_consent_that_is_withdrawn_ends_the_attempt_and_no_round_opens_again() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "DealBook");
+    assert!(hospital.agent.machine.attempt().is_some());
+    let mut journal = Journal::open(&hospital.silo().journal()).unwrap();
+    journal
+        .withdraw(&study[..8], "m.keller", "ethics approval withdrawn")
+        .unwrap();
+    hospital.agent.poll().unwrap();
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    hospital.open(&study, 2, &[]);
+    let opened = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &opened);
+    hospital.settle();
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert_eq!(
+        declined(&hospital),
+        [
+            (study.as_str(), "withdrawn"),
+            (study.as_str(), "not_consented")
+        ]
+    );
+    assert!(journal.withdraw(&study, "m.keller", "again").is_err());
+}
+
+#[test]
+fn a_refused_study_or_one_that_is_not_ready_keeps_no_budget_set_aside() {
+    use crate::consent::Refused;
+    use crate::ledger::tests::{limit, plan};
+    let mut hospital = Hospital::new();
+    let agent = &mut hospital.agent;
+    let offer = crate::journal::Offer {
+        study: test_federation::STATISTICS.as_bytes().to_vec(),
+        researcher: test_federation::RESEARCHER.to_owned(),
+        signature: Vec::new(),
+        invited: Vec::new(),
+        deadline_milliseconds: 0,
+    };
+    // A crash came between setting aside and consenting; meanwhile the policy or the data changed.
+    for (study, refuse) in [("s1", true), ("s2", false)] {
+        agent
+            .ledger
+            .reserve(&mut agent.journal, "ercp-trial", &limit(), study, &plan())
+            .unwrap();
+        if refuse {
+            let refused = Refused::by_rule("policy", "no longer");
+            agent.refuse(study, &refused, None).unwrap();
+        } else {
+            agent.not_ready(study, &offer, "gone", None).unwrap();
+        }
+        let account = agent.ledger.account("ercp-trial").unwrap();
+        assert!(account.remaining_share().fraction() > 0.999);
+    }
 }

@@ -82,7 +82,7 @@ pub(super) fn examine(place: &Place, trainer: TrainerCommand) -> anyhow::Result<
             for data_set in data_sets {
                 look(
                     &format!("data `{}`", data_set.name),
-                    as_registered(&trainer, &data_set),
+                    as_registered(&trainer, &data_set, floor),
                 );
             }
         }
@@ -127,10 +127,14 @@ fn report(place: &Place, config: &Config, findings: &[Finding]) -> anyhow::Resul
 }
 
 /// The file is read by a trainer child: this process has a network.
-fn as_registered(trainer: &Trainer, data_set: &DataSet) -> Result<String, String> {
+fn as_registered(
+    trainer: &Trainer,
+    data_set: &DataSet,
+    floor: Isolation,
+) -> Result<String, String> {
     let file = data_set.path.display();
     let found = trainer
-        .describe(&data_set.path.to_string_lossy())
+        .describe(&data_set.path.to_string_lossy(), floor)
         .map_err(|fault| explain(&fault))?;
     if found.sha256 == *data_set.sha256.as_bytes() {
         return Ok(format!("`{file}` is as registered"));

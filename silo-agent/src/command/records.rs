@@ -12,15 +12,16 @@ use serde_json::json;
 use super::{Place, answer};
 use crate::config::Config;
 use crate::durable_file;
-use crate::journal::{Answer, Approval, Journal};
+use crate::journal::{Answer, Approval, ApprovalTerms, Journal, NewCohort};
 use crate::policy_file::{PolicyFile, PolicyFileFault};
-use crate::registration::DataSets;
+use crate::registration::{Behind, DataSets};
 use crate::silo_folder::SiloFolder;
 use crate::trainer::{Trainer, TrainerCommand};
 
 pub(super) fn register(
     name: &str,
     file: &Path,
+    new_cohort: Option<(&str, &str)>,
     place: &Place,
     trainer: TrainerCommand,
 ) -> anyhow::Result<()> {
@@ -29,25 +30,21 @@ pub(super) fn register(
     let policy = PolicyFile::read(&folder.policy(), config.silo.name.as_str())
         .context("the policy's `min_patients` decides whether a data set may be registered")?;
     let now = Timestamp::now().to_string();
-    let data_set = DataSets::of(folder.path()).register(
-        name,
-        file,
-        &policy.policy,
-        &Trainer::new(trainer),
-        &now,
-    )?;
     let mut journal = Journal::open(&folder.journal())?;
-    journal.leave_notice(
-        "data_set.registered",
-        name,
-        &format!("sha256 {}", data_set.sha256),
-    )?;
+    let behind = Behind {
+        policy: &policy.policy,
+        trainer: &Trainer::new(trainer),
+    };
+    let new_cohort = new_cohort.map(|(reason, person)| NewCohort { person, reason });
+    let data_set =
+        DataSets::of(folder.path()).register(name, file, behind, &mut journal, new_cohort, &now)?;
     let json = serde_json::to_value(&data_set)?;
     let text = format!(
-        "registered `{name}`: {} rows, {} columns ({})",
+        "registered `{name}`: {} rows, {} columns ({}); others may learn that it has at most {} patients",
         data_set.rows,
         data_set.columns.len(),
-        data_set.columns.join(", ")
+        data_set.columns.join(", "),
+        data_set.patients_at_most,
     );
     answer(place, &json, &text)
 }
@@ -129,12 +126,125 @@ pub(super) fn approvals(place: &Place) -> anyhow::Result<()> {
     let mut text = String::new();
     for approval in &waiting {
         let short = approval.study.get(..12).unwrap_or(&approval.study);
-        let _ = writeln!(text, "{short}  {}", approval.summary);
+        let _ = write!(
+            text,
+            "{short}  {}\n{}",
+            approval.summary,
+            described(&approval.terms, Some(approval.deadline_milliseconds))
+        );
     }
     if waiting.is_empty() {
         text.push_str("no study waits for a person");
     }
     answer(place, &serde_json::to_value(&waiting)?, &text)
+}
+
+pub(super) fn show(study: &str, place: &Place) -> anyhow::Result<()> {
+    let journal = open_journal(place)?;
+    let record = journal.find_study(study)?;
+    let approval = journal
+        .approvals()?
+        .into_iter()
+        .find(|approval| approval.study == record.id);
+    let file = String::from_utf8_lossy(&record.offer.study);
+    let json = json!({
+        "study": record.id,
+        "state": record.state.word(),
+        "researcher": record.offer.researcher,
+        "invited": record.offer.invited,
+        "deadline_milliseconds": record.offer.deadline_milliseconds,
+        "terms": approval.as_ref().map(|approval| &approval.terms),
+        "file": file,
+    });
+    let mut text = format!(
+        "study {}\n  state       {}\n  researcher  {}\n  silos       {}\n",
+        record.id,
+        record.state.word(),
+        record.offer.researcher,
+        record.offer.invited.join(", ")
+    );
+    if let Some(Approval {
+        summary,
+        terms,
+        deadline_milliseconds,
+        ..
+    }) = &approval
+    {
+        let _ = write!(
+            text,
+            "{summary}\n{}",
+            described(terms, Some(*deadline_milliseconds))
+        );
+    }
+    let _ = write!(
+        text,
+        "\nThe file that the researcher signed:\n\n{}",
+        printable(&file)
+    );
+    answer(place, &json, &text)
+}
+
+/// What an approval costs, one fact a line.
+fn described(terms: &ApprovalTerms, deadline_milliseconds: Option<u64>) -> String {
+    let mut text = String::new();
+    let mut tell = |name: &str, value: String| {
+        let _ = writeln!(text, "  {name:<11} {value}");
+    };
+    match (&terms.epsilon, &terms.delta) {
+        (Some(epsilon), Some(delta)) => {
+            tell("privacy", format!("epsilon {epsilon}, delta {delta}"));
+        }
+        _ => tell(
+            "privacy",
+            "no noise: everybody sees the exact sums".to_owned(),
+        ),
+    }
+    tell("attempts", terms.attempts.to_string());
+    tell("silos", terms.silos.join(", "));
+    if let (Some(needed), Some(left)) = (terms.budget_needed, terms.budget_left_afterwards) {
+        let percent = |share: f64| format!("{:.1} %", share * 100.0);
+        tell(
+            "budget",
+            format!("takes {}, leaves {}", percent(needed), percent(left)),
+        );
+    }
+    let deadline = deadline_milliseconds
+        .and_then(|deadline| i64::try_from(deadline).ok())
+        .and_then(|deadline| Timestamp::from_millisecond(deadline).ok());
+    if let Some(deadline) = deadline {
+        tell(
+            "deadline",
+            deadline.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        );
+    }
+    text
+}
+
+/// A text from outside, with nothing in it that a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| match letter {
+            '\n' | '\t' => letter,
+            letter if letter.is_control() => '\u{fffd}',
+            letter => letter,
+        })
+        .collect()
+}
+
+pub(super) fn withdraw(
+    study: &str,
+    person: &str,
+    reason: &str,
+    place: &Place,
+) -> anyhow::Result<()> {
+    let study = open_journal(place)?.withdraw(study, person, reason)?;
+    answer(
+        place,
+        &json!({ "study": study, "answer": "withdrawn" }),
+        &format!(
+            "withdrew the consent to {study}; the agent acts on it within a second while it runs"
+        ),
+    )
 }
 
 pub(super) fn approve(study: &str, person: String, place: &Place) -> anyhow::Result<()> {

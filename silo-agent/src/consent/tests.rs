@@ -6,7 +6,8 @@ use consilium_crypto::signing::SigningKey;
 
 use super::*;
 use crate::test_federation::{Federation, NAMES, RESEARCHER, STATISTICS, membership};
-use crate::trainer::TrainerCommand;
+
+const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 
 struct Hospital {
     folder: tempfile::TempDir,
@@ -15,7 +16,6 @@ struct Hospital {
     journal: Journal,
     ledger: Ledger,
     data_sets: DataSets,
-    trainer: Trainer,
 }
 
 impl Hospital {
@@ -29,7 +29,6 @@ impl Hospital {
             ledger: Ledger::open(&folder.path().join("ledger.jsonl"), &mut journal, instance)
                 .unwrap(),
             data_sets: DataSets::of(folder.path()),
-            trainer: Trainer::new(TrainerCommand(vec!["/nonexistent".into()])),
             journal,
             federation,
             folder,
@@ -50,7 +49,6 @@ impl Hospital {
             data_sets: &self.data_sets,
             journal: &self.journal,
             ledger: &self.ledger,
-            trainer: &self.trainer,
             isolation: Isolation::Sandbox,
             date: Date::new(2026, 11, 24).unwrap(),
             hour: 10,
@@ -58,8 +56,36 @@ impl Hospital {
         desk.consider("5ff11f0e", offer).unwrap()
     }
 
+    /// Registers a file of 300 rows with that digest.
+    fn registered(&self, sha256: Digest) -> DataSet {
+        let data_set = DataSet {
+            name: "ercp-trial".to_owned(),
+            path: "/data/ercp.csv".into(),
+            sha256,
+            rows: 300,
+            patients_at_most: 512,
+            columns: vec!["id".to_owned()],
+            registered: "2026-11-24T00:00:00Z".to_owned(),
+        };
+        let folder = self.folder.path().join("data");
+        std::fs::create_dir_all(&folder).unwrap();
+        let text = toml::to_string(&data_set).unwrap();
+        std::fs::write(folder.join("ercp-trial.toml"), text).unwrap();
+        data_set
+    }
+
+    /// Installs the policy of the demonstration.
+    fn permit(&self) {
+        let policy = include_str!("../../../examples/policies/3_UK.toml");
+        std::fs::write(self.policy_path(), policy).unwrap();
+    }
+
     fn offer(&self) -> Offer {
-        let study = STATISTICS.as_bytes().to_vec();
+        self.offer_of(STATISTICS)
+    }
+
+    fn offer_of(&self, study: &str) -> Offer {
+        let study = study.as_bytes().to_vec();
         Offer {
             signature: sign(&self.federation.researcher_key(), &study),
             study,
@@ -167,7 +193,71 @@ fn without_a_policy_everything_is_refused_and_a_broken_one_is_none() {
 #[test]
 fn another_cohort_without_noise_is_refused() {
     let mut hospital = Hospital::new();
+    let data_set = hospital.registered(Digest::from_bytes([1; 32]));
     let other = ["1_UM", "3_UK", "4_Case"].map(str::to_owned);
-    hospital.journal.bind_cohort("ercp-trial", &other).unwrap();
+    hospital
+        .journal
+        .bind_cohort(data_set.file(), &other)
+        .unwrap();
     assert_eq!(refused(hospital.consider(&hospital.offer())).0, "cohort");
+}
+
+#[test]
+fn a_changed_file_without_noise_is_refused_and_others_hear_nothing_of_the_cohort() {
+    let mut hospital = Hospital::new();
+    let data_set = hospital.registered(Digest::from_bytes([1; 32]));
+    let cohort = NAMES.map(str::to_owned);
+    hospital
+        .journal
+        .bind_cohort(data_set.file(), &cohort)
+        .unwrap();
+    hospital.permit();
+    assert!(matches!(
+        hospital.consider(&hospital.offer()),
+        Verdict::Permitted(_)
+    ));
+    // One patient less, the same cohort.
+    hospital.registered(Digest::from_bytes([2; 32]));
+    let (rule, statement) = refused(hospital.consider(&hospital.offer()));
+    assert_eq!(rule, "cohort");
+    assert!(!statement.contains("--new-cohort"), "{statement}");
+}
+
+#[test]
+fn a_bound_on_patients_is_held_against_the_announcement_and_not_the_data() {
+    let hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    // The data set has 300 rows and is announced with 512: every bound below says the same.
+    for bound in ["10", "299", "300", "301", "511"] {
+        let text = PRIVATE.replace(
+            "most_patients_per_silo = 1000",
+            &format!("most_patients_per_silo = {bound}"),
+        );
+        let (rule, statement) = refused(hospital.consider(&hospital.offer_of(&text)));
+        assert_eq!(rule, "study", "{statement}");
+        assert!(statement.contains("512"), "{statement}");
+    }
+    let text = PRIVATE.replace("= 1000", "= 512");
+    assert!(matches!(
+        hospital.consider(&hospital.offer_of(&text)),
+        Verdict::Permitted(_)
+    ));
+}
+
+#[test]
+fn who_has_heard_often_enough_that_data_are_not_ready_needs_a_person() {
+    let mut hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    for (study, asked) in [("s1", false), ("s2", false), ("s3", false), ("s4", true)] {
+        let Verdict::Permitted(permitted) = hospital.consider(&hospital.offer()) else {
+            panic!("not permitted");
+        };
+        assert_eq!(permitted.first_ask.is_some(), asked, "{study}");
+        hospital
+            .journal
+            .record_not_ready(study, RESEARCHER, "ercp-trial")
+            .unwrap();
+    }
 }

@@ -2,21 +2,40 @@
 //! Questions to a person at the hospital, and notices from other commands of the same folder.
 
 use rusqlite::{OptionalExtension, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Journal, JournalFault, sql_number};
+use super::{Journal, JournalFault, StudyState, sql_number};
 
 /// A study that waits for a person, or waited.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Approval {
     /// The study's identifier.
     pub study: String,
     /// What is asked, in words.
     pub summary: String,
+    /// What it costs and whom it meets.
+    pub terms: ApprovalTerms,
     /// When silence becomes a refusal, in Unix milliseconds.
     pub deadline_milliseconds: u64,
     /// What the person said.
     pub answer: Option<Answer>,
+}
+
+/// What a person should know before saying yes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalTerms {
+    /// The privacy loss of the whole study; `None` without noise.
+    pub epsilon: Option<String>,
+    /// The delta that goes with it.
+    pub delta: Option<String>,
+    /// Rounds, and spare attempts at them.
+    pub attempts: u32,
+    /// The silos invited.
+    pub silos: Vec<String>,
+    /// The share of the data set's budget that the study sets aside.
+    pub budget_needed: Option<f64>,
+    /// The share that is left then.
+    pub budget_left_afterwards: Option<f64>,
 }
 
 /// What a person said.
@@ -52,12 +71,14 @@ impl Journal {
         &mut self,
         study: &str,
         summary: &str,
+        terms: &ApprovalTerms,
         deadline: u64,
     ) -> Result<(), JournalFault> {
+        let terms = serde_json::to_string(terms).map_err(|_| self.unreadable("approval"))?;
         self.transact("written", |transaction| {
             transaction.execute(
-                "INSERT OR IGNORE INTO approvals (study, summary, deadline_milliseconds) VALUES (?1, ?2, ?3)",
-                params![study, summary, sql_number(deadline)],
+                "INSERT OR IGNORE INTO approvals (study, summary, terms, deadline_milliseconds) VALUES (?1, ?2, ?3, ?4)",
+                params![study, summary, terms, sql_number(deadline)],
             )
         })?;
         Ok(())
@@ -68,6 +89,7 @@ impl Journal {
         type Row = (
             String,
             String,
+            String,
             i64,
             Option<String>,
             Option<String>,
@@ -75,7 +97,7 @@ impl Journal {
         );
         let mut statement = self
             .connection
-            .prepare("SELECT study, summary, deadline_milliseconds, answer, person, reason FROM approvals ORDER BY rowid")
+            .prepare("SELECT study, summary, terms, deadline_milliseconds, answer, person, reason FROM approvals ORDER BY rowid")
             .map_err(self.fault("read"))?;
         let rows = statement
             .query_map([], |row| {
@@ -86,11 +108,12 @@ impl Journal {
                     row.get(3)?,
                     row.get(4)?,
                     row.get(5)?,
+                    row.get(6)?,
                 ))
             })
             .map_err(self.fault("read"))?;
         rows.map(|row| {
-            let (study, summary, deadline, answer, person, reason): Row =
+            let (study, summary, terms, deadline, answer, person, reason): Row =
                 row.map_err(self.fault("read"))?;
             let person = person.unwrap_or_default();
             let answer = match answer.as_deref() {
@@ -107,6 +130,7 @@ impl Journal {
             Ok(Approval {
                 study,
                 summary,
+                terms: serde_json::from_str(&terms).map_err(|_| self.unreadable("approval"))?,
                 deadline_milliseconds,
                 answer,
             })
@@ -140,6 +164,49 @@ impl Journal {
         found.ok_or_else(|| JournalFault::NoApproval {
             study: study.to_owned(),
         })
+    }
+
+    /// Asks the agent to take part in a study no longer; `study` may be any unambiguous beginning. Gives the whole.
+    pub(crate) fn withdraw(
+        &mut self,
+        study: &str,
+        person: &str,
+        reason: &str,
+    ) -> Result<String, JournalFault> {
+        let found = self.find_study(study)?;
+        if found.state != StudyState::Granted {
+            return Err(JournalFault::NotGranted {
+                study: found.id,
+                state: found.state.word().to_owned(),
+            });
+        }
+        self.transact("written", |transaction| {
+            transaction.execute(
+                "INSERT OR IGNORE INTO withdrawals (study, person, reason) VALUES (?1, ?2, ?3)",
+                [&found.id, person, reason],
+            )
+        })?;
+        Ok(found.id)
+    }
+
+    /// Consents that people took back and the agent has not acted on: study, person and reason.
+    pub(crate) fn withdrawals(&self) -> Result<Vec<(String, String, String)>, JournalFault> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT study, person, reason FROM withdrawals ORDER BY rowid")
+            .map_err(self.fault("read"))?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .map_err(self.fault("read"))?;
+        rows.collect::<Result<_, _>>().map_err(self.fault("read"))
+    }
+
+    /// Forgets a withdrawal once the agent has acted on it.
+    pub(crate) fn forget_withdrawal(&mut self, study: &str) -> Result<(), JournalFault> {
+        self.transact("written", |transaction| {
+            transaction.execute("DELETE FROM withdrawals WHERE study = ?1", [study])
+        })?;
+        Ok(())
     }
 
     /// Leaves a note for the hospital's own log, which only the agent writes.

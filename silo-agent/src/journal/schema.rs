@@ -38,14 +38,39 @@ CREATE TABLE IF NOT EXISTS newest_release (
 CREATE TABLE IF NOT EXISTS approvals (
     study TEXT PRIMARY KEY,
     summary TEXT NOT NULL,
+    terms TEXT NOT NULL,
     deadline_milliseconds INTEGER NOT NULL,
     answer TEXT,
     person TEXT,
     reason TEXT
 ) STRICT;
+CREATE TABLE IF NOT EXISTS withdrawals (
+    study TEXT PRIMARY KEY,
+    person TEXT NOT NULL,
+    reason TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS registrations (
+    data TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    PRIMARY KEY (data, sha256)
+) STRICT;
 CREATE TABLE IF NOT EXISTS cohorts (
-    data TEXT PRIMARY KEY,
-    invited TEXT NOT NULL
+    data TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    invited TEXT NOT NULL,
+    PRIMARY KEY (data, sha256)
+) STRICT;
+CREATE TABLE IF NOT EXISTS new_cohorts (
+    data TEXT NOT NULL,
+    sha256 BLOB NOT NULL,
+    person TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (data, sha256)
+) STRICT;
+CREATE TABLE IF NOT EXISTS not_ready (
+    study TEXT PRIMARY KEY,
+    researcher TEXT NOT NULL,
+    data TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS witness (
     id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -19,7 +19,8 @@ pub struct Offer {
     pub signature: Vec<u8>,
     /// The silos that are invited.
     pub invited: Vec<String>,
-    /// When an unanswered study counts as refused, in Unix milliseconds.
+    /// When a person's silence becomes a refusal: so long after the arrival as the researcher signed for, in Unix
+    /// milliseconds.
     pub deadline_milliseconds: u64,
 }
 
@@ -134,6 +135,20 @@ impl Journal {
             )
             .map_err(self.fault("read"))?;
         u64::try_from(count).map_err(|_| self.unreadable("study"))
+    }
+
+    /// The study with this identifier, or the only one whose identifier begins so.
+    pub(crate) fn find_study(&self, beginning: &str) -> Result<StudyRecord, JournalFault> {
+        let mut matching = self
+            .studies()?
+            .into_iter()
+            .filter(|record| !beginning.is_empty() && record.id.starts_with(beginning));
+        match (matching.next(), matching.next()) {
+            (Some(found), None) => Ok(found),
+            (None, _) | (Some(_), Some(_)) => Err(JournalFault::NoStudy {
+                study: beginning.to_owned(),
+            }),
+        }
     }
 
     /// Every study, in the order in which they were offered.

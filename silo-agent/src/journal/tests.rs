@@ -110,35 +110,6 @@ fn a_second_offer_does_not_reset_the_first() {
 }
 
 #[test]
-fn a_data_set_meets_one_cohort_without_noise() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal.sqlite");
-    let names = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>()
-    };
-    let mut journal = Journal::open(&path).unwrap();
-    journal
-        .check_cohort("trial", &names(&["a", "b", "c"]))
-        .unwrap();
-    journal
-        .bind_cohort("trial", &names(&["a", "b", "c"]))
-        .unwrap();
-    journal
-        .bind_cohort("trial", &names(&["c", "b", "a"]))
-        .unwrap();
-    journal.bind_cohort("other", &names(&["a", "b"])).unwrap();
-    drop(journal);
-    let mut journal = Journal::open(&path).unwrap();
-    let fault = journal
-        .bind_cohort("trial", &names(&["a", "b"]))
-        .unwrap_err();
-    assert!(matches!(fault, JournalFault::OtherCohort { .. }));
-}
-
-#[test]
 fn an_approval_is_answered_once_and_by_an_unambiguous_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
@@ -146,8 +117,9 @@ fn an_approval_is_answered_once_and_by_an_unambiguous_beginning() {
     journal
         .record_state("abc1", &StudyState::AwaitingApproval)
         .unwrap();
-    journal.ask_approval("abc1", "a study", 7).unwrap();
-    journal.ask_approval("abc2", "another", 8).unwrap();
+    let terms = ApprovalTerms::default();
+    journal.ask_approval("abc1", "a study", &terms, 7).unwrap();
+    journal.ask_approval("abc2", "another", &terms, 8).unwrap();
     let approved = Answer::Approved {
         person: "officer".to_owned(),
     };

@@ -40,7 +40,7 @@ impl Desk {
 
 const INSTANCE: Digest = Digest::from_bytes([7; 32]);
 
-fn limit() -> BudgetLimit {
+pub(crate) fn limit() -> BudgetLimit {
     BudgetLimit {
         epsilon: Epsilon::new(4.0).unwrap(),
         delta: Delta::new(2e-5).unwrap(),
@@ -48,7 +48,7 @@ fn limit() -> BudgetLimit {
 }
 
 /// Twenty attempts that need a bit more than half of the budget.
-fn plan() -> VectorPlan {
+pub(crate) fn plan() -> VectorPlan {
     let noise = NoisePlan::derive(&NoiseTerms {
         multiplier: NoiseMultiplier::new(6.0).unwrap(),
         silos: 4,
