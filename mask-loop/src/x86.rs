@@ -10,10 +10,15 @@
 mod aes_ni;
 mod avx2;
 mod avx512;
+#[cfg(test)]
+mod emulated;
 mod instructions;
 mod kernel;
 mod round_keys;
 mod table;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 mod vaes256;
 mod vaes512;
 

@@ -64,7 +64,9 @@ fn every_width_and_length_gives_the_bits_of_the_definition() {
 fn several_pieces_and_their_ends_give_the_bits_of_the_definition() {
     let mut numbers = Numbers(2);
     for bits in [16, 20, 24, 32, 40, 48, 64, 13, 31] {
-        for length in [1500, 4095, 8192, 16_384, 16_385, 16_700, 32_768, 32_900, 70_000] {
+        for length in [
+            1500, 4095, 8192, 16_384, 16_385, 16_700, 32_768, 32_900, 70_000,
+        ] {
             let material = numbers.streams(3);
             let first = numbers.next() % 1000 * FIELD_ALIGNMENT;
             check(bits, &material, first, &numbers.words(length));
