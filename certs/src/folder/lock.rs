@@ -49,6 +49,14 @@ impl FolderLock {
         Ok(Self { _file: file, path })
     }
 
+    /// Whether another process holds a folder. Looks only: the folder stays as it is.
+    pub fn is_held(folder: &Path) -> bool {
+        let Ok(file) = File::open(folder.join("lock")) else {
+            return false;
+        };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
     /// The lock file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -91,6 +99,19 @@ fn read_process(file: &mut File) -> Option<u32> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_asks_whether_a_folder_is_held_leaves_it_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!FolderLock::is_held(folder.path()));
+        assert!(!folder.path().join("lock").exists());
+        let lock = FolderLock::acquire(folder.path()).unwrap();
+        let holder = std::fs::read(lock.path()).unwrap();
+        assert!(FolderLock::is_held(folder.path()));
+        assert_eq!(std::fs::read(lock.path()).unwrap(), holder);
+        drop(lock);
+        assert!(!FolderLock::is_held(folder.path()));
+    }
 
     #[test]
     fn a_folder_is_held_by_one_and_free_again_when_dropped() {

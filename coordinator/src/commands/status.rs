@@ -45,7 +45,7 @@ pub(super) fn status(arguments: StatusArguments) -> anyhow::Result<()> {
     let folder = CoordinatorFolder::new(&arguments.dir);
     let config = Config::read(folder.path())?;
     let store = SqliteStore::open(&folder.state())?;
-    let running = FolderLock::acquire(folder.path()).is_err();
+    let running = FolderLock::is_held(folder.path());
     let published = store
         .rosters()?
         .into_iter()
