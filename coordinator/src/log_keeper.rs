@@ -5,6 +5,8 @@
 //! a checkpoint and asks every connected silo. A silo has at most one request open, because what it may cosign next
 //! starts where it cosigned last.
 
+mod fit;
+
 use crate::sessions::Sessions;
 use consilium_audit::{Event, Log, LogFault, LogProof, Timestamp};
 use consilium_crypto::digest::Digest;
@@ -15,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
+
+pub(crate) use fit::clamp;
 
 /// A handle on the keeper.
 #[derive(Clone)]
@@ -74,9 +78,15 @@ impl LogKeeper {
         }
     }
 
-    /// Appends events, durably, and returns their places. The same event again has the same place.
+    /// Appends events, durably, and returns their places. The same event again has the same place. What is too long
+    /// for an entry becomes an object.
     pub async fn append(&self, events: Vec<Event>) -> Result<Vec<u64>, KeeperFault> {
-        let places = self.with(move |log| log.append_batch(&events)).await?;
+        let append = move |log: &mut Log| {
+            let fitting = events.into_iter().map(|event| fit::fit(log, event));
+            let events: Vec<Event> = fitting.collect::<Result<_, _>>()?;
+            log.append_batch(&events)
+        };
+        let places = self.with(append).await?;
         self.news.send(News::Appended).ok();
         Ok(places)
     }
