@@ -45,8 +45,12 @@ pub(crate) enum AdmissionFault {
     Plan(#[from] PlanFault),
 }
 
-/// Checks a study against the roster.
-pub(crate) fn admit(bytes: &[u8], roster: &PublishedRoster) -> Result<Admitted, AdmissionFault> {
+/// Checks a study against the roster. `asked` are the silos that were asked already; empty before.
+pub(crate) fn admit(
+    bytes: &[u8],
+    asked: &[SiloName],
+    roster: &PublishedRoster,
+) -> Result<Admitted, AdmissionFault> {
     let study = Study::parse(bytes)?;
     let task = Task::new(&study)?;
     let membership = &roster.membership;
@@ -56,7 +60,9 @@ pub(crate) fn admit(bytes: &[u8], roster: &PublishedRoster) -> Result<Admitted, 
         .iter()
         .map(|name| SiloName::parse(name))
         .collect::<Result<Vec<_>, _>>()?;
-    if invited.is_empty() {
+    if !asked.is_empty() {
+        invited = asked.to_vec();
+    } else if invited.is_empty() {
         invited = membership.silos.keys().cloned().collect();
     }
     invited.sort();

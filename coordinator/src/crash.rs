@@ -31,10 +31,14 @@ pub enum CrashPlace {
     SumLogged,
     /// The Release.
     Released,
+    /// The end of an attempt without a sum.
+    Abandoned,
+    /// How the study ends, before it is logged and told.
+    Ending,
 }
 
 impl CrashPlace {
-    /// Every place, in the order of a round.
+    /// Every place in a round that gives a sum, in order.
     pub const ALL: [Self; 9] = [
         Self::Opened,
         Self::KeyBook,
@@ -46,6 +50,9 @@ impl CrashPlace {
         Self::SumLogged,
         Self::Released,
     ];
+
+    /// The places at which something ends without a result.
+    pub const ENDS: [Self; 2] = [Self::Abandoned, Self::Ending];
 
     /// The word for it.
     #[must_use]
@@ -60,6 +67,8 @@ impl CrashPlace {
             Self::Unmasked => "unmasked",
             Self::SumLogged => "sum-logged",
             Self::Released => "released",
+            Self::Abandoned => "abandoned",
+            Self::Ending => "ending",
         }
     }
 }
@@ -74,6 +83,7 @@ impl std::str::FromStr for CrashPoint {
             .ok_or_else(|| CrashPointFault(text.to_owned()))?;
         let place = CrashPlace::ALL
             .into_iter()
+            .chain(CrashPlace::ENDS)
             .find(|place| place.as_str() == word);
         match (place, round.parse()) {
             (Some(place), Ok(round)) => Ok(Self { place, round }),
@@ -102,7 +112,7 @@ mod tests {
 
     #[test]
     fn every_place_reads_back() {
-        for place in CrashPlace::ALL {
+        for place in CrashPlace::ALL.into_iter().chain(CrashPlace::ENDS) {
             let point: CrashPoint = format!("{}:3", place.as_str()).parse().unwrap();
             assert_eq!(point, CrashPoint { place, round: 3 });
         }

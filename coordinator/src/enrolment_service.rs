@@ -4,7 +4,7 @@
 use crate::federation::{Federation, PublishFault, actor_of, unix_milliseconds};
 use crate::log_keeper::now;
 use crate::store::{Participant, StoreFault};
-use consilium_audit::{Event, EventKind};
+use consilium_audit::{Event, EventKind, Timestamp};
 use consilium_certs::enrolment::token_from_bytes;
 use consilium_certs::{
     EnrolmentRequest, EnrolmentResponse, InvitationRecord, Name, PeerIdentity, Role, SignedRoster,
@@ -61,26 +61,34 @@ impl Enrolment for EnrolmentService {
             witness: enrolled.witness,
             joined_milliseconds: unix_milliseconds(),
         };
-        self.federation
+        let first_milliseconds = self
+            .federation
             .store
-            .with(move |store| store.enrol(&token, &participant))
+            .with(move |store| {
+                store.enrol(&token, &participant)?;
+                let kept = store.participants()?;
+                let kept = kept.iter().find(|kept| kept.name == participant.name);
+                Ok(kept.map_or(participant.joined_milliseconds, |kept| {
+                    kept.joined_milliseconds
+                }))
+            })
             .await
             .map_err(|fault| Status::permission_denied(fault.to_string()))?;
-        if stored.redeemed_by.is_none() {
-            let peer = PeerIdentity {
-                role: enrolled.role,
-                name: enrolled.name.clone(),
-            };
-            let event = Event::new(EventKind::IdentityJoined, now(), actor_of(&peer))
-                .with_detail("identity", enrolled.identity.to_string())
-                .with_detail("short_code", enrolled.short_code().to_string());
-            self.federation
-                .log
-                .append_one(event)
-                .await
-                .map_err(internal)?;
-            tracing::info!(name = %enrolled.name, role = %enrolled.role, "joined");
-        }
+        let peer = PeerIdentity {
+            role: enrolled.role,
+            name: enrolled.name.clone(),
+        };
+        // Written at every request, with the time of the first: one entry, even after a kill before the first one.
+        let time = Timestamp::from_unix_milliseconds(first_milliseconds).unwrap_or_else(|_| now());
+        let event = Event::new(EventKind::IdentityJoined, time, actor_of(&peer))
+            .with_detail("identity", enrolled.identity.to_string())
+            .with_detail("short_code", enrolled.short_code().to_string());
+        self.federation
+            .log
+            .append_one(event)
+            .await
+            .map_err(internal)?;
+        tracing::info!(name = %enrolled.name, role = %enrolled.role, "joined");
         Ok(Response::new(v1::JoinResponse {
             certificate_chain: response.certificate_chain,
             authorities: response.authorities,

@@ -15,13 +15,14 @@ use consilium_certs::{
     CertificateAuthority, Name, PeerIdentity, Role, RosterFault, SignedRoster, VerifiedRoster,
     peer_identity,
 };
+use consilium_crypto::digest::Digest;
 use consilium_crypto::signing::{Signature, SigningKey};
 use consilium_protocol::{Membership, RoundPlan, SiloName, SiloNameFault};
 use consilium_wire::server::PeerInfo;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 /// Everything that the parts of the service share.
@@ -45,13 +46,13 @@ pub struct Federation {
     /// What researchers see of running studies.
     pub progress: ProgressBoard,
     /// To the scheduler.
-    pub inputs: mpsc::UnboundedSender<Input>,
+    pub inputs: mpsc::Sender<Input>,
     /// Where published rosters lie.
     pub roster_folder: PathBuf,
     /// Held while a signature is added to the draft.
     pub draft: tokio::sync::Mutex<()>,
     /// The roster in force.
-    pub roster: RwLock<Option<Arc<PublishedRoster>>>,
+    pub roster: watch::Sender<Option<Arc<PublishedRoster>>>,
     /// The plan of the attempt in flight: only its chunks are taken.
     pub current_plan: RwLock<Option<Arc<RoundPlan>>>,
 }
@@ -145,10 +146,7 @@ impl Federation {
     /// The roster in force.
     #[must_use]
     pub fn roster(&self) -> Option<Arc<PublishedRoster>> {
-        self.roster
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.roster.borrow().clone()
     }
 
     /// The plan of the attempt in flight.
@@ -203,11 +201,11 @@ impl Federation {
         }
     }
 
-    /// Whether a silo is a member now: asked for every frame of a session.
+    /// Whether the roster in force is still this one: asked for every frame of a session.
     #[must_use]
-    pub fn admits(&self, silo: &SiloName) -> bool {
+    pub fn is_in_force(&self, roster_root: &Digest) -> bool {
         self.roster()
-            .is_some_and(|roster| roster.membership.silos.contains_key(silo))
+            .is_some_and(|roster| roster.membership.roster_root == *roster_root)
     }
 
     /// Takes a member's signature on the draft; the last one needed puts the roster in force.
@@ -275,18 +273,26 @@ impl Federation {
         })
         .await
         .map_err(|_| PublishFault::Stopped)??;
-        let published = PublishedRoster::new(verified)?;
+        self.announce(PublishedRoster::new(verified)?, stored).await
+    }
+
+    /// Logs and stores that a pinned roster is in force, and puts it in force. Repeated after a kill in between.
+    async fn announce(
+        &self,
+        published: PublishedRoster,
+        stored: StoredRoster,
+    ) -> Result<(), PublishFault> {
         let witnesses = published.witnesses()?;
         let event = Event::new(EventKind::RosterPublished, now(), self.actor())
             .with_reference("roster", published.roster.root())
             .with_detail("version", published.roster.version().to_string());
         let text = published.roster.text().to_owned();
+        self.log
+            .with(move |log| log.put_object(text.as_bytes()))
+            .await?;
         self.log.append_one(event).await?;
         self.log
-            .with(move |log| {
-                log.put_object(text.as_bytes())?;
-                log.set_witnesses(witnesses)
-            })
+            .with(move |log| log.set_witnesses(witnesses))
             .await?;
         let stored = StoredRoster {
             published: true,
@@ -296,9 +302,29 @@ impl Federation {
             .with(move |store| store.save_roster(&stored))
             .await?;
         tracing::info!(version = published.roster.version(), "a roster is in force");
-        *self.roster.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(published));
+        self.roster.send_replace(Some(Arc::new(published)));
         self.sessions.close_all();
+        self.inputs.send(Input::RosterChanged).await.ok();
         Ok(())
+    }
+
+    /// After a start: finishes a publication that a kill interrupted once the roster was pinned.
+    pub async fn finish_publication(&self) -> Result<(), PublishFault> {
+        let Some(current) = self.roster() else {
+            return Ok(());
+        };
+        let version = current.roster.version();
+        let rosters = self.store.with(|store| store.rosters()).await?;
+        let unfinished = rosters
+            .into_iter()
+            .find(|stored| stored.version == version && !stored.published);
+        match unfinished {
+            Some(stored) => {
+                let again = PublishedRoster::new(current.roster.clone())?;
+                self.announce(again, stored).await
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,6 +3,10 @@
 
 use consilium_protocol::{AttemptId, Delivery, SiloName};
 use consilium_wire::v1;
+use tokio::sync::oneshot;
+
+/// Inputs that may wait. A session whose frames come faster waits itself.
+pub(crate) const INPUTS_WAITING: usize = 256;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -53,7 +57,11 @@ pub enum Input {
         study_id: String,
         /// Why, in words.
         reason: String,
+        /// Told once the study's end cannot be forgotten, or why the study does not end by this.
+        answer: oneshot::Sender<Result<(), String>>,
     },
+    /// Another roster is in force.
+    RosterChanged,
     /// The service stops in good order.
     Stop,
 }

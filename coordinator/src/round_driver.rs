@@ -5,6 +5,7 @@
 //! records are written; only then is anything sent. After a restart the stored records are written again (the log keeps
 //! one of each) and returning silos get everything that was ever sent to them in this attempt.
 
+mod accusation;
 mod conclusion;
 mod pending;
 mod presence;
@@ -15,8 +16,8 @@ use crate::federation::{Federation, unix_milliseconds};
 use crate::input::Input;
 use crate::sessions::PackedSum;
 use crate::silo_service::chunk_length;
-use crate::study::Attempt;
-use crate::study_run::{RunFault, StudyRun, cancel_queued};
+use crate::study::{Attempt, StudyState};
+use crate::study_run::{Halt, RunFault, StudyRun, cancel_queued, word};
 use consilium_protocol::{
     CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings, Deadlines,
     Delivery, Envelope, RoundPlan, SiloName,
@@ -28,8 +29,6 @@ use std::time::Duration;
 use sum::Work;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-
-pub(crate) use conclusion::RoundOutcome;
 
 /// One attempt in progress.
 pub(crate) struct RoundDriver<'r, 'a> {
@@ -44,7 +43,6 @@ pub(crate) struct RoundDriver<'r, 'a> {
     missing: BTreeMap<SiloName, String>,
     /// Since when too few silos are present.
     lacking: Option<Instant>,
-    cancelled: Option<String>,
 }
 
 impl<'r, 'a> RoundDriver<'r, 'a> {
@@ -64,6 +62,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             &mut effects,
         );
         let mut driver = Self::new(run, plan, machine, Pending::default());
+        driver.pending.records.clear();
         driver.carry_out(effects).await?;
         driver.notice_absent_silos().await?;
         Ok(driver)
@@ -80,7 +79,14 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         let pending: Pending = postcard::from_bytes(&attempt.pending)?;
         let mut driver = Self::new(run, machine.plan().clone(), machine, pending);
         driver.write_records().await?;
-        if driver.pending.conclusion.is_none() {
+        if driver.pending.conclusion.is_some() {
+            return Ok(driver);
+        }
+        let decided = driver.run.study.ending.as_ref();
+        let decided = decided.map(|ending| ending.reason.clone());
+        if let Some(reason) = decided.or_else(|| driver.run.roster_change()) {
+            driver.give_up(StudyState::Failed, reason).await?;
+        } else {
             let mut effects = Vec::new();
             if let Some(machine) = &driver.machine
                 && let Err(fault) = machine.resume(&mut effects)
@@ -89,6 +95,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 driver.step(CoordinatorEvent::Cancel { reason }).await?;
                 return Ok(driver);
             }
+            driver.pending.records.clear();
             driver.carry_out(effects).await?;
             driver.count_spooled_uploads().await?;
             driver.notice_absent_silos().await?;
@@ -112,21 +119,20 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             gone: BTreeSet::new(),
             missing: BTreeMap::new(),
             lacking: None,
-            cancelled: None,
         }
     }
 
     /// Drives the attempt to its end.
-    pub(crate) async fn run(mut self) -> Result<RoundOutcome, RunFault> {
+    pub(crate) async fn run(mut self) -> Result<(), Halt> {
         let outcome = self.drive().await;
         self.run.federation.set_current_plan(None);
         outcome
     }
 
-    async fn drive(&mut self) -> Result<RoundOutcome, RunFault> {
+    async fn drive(&mut self) -> Result<(), Halt> {
         loop {
             if let Some(conclusion) = self.pending.conclusion.clone() {
-                return self.conclude(conclusion).await;
+                return Ok(self.conclude(conclusion).await?);
             }
             self.show();
             let due = self.machine.as_ref().and_then(CoordinatorMachine::deadline);
@@ -137,7 +143,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             let hopeless = self.lacking.map(|since| since + patience);
             tokio::select! {
                 input = self.run.inputs.recv() => match input {
-                    None | Some(Input::Stop) => return Ok(RoundOutcome::Stopping),
+                    None | Some(Input::Stop) => return Err(Halt::Stopping),
                     Some(input) => self.take(input).await?,
                 },
                 Some(done) = self.work.join_next(), if !self.work.is_empty() => {
@@ -193,25 +199,58 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                     return Ok(());
                 }
                 tracing::info!(silo = %from, %reason, "a silo takes no further part");
-                self.run
-                    .study
-                    .declined
-                    .insert(from.clone(), reason.chars().take(32).collect());
+                self.run.study.declined.insert(from.clone(), word(&reason));
                 self.silo_is_gone(from).await
             }
-            Input::Cancel { study_id, reason } => {
+            Input::Cancel {
+                study_id,
+                reason,
+                answer,
+            } => {
                 if study_id != self.run.study.id {
-                    return cancel_queued(self.run.federation, study_id, reason).await;
+                    return cancel_queued(self.run.federation, study_id, reason, answer).await;
                 }
-                self.cancelled = Some(reason.clone());
-                self.step(CoordinatorEvent::Cancel { reason }).await
+                self.give_up(StudyState::Cancelled, reason).await?;
+                answer.send(Ok(())).ok();
+                Ok(())
             }
+            Input::RosterChanged => match self.run.roster_change() {
+                Some(reason) => self.give_up(StudyState::Failed, reason).await,
+                None => Ok(()),
+            },
             Input::Consent { .. } | Input::Submitted | Input::Stop => Ok(()),
         }
     }
 
+    /// Ends the attempt because the study ends: stored in one transaction.
+    async fn give_up(&mut self, state: StudyState, reason: String) -> Result<(), RunFault> {
+        self.run
+            .study
+            .end(state, reason.clone(), None, unix_milliseconds());
+        self.step(CoordinatorEvent::Cancel { reason }).await
+    }
+
     /// Lets the machine handle one event and carries out what it asks for.
     async fn step(&mut self, event: CoordinatorEvent) -> Result<(), RunFault> {
+        let evidence = match &event {
+            CoordinatorEvent::Delivered { delivery, .. } => Some(delivery.envelope.clone()),
+            CoordinatorEvent::Uploaded { .. }
+            | CoordinatorEvent::Gone(_)
+            | CoordinatorEvent::Back(_)
+            | CoordinatorEvent::Tick
+            | CoordinatorEvent::Summed { .. }
+            | CoordinatorEvent::SumLogged { .. }
+            | CoordinatorEvent::Cancel { .. } => None,
+        };
+        self.pending.records.clear();
+        self.handle(event, evidence).await
+    }
+
+    async fn handle(
+        &mut self,
+        event: CoordinatorEvent,
+        evidence: Option<Envelope>,
+    ) -> Result<(), RunFault> {
         let Some(machine) = self.machine.take() else {
             return Ok(());
         };
@@ -220,6 +259,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         let mut effects = Vec::new();
         self.machine =
             Some(machine.handle(&surroundings, unix_milliseconds(), event, &mut effects));
+        self.accuse(&mut effects, evidence).await?;
         self.carry_out(effects).await
     }
 
@@ -227,10 +267,11 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
     async fn carry_out(&mut self, effects: Vec<CoordinatorEffect>) -> Result<(), RunFault> {
         let rejected =
             |effect: &CoordinatorEffect| matches!(effect, CoordinatorEffect::Rejected { .. });
-        let changed = effects.is_empty() || !effects.iter().all(rejected);
+        let changed =
+            effects.is_empty() || !self.pending.records.is_empty() || !effects.iter().all(rejected);
         let mut sends = Vec::new();
         let mut job = None;
-        self.pending.records.clear();
+        let mut abandoned = None;
         for effect in effects {
             match effect {
                 CoordinatorEffect::Send { to, delivery } => sends.push((to, delivery)),
@@ -259,6 +300,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                     charged,
                 } => {
                     let phase = phase.to_owned();
+                    abandoned = Some(reason.clone());
                     self.pending.conclusion = Some(Conclusion::Abandoned {
                         reason,
                         phase,
@@ -273,7 +315,12 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         if !changed {
             return Ok(());
         }
+        let endings = self.pending.records.iter_mut();
+        for record in endings.filter(|record| record.kind == RecordedKind::Abandoned) {
+            record.reason = abandoned.take();
+        }
         self.save().await?;
+        self.run.reach_ending();
         self.reach_recorded();
         let committed = self.write_records().await?;
         for (to, delivery) in sends {

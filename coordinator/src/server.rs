@@ -6,7 +6,7 @@ use crate::crash::CrashPoint;
 use crate::enrolment_service::EnrolmentService;
 use crate::federation::{Federation, PublishFault, PublishedRoster};
 use crate::folder::{CoordinatorFolder, FolderFault, Ready, log_origin};
-use crate::input::Input;
+use crate::input::{INPUTS_WAITING, Input};
 use crate::log_keeper::{KeeperFault, LogKeeper, now};
 use crate::progress::ProgressBoard;
 use crate::scheduler;
@@ -126,7 +126,7 @@ pub async fn run(
         source,
     })?;
 
-    let (inputs, receiver) = mpsc::unbounded_channel();
+    let (inputs, receiver) = mpsc::channel(INPUTS_WAITING);
     let federation = open_federation(&folder, config, inputs.clone()).await?;
     let incoming = TlsIncoming::new(listener, tls_config);
     let services = Services::new(
@@ -151,6 +151,7 @@ pub async fn run(
         receiver,
         options.crash_point,
     ));
+    let forgetting = tokio::spawn(forget_uploads(Arc::clone(&federation)));
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         ended = &mut scheduling => match ended {
@@ -164,10 +165,14 @@ pub async fn run(
         },
     };
     std::fs::remove_file(folder.ready()).ok();
-    inputs.send(Input::Stop).ok();
-    if !scheduling.is_finished() {
-        tokio::time::timeout(STOP_TIME, scheduling).await.ok();
-    }
+    let stopping = async {
+        inputs.send(Input::Stop).await.ok();
+        if !scheduling.is_finished() {
+            scheduling.await.ok();
+        }
+    };
+    tokio::time::timeout(STOP_TIME, stopping).await.ok();
+    forgetting.abort();
     if outcome.is_ok() {
         let event = Event::new(EventKind::SystemStopped, now(), federation.actor());
         let place = federation.log.append_one(event).await?;
@@ -188,15 +193,12 @@ pub async fn run(
 async fn open_federation(
     folder: &CoordinatorFolder,
     config: Config,
-    inputs: mpsc::UnboundedSender<Input>,
+    inputs: mpsc::Sender<Input>,
 ) -> Result<Arc<Federation>, ServeFault> {
     let identity = folder.open_identity()?;
     let name = identity.name().clone();
     let store = StoreHandle::new(SqliteStore::open(&folder.state())?);
     let spool = Spool::open(&folder.blobs())?;
-    spool.forget_uploads(Duration::from_secs(
-        u64::from(config.keep.uploads_days) * 86_400,
-    ))?;
     let mut log = Log::open(
         &folder.log(),
         folder.log_signer(&log_origin(name.as_str()))?,
@@ -231,13 +233,36 @@ async fn open_federation(
         inputs,
         roster_folder: folder.roster(),
         draft: tokio::sync::Mutex::default(),
-        roster: std::sync::RwLock::new(roster),
+        roster: tokio::sync::watch::Sender::new(roster),
         current_plan: std::sync::RwLock::default(),
     });
     let started = Event::new(EventKind::SystemStarted, now(), federation.actor())
         .with_detail("version", env!("CARGO_PKG_VERSION"));
     federation.log.append_one(started).await?;
+    federation.finish_publication().await?;
     Ok(federation)
+}
+
+/// Deletes old masked vectors, at the start and every day. The attempt in flight keeps its own.
+async fn forget_uploads(federation: Arc<Federation>) {
+    let age = Duration::from_secs(u64::from(federation.config.keep.uploads_days) * 86_400);
+    let mut days = tokio::time::interval(Duration::from_secs(86_400));
+    loop {
+        days.tick().await;
+        let attempt = match federation.store.with(|store| store.attempt()).await {
+            Ok(attempt) => attempt.map(|attempt| attempt.id),
+            Err(fault) => {
+                tracing::error!(%fault, "old uploads stay: the attempt in flight is not known");
+                continue;
+            }
+        };
+        let spool = Arc::clone(&federation.spool);
+        let forgotten =
+            tokio::task::spawn_blocking(move || spool.forget_uploads(age, attempt)).await;
+        if let Ok(Err(fault)) = forgotten {
+            tracing::error!(fault = %crate::explain(&fault), "old uploads stay");
+        }
+    }
 }
 
 async fn wait_until(mut stopped: tokio::sync::watch::Receiver<bool>) {

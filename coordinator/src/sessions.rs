@@ -18,7 +18,7 @@ pub struct Sessions(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    inputs: mpsc::UnboundedSender<Input>,
+    inputs: mpsc::Sender<Input>,
     drop_after: Duration,
 }
 
@@ -26,7 +26,17 @@ struct Shared {
 struct State {
     open: BTreeMap<SiloName, Session>,
     gone: BTreeSet<SiloName>,
+    /// Which wait for an absent silo counts: the one that began last.
+    awaited: BTreeMap<SiloName, u64>,
     next_number: u64,
+}
+
+impl State {
+    fn number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +72,7 @@ pub struct SessionNumber(u64);
 impl Sessions {
     /// No sessions yet. A silo counts as gone when its session has been closed for `drop_after`.
     #[must_use]
-    pub fn new(inputs: mpsc::UnboundedSender<Input>, drop_after: Duration) -> Self {
+    pub fn new(inputs: mpsc::Sender<Input>, drop_after: Duration) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             inputs,
@@ -74,8 +84,8 @@ impl Sessions {
     pub fn open(&self, silo: &SiloName) -> (SessionNumber, mpsc::UnboundedReceiver<Outgoing>) {
         let (outgoing, queue) = mpsc::unbounded_channel();
         let mut state = self.lock();
-        let number = state.next_number;
-        state.next_number += 1;
+        let number = state.number();
+        state.awaited.remove(silo);
         state
             .open
             .insert(silo.clone(), Session { number, outgoing });
@@ -101,21 +111,27 @@ impl Sessions {
 
     /// Counts a silo as gone unless it has a session at the end of `time`.
     pub fn expect_within(&self, silo: SiloName, time: Duration) {
+        let wait = {
+            let mut state = self.lock();
+            let wait = state.number();
+            state.awaited.insert(silo.clone(), wait);
+            wait
+        };
         let sessions = self.clone();
         tokio::spawn(async move {
-            let number = sessions.lock().next_number;
             tokio::time::sleep(time).await;
             {
                 let mut state = sessions.lock();
-                let newer = state
-                    .open
-                    .get(&silo)
-                    .is_some_and(|open| open.number >= number);
-                if newer || state.open.contains_key(&silo) || !state.gone.insert(silo.clone()) {
+                // A silo that returned and left again has its own, later wait.
+                if state.awaited.get(&silo) != Some(&wait) || state.open.contains_key(&silo) {
+                    return;
+                }
+                state.awaited.remove(&silo);
+                if !state.gone.insert(silo.clone()) {
                     return;
                 }
             }
-            sessions.0.inputs.send(Input::Gone(silo)).ok();
+            sessions.0.inputs.send(Input::Gone(silo)).await.ok();
         });
     }
 
@@ -125,6 +141,16 @@ impl Sessions {
         for silo in silos {
             self.expect_within(silo, self.0.drop_after);
         }
+    }
+
+    /// Whether this session is the one that its silo has now.
+    #[must_use]
+    pub fn is_current(&self, silo: &SiloName, session: &SessionNumber) -> bool {
+        let state = self.lock();
+        state
+            .open
+            .get(silo)
+            .is_some_and(|open| open.number == session.0)
     }
 
     /// Whether a silo has a session.
@@ -184,8 +210,8 @@ mod tests {
         SiloName::parse("3_UK").unwrap()
     }
 
-    fn sessions(drop_after: Duration) -> (Sessions, mpsc::UnboundedReceiver<Input>) {
-        let (sender, inputs) = mpsc::unbounded_channel();
+    fn sessions(drop_after: Duration) -> (Sessions, mpsc::Receiver<Input>) {
+        let (sender, inputs) = mpsc::channel(8);
         (Sessions::new(sender, drop_after), inputs)
     }
 
@@ -214,6 +240,26 @@ mod tests {
         sessions.expect_within(other.clone(), Duration::from_millis(20));
         assert!(matches!(inputs.recv().await, Some(Input::Gone(name)) if name == other));
         assert!(!sessions.is_gone(&silo()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silo_that_returned_and_left_again_has_its_whole_time_anew() {
+        let (sessions, mut inputs) = sessions(Duration::from_secs(5));
+        let leave = || {
+            let (number, _queue) = sessions.open(&silo());
+            sessions.close(&silo(), &number);
+        };
+        leave();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        leave();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert!(
+            !sessions.is_gone(&silo()),
+            "the first wait was taken for the second"
+        );
+        assert!(inputs.try_recv().is_err());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(sessions.is_gone(&silo()));
     }
 
     #[tokio::test]

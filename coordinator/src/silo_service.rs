@@ -10,6 +10,7 @@ use crate::store::StoredStart;
 use consilium_audit::{Actor, Event, EventKind};
 use consilium_certs::{ChannelBinding, Role};
 use consilium_crypto::digest::Digest;
+use consilium_crypto::packing;
 use consilium_crypto::signing::Signature;
 use consilium_protocol::{RoundPlan, SiloName};
 use consilium_wire::server::PeerInfo;
@@ -97,8 +98,8 @@ impl Session {
         binding: ChannelBinding,
         mut incoming: Streaming<v1::SiloFrame>,
     ) -> Result<(), Status> {
-        let hello = match self.greet(&binding, &mut incoming).await {
-            Ok(hello) => hello,
+        let (hello, root) = match self.greet(&binding, &mut incoming).await {
+            Ok(greeted) => greeted,
             Err(status) => {
                 self.frames.send(Err(status.clone())).await.ok();
                 return Err(status);
@@ -110,11 +111,26 @@ impl Session {
             frames,
         } = self;
         let (number, queue) = federation.sessions.open(&silo);
-        tokio::spawn(pump(Arc::clone(&federation), queue, frames));
+        if !federation.is_in_force(&root) {
+            // Published between the greeting and the opening: this session was not among those that ended.
+            federation.sessions.close(&silo, &number);
+            let status = Status::aborted("another roster is in force; open another session");
+            frames.send(Err(status.clone())).await.ok();
+            return Err(status);
+        }
+        let pumping = tokio::spawn(pump(Arc::clone(&federation), queue, frames));
         tracing::info!(%silo, "session open");
         federation.log.witness_opened(&silo, hello.log_size);
-        federation.inputs.send(Input::Opened(silo.clone())).ok();
-        let outcome = listen(&federation, &silo, &mut incoming).await;
+        federation
+            .inputs
+            .send(Input::Opened(silo.clone()))
+            .await
+            .ok();
+        let outcome = tokio::select! {
+            outcome = listen(&federation, &silo, &number, &mut incoming) => outcome,
+            // Another roster, a newer session or the end of the service: nothing more is heard either.
+            _ = pumping => Ok(()),
+        };
         end(&federation, &silo, &number);
         outcome
     }
@@ -124,7 +140,7 @@ impl Session {
         &self,
         binding: &ChannelBinding,
         incoming: &mut Streaming<v1::SiloFrame>,
-    ) -> Result<v1::Hello, Status> {
+    ) -> Result<(v1::Hello, Digest), Status> {
         let first = tokio::time::timeout(HELLO_TIME, incoming.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no hello in time"))??;
@@ -164,7 +180,7 @@ impl Session {
         let nonce = Digest::try_from(hello.start_nonce.as_slice())
             .map_err(|_| Status::invalid_argument("a start nonce has 32 bytes"))?;
         self.log_start(nonce).await?;
-        Ok(hello)
+        Ok((hello, root))
     }
 
     async fn welcome(&self, roster_root: Digest) -> Result<(), Status> {
@@ -275,11 +291,13 @@ async fn send_sum(federation: &Federation, sum: PackedSum, frames: &Frames) -> b
 async fn listen(
     federation: &Arc<Federation>,
     silo: &SiloName,
+    session: &SessionNumber,
     incoming: &mut Streaming<v1::SiloFrame>,
 ) -> Result<(), Status> {
     while let Some(v1::SiloFrame { frame }) = incoming.message().await? {
-        if !federation.admits(silo) {
-            return Err(Status::permission_denied("no longer a member"));
+        // Another roster ends all sessions, and a newer session of the silo its older ones.
+        if !federation.sessions.is_current(silo, session) {
+            return Err(Status::aborted("the session was closed; open another"));
         }
         let from = silo.clone();
         let input = match frame {
@@ -317,6 +335,7 @@ async fn listen(
         federation
             .inputs
             .send(input)
+            .await
             .map_err(|_| Status::unavailable("stopping"))?;
     }
     Ok(())
@@ -343,6 +362,11 @@ async fn spool_chunk(
             "a chunk of another length or place than planned",
         ));
     }
+    if !is_packed(&plan, chunk.index, &chunk.data) {
+        return Err(Status::invalid_argument(
+            "a chunk whose unused bits are not zero",
+        ));
+    }
     let (index, spool, from) = (chunk.index, Arc::clone(&federation.spool), silo.clone());
     let bytes = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
     let count = tokio::task::spawn_blocking(move || spool.add_chunk(id, &from, index, &chunk.data))
@@ -362,9 +386,68 @@ async fn spool_chunk(
     }))
 }
 
+/// Whether a chunk unpacks. The silo signs what it uploads, but what does not unpack can never be summed.
+fn is_packed(plan: &RoundPlan, index: u64, data: &[u8]) -> bool {
+    plan.word_bits().is_ok_and(|word_bits| {
+        packing::unpack(word_bits, data, plan.fields_in_chunk(index)).is_ok()
+    })
+}
+
 /// The packed length of one chunk.
 pub(crate) fn chunk_length(plan: &RoundPlan, index: u64) -> usize {
     (plan.fields_in_chunk(index) * usize::from(plan.vector.word_bits)).div_ceil(8)
 }
 
 const _: () = assert!(limits::CHUNK_BYTES < limits::MESSAGE_BYTES);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use consilium_crypto::ring::WordBits;
+    use consilium_crypto::secret::Secret;
+    use consilium_crypto::signing::SigningKey;
+    use consilium_crypto::transcript::sha256;
+    use consilium_privacy::noise_plan::VectorPlan;
+    use consilium_protocol::{AttemptId, Membership};
+
+    /// A plan whose only chunk has three words of twenty bits, so that four bits of it are unused.
+    fn plan() -> RoundPlan {
+        let key = |seed| SigningKey::from_seed(&Secret::new([seed; 32])).verifying_key();
+        let silos: Vec<SiloName> = ["1_UM", "2_IU", "3_UK", "4_Case"]
+            .map(|name| SiloName::parse(name).unwrap())
+            .into();
+        let membership = Membership {
+            epoch: 1,
+            roster_root: sha256(b"roster"),
+            coordinator: key(0),
+            silos: silos.iter().cloned().zip((1..).map(key)).collect(),
+            colluders: 1,
+        };
+        let vector = VectorPlan {
+            dimension: 3,
+            word_bits: 20,
+            clamp: 131_071,
+            fraction_bits: 0,
+            noise: None,
+        };
+        let id = AttemptId {
+            epoch: 1,
+            round: 1,
+            attempt: 1,
+        };
+        let (model, task) = (sha256(b"model"), sha256(b"task"));
+        RoundPlan::new(id, &membership, &silos, Some(0), model, task, vector).unwrap()
+    }
+
+    #[test]
+    fn a_chunk_with_a_bit_set_where_no_word_is_is_not_taken() {
+        let plan = plan();
+        let word_bits = WordBits::new(20).unwrap();
+        let mut chunk = packing::pack(word_bits, &[1, 2, 3]);
+        assert_eq!(chunk.len(), chunk_length(&plan, 0));
+        assert!(is_packed(&plan, 0, &chunk));
+        *chunk.last_mut().unwrap() |= 0x80;
+        assert!(!is_packed(&plan, 0, &chunk));
+    }
+}

@@ -2,9 +2,12 @@
 //! Bytes too large for the database, named by their SHA-256.
 //!
 //! ```text
-//! blobs/sha256/ab/abcd..                      the bytes
-//! blobs/uploads/<epoch.round.attempt>/<silo>  one line per chunk of a masked vector
+//! blobs/sha256/ab/abcd..                                sums and results
+//! blobs/uploads/<epoch.round.attempt>/<silo>            one line per chunk of a masked vector
+//! blobs/uploads/<epoch.round.attempt>/+chunks/abcd..    the chunks of all silos
 //! ```
+//!
+//! Masked vectors belong to their attempt and go with it; nothing is shared with results.
 //!
 //! INVARIANT: what is acknowledged has reached the disk, file and folder.
 
@@ -34,6 +37,8 @@ pub struct Spool {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upload {
     chunks: BTreeMap<u64, Chunk>,
+    /// Whether the file of lines ends within a line, which was never acknowledged.
+    torn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +100,7 @@ impl Spool {
 
     /// The bytes of this name.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, SpoolFault> {
-        let path = self.path_of(digest);
-        let bytes = fs::read(&path).map_err(|source| SpoolFault::Disk { path, source })?;
-        if sha256(&bytes) == *digest {
-            Ok(bytes)
-        } else {
-            Err(SpoolFault::Damaged(*digest))
-        }
+        read_checked(self.path_of(digest), digest)
     }
 
     /// Keeps a chunk of a silo's upload and says how many are there now. A repeat of the same bytes changes nothing;
@@ -115,11 +114,10 @@ impl Spool {
     ) -> Result<u64, SpoolFault> {
         let digest = chunk_digest(bytes);
         let known = self.with_upload(id, silo, |upload| {
-            upload
-                .chunks
-                .get(&index)
-                .map(|known| (known.digest, upload.count()))
+            let known = upload.chunks.get(&index).map(|known| known.digest);
+            (known.map(|digest| (digest, upload.count())), upload.torn)
         })?;
+        let (known, torn) = known;
         match known {
             Some((known, count)) if known == digest => return Ok(count),
             Some(_) => {
@@ -133,18 +131,21 @@ impl Spool {
         }
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let chunk = Chunk {
-            blob: self.put(bytes)?,
+            blob: sha256(bytes),
             digest,
             length,
         };
-        let path = self.upload_path(id, silo);
-        append_line(
-            &path,
-            &format!("{index} {length} {} {digest}\n", chunk.blob),
-        )
-        .map_err(|source| SpoolFault::Disk { path, source })?;
+        let path = self.chunk_path(id, &chunk.blob);
+        self.write_once(&path, bytes)
+            .map_err(|source| SpoolFault::Disk { path, source })?;
+        // A torn line is ended first, so that it cannot swallow the new one.
+        let end = if torn { "\n" } else { "" };
+        let line = format!("{end}{index} {length} {} {digest}\n", chunk.blob);
+        let path = self.lines_path(id, silo);
+        append(&path, &line).map_err(|source| SpoolFault::Disk { path, source })?;
         self.with_upload(id, silo, |upload| {
             upload.chunks.insert(index, chunk);
+            upload.torn = false;
             upload.count()
         })
     }
@@ -165,7 +166,7 @@ impl Spool {
         let upload = match uploads.entry((id, silo.clone())) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {
-                let path = self.upload_path(id, silo);
+                let path = self.lines_path(id, silo);
                 let upload =
                     read_upload(&path).map_err(|source| SpoolFault::Disk { path, source })?;
                 unknown.insert(upload)
@@ -183,8 +184,13 @@ impl Spool {
         }
     }
 
-    /// Deletes masked vectors that are older than `age`.
-    pub fn forget_uploads(&self, age: Duration) -> Result<(), SpoolFault> {
+    /// Deletes masked vectors that are older than `age`, but not those of the attempt in flight.
+    pub fn forget_uploads(
+        &self,
+        age: Duration,
+        in_flight: Option<AttemptId>,
+    ) -> Result<(), SpoolFault> {
+        let spared = in_flight.map(|id| id.to_string());
         let folder = self.folder.join("uploads");
         let disk = |source| SpoolFault::Disk {
             path: folder.clone(),
@@ -195,23 +201,17 @@ impl Spool {
             .unwrap_or(SystemTime::UNIX_EPOCH);
         for attempt in fs::read_dir(&folder).map_err(disk)? {
             let attempt = attempt.map_err(disk)?;
-            if attempt
-                .metadata()
-                .and_then(|data| data.modified())
-                .map_err(disk)?
-                > limit
+            let name = attempt.file_name();
+            let modified = attempt.metadata().and_then(|data| data.modified());
+            if spared.as_deref().is_some_and(|spared| name == spared)
+                || modified.map_err(disk)? > limit
             {
                 continue;
             }
-            for silo in fs::read_dir(attempt.path()).map_err(disk)? {
-                let text = fs::read_to_string(silo.map_err(disk)?.path()).map_err(disk)?;
-                for chunk in Upload::read(&text).chunks.values() {
-                    fs::remove_file(self.path_of(&chunk.blob)).ok();
-                }
-            }
+            self.lock()
+                .retain(|(id, _), _| name != id.to_string().as_str());
             fs::remove_dir_all(attempt.path()).map_err(disk)?;
         }
-        self.lock().clear();
         Ok(())
     }
 
@@ -227,11 +227,21 @@ impl Spool {
         self.folder.join("sha256").join(shelf).join(&name)
     }
 
-    fn upload_path(&self, id: AttemptId, silo: &SiloName) -> PathBuf {
-        self.folder
-            .join("uploads")
-            .join(id.to_string())
-            .join(silo.as_str())
+    /// Where a chunk of an upload lies.
+    #[must_use]
+    pub fn chunk_path(&self, id: AttemptId, blob: &Digest) -> PathBuf {
+        // No silo has a `+` in its name.
+        self.attempt_folder(id)
+            .join("+chunks")
+            .join(blob.to_string())
+    }
+
+    fn lines_path(&self, id: AttemptId, silo: &SiloName) -> PathBuf {
+        self.attempt_folder(id).join(silo.as_str())
+    }
+
+    fn attempt_folder(&self, id: AttemptId) -> PathBuf {
+        self.folder.join("uploads").join(id.to_string())
     }
 
     fn write_once(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -239,19 +249,14 @@ impl Spool {
             return Ok(());
         }
         let shelf = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        let new_shelf = !shelf.exists();
-        fs::create_dir_all(shelf)?;
+        make_folder(shelf)?;
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = shelf.join(format!(".{}.{number}", std::process::id()));
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        File::open(shelf)?.sync_all()?;
-        if new_shelf && let Some(above) = shelf.parent() {
-            File::open(above)?.sync_all()?;
-        }
-        Ok(())
+        File::open(shelf)?.sync_all()
     }
 }
 
@@ -302,6 +307,7 @@ impl Upload {
         });
         Self {
             chunks: chunks.collect(),
+            torn: false,
         }
     }
 }
@@ -320,14 +326,23 @@ impl ChunkSource for AttemptChunks {
             .with_upload(self.id, silo, |upload| {
                 upload.chunks.get(&index).map(|chunk| chunk.blob)
             })
-            .map_err(io::Error::other)?;
-        self.spool
-            .get(&blob.ok_or(io::ErrorKind::NotFound)?)
-            .map_err(io::Error::other)
+            .map_err(io::Error::other)?
+            .ok_or(io::ErrorKind::NotFound)?;
+        let path = self.spool.chunk_path(self.id, &blob);
+        read_checked(path, &blob).map_err(io::Error::other)
     }
 }
 
-/// Reads the lines of an upload's file. A torn last line was never acknowledged and is cut off.
+fn read_checked(path: PathBuf, digest: &Digest) -> Result<Vec<u8>, SpoolFault> {
+    let bytes = fs::read(&path).map_err(|source| SpoolFault::Disk { path, source })?;
+    if sha256(&bytes) == *digest {
+        Ok(bytes)
+    } else {
+        Err(SpoolFault::Damaged(*digest))
+    }
+}
+
+/// Reads the lines of an upload's file, and changes nothing: another process may be writing it.
 fn read_upload(path: &Path) -> io::Result<Upload> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
@@ -335,28 +350,32 @@ fn read_upload(path: &Path) -> io::Result<Upload> {
         Err(fault) => return Err(fault),
     };
     let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    if whole < text.len() {
-        let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(u64::try_from(whole).unwrap_or(0))?;
-        file.sync_all()?;
-    }
-    Ok(Upload::read(text.get(..whole).unwrap_or_default()))
+    Ok(Upload {
+        torn: whole < text.len(),
+        ..Upload::read(text.get(..whole).unwrap_or_default())
+    })
 }
 
-fn append_line(path: &Path, line: &str) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+fn append(path: &Path, line: &str) -> io::Result<()> {
     let is_new = !path.exists();
-    if is_new {
-        fs::create_dir_all(folder)?;
-    }
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.write_all(line.as_bytes())?;
     file.sync_data()?;
-    if is_new {
-        File::open(folder)?.sync_all()?;
-        if let Some(above) = folder.parent() {
-            File::open(above)?.sync_all()?;
-        }
+    match path.parent().filter(|_| is_new) {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Makes a folder and those above it, so that they are still there after a loss of power.
+fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        make_folder(above)?;
+        fs::create_dir_all(path)?;
+        File::open(above)?.sync_all()?;
     }
     Ok(())
 }
@@ -445,7 +464,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let before = spool(&folder);
         before.add_chunk(ID, &silo("3_UK"), 0, b"one").unwrap();
-        let path = before.upload_path(ID, &silo("3_UK"));
+        let path = before.lines_path(ID, &silo("3_UK"));
         let mut file = OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"1 3 abcd").unwrap();
 
@@ -456,16 +475,30 @@ mod tests {
     }
 
     #[test]
-    fn old_uploads_are_forgotten_with_their_blobs_and_results_stay() {
+    fn old_uploads_are_forgotten_and_results_of_the_same_bytes_stay() {
         let folder = tempfile::tempdir().unwrap();
         let spool = spool(&folder);
-        let result = spool.put(b"result").unwrap();
+        let result = spool.put(b"one").unwrap();
         spool.add_chunk(ID, &silo("3_UK"), 0, b"one").unwrap();
-        spool.forget_uploads(Duration::from_secs(3600)).unwrap();
+        let day = Duration::from_secs(86_400);
+        spool.forget_uploads(day, None).unwrap();
         assert_eq!(spool.upload(ID, &silo("3_UK")).unwrap().count(), 1);
-        spool.forget_uploads(Duration::ZERO).unwrap();
+        spool.forget_uploads(Duration::ZERO, None).unwrap();
         assert_eq!(spool.upload(ID, &silo("3_UK")).unwrap().count(), 0);
-        assert!(spool.get(&sha256(b"one")).is_err());
-        assert_eq!(spool.get(&result).unwrap(), b"result");
+        assert!(spool.chunks_of(ID).chunk(&silo("3_UK"), 0).is_err());
+        assert_eq!(spool.get(&result).unwrap(), b"one");
+    }
+
+    #[test]
+    fn the_attempt_in_flight_keeps_its_uploads_however_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = spool(&folder);
+        let other = AttemptId { attempt: 3, ..ID };
+        for id in [ID, other] {
+            spool.add_chunk(id, &silo("3_UK"), 0, b"one").unwrap();
+        }
+        spool.forget_uploads(Duration::ZERO, Some(ID)).unwrap();
+        assert_eq!(spool.chunks_of(ID).chunk(&silo("3_UK"), 0).unwrap(), b"one");
+        assert!(spool.chunks_of(other).chunk(&silo("3_UK"), 0).is_err());
     }
 }

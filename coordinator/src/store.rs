@@ -72,6 +72,9 @@ pub trait Store: Send {
     /// Every release of a study, oldest first.
     fn releases(&self, study_id: &str) -> Result<Vec<StoredRelease>, StoreFault>;
 
+    /// The newest release of whatever study.
+    fn newest_release(&self) -> Result<Option<StoredRelease>, StoreFault>;
+
     /// Remembers where the log holds a silo's start.
     fn add_start(&mut self, start: &StoredStart) -> Result<(), StoreFault>;
 

@@ -5,7 +5,7 @@ use crate::admission::admit;
 use crate::enrolment_service::internal;
 use crate::federation::{Federation, actor_of, unix_milliseconds};
 use crate::input::Input;
-use crate::log_keeper::now;
+use crate::log_keeper::{clamp, now};
 use crate::store::StoreFault;
 use crate::study::{Study, StudyState};
 use crate::study_progress::progress_of;
@@ -18,9 +18,12 @@ use consilium_wire::StudyId;
 use consilium_wire::v1::studies_server::Studies;
 use consilium_wire::{limits, v1};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+
+/// The most bytes of a reason that are kept.
+const LONGEST_REASON: usize = 1000;
 
 /// The studies service.
 #[derive(Clone, Debug)]
@@ -98,7 +101,7 @@ impl Studies for StudiesService {
             .federation
             .roster()
             .ok_or_else(|| Status::failed_precondition("no roster is in force"))?;
-        let admitted = admit(&bytes, &roster).map_err(|fault| {
+        let admitted = admit(&bytes, &[], &roster).map_err(|fault| {
             Status::invalid_argument(format!("the study cannot run: {}", crate::explain(&fault)))
         })?;
         check_researcher(&peer, &admitted.study.heading.researcher)?;
@@ -161,7 +164,7 @@ impl Studies for StudiesService {
                 }
                 fault => internal(fault),
             })?;
-        self.federation.inputs.send(Input::Submitted).ok();
+        self.federation.inputs.send(Input::Submitted).await.ok();
         Ok(Response::new(v1::SubmitResponse {
             study_id,
             studies_before: u32::try_from(studies_before).unwrap_or(u32::MAX),
@@ -189,8 +192,9 @@ impl Studies for StudiesService {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        self.federation.member(&request)?;
+        let peer = self.federation.member(&request)?;
         let study = self.find(&request.into_inner().study_id).await?;
+        let mut roster = self.federation.roster.subscribe();
         let (sender, stream) = mpsc::channel(16);
         let mut watched = self
             .federation
@@ -210,9 +214,25 @@ impl Studies for StudiesService {
                 if sender.send(Ok(progress)).await.is_err() || ended {
                     return;
                 }
-                tokio::select! {
-                    changed = watched.changed() => if changed.is_err() { return },
-                    () = sender.closed() => return,
+                loop {
+                    tokio::select! {
+                        changed = watched.changed() => match changed {
+                            Ok(()) => break,
+                            Err(_) => return,
+                        },
+                        changed = roster.changed() => {
+                            let admitted = roster
+                                .borrow_and_update()
+                                .as_ref()
+                                .is_some_and(|roster| roster.roster.admits(&peer));
+                            if changed.is_err() || !admitted {
+                                let left = Status::permission_denied("no longer in the roster in force");
+                                sender.send(Err(left)).await.ok();
+                                return;
+                            }
+                        }
+                        () = sender.closed() => return,
+                    }
                 }
             }
         });
@@ -242,13 +262,20 @@ impl Studies for StudiesService {
             "" => format!("cancelled by `{}`", peer.name),
             words => format!("cancelled by `{}`: {words}", peer.name),
         };
-        self.federation
-            .inputs
-            .send(Input::Cancel {
-                study_id: study.id,
-                reason,
-            })
-            .map_err(|_| Status::unavailable("the coordinator is stopping"))?;
+        let stopping = || Status::unavailable("the coordinator is stopping");
+        let (answer, answered) = oneshot::channel();
+        let cancel = Input::Cancel {
+            study_id: study.id,
+            reason: clamp(&reason, LONGEST_REASON),
+            answer,
+        };
+        let inputs = &self.federation.inputs;
+        inputs.send(cancel).await.map_err(|_| stopping())?;
+        // INVARIANT: whoever is told that a study is cancelled never sees it complete.
+        answered
+            .await
+            .map_err(|_| stopping())?
+            .map_err(Status::failed_precondition)?;
         Ok(Response::new(v1::CancelResponse {}))
     }
 

@@ -23,8 +23,17 @@ pub struct Study {
     pub signature: String,
     /// Unix milliseconds.
     pub submitted_milliseconds: u64,
+    /// When its silos were asked, in unix milliseconds; the deadline counts from here. Zero before.
+    #[serde(default)]
+    pub offered_milliseconds: u64,
+    /// The roster under which its silos were asked.
+    #[serde(default)]
+    pub roster_root: Option<Digest>,
     /// Where it stands.
     pub state: StudyState,
+    /// How it ends without a result, from the moment at which that is decided. Logged and told afterwards.
+    #[serde(default)]
+    pub ending: Option<Ending>,
     /// Unix milliseconds; zero before the end.
     pub ended_milliseconds: u64,
     /// Why it was refused, failed or was cancelled.
@@ -64,6 +73,19 @@ pub struct Study {
     pub result: Option<StoredResult>,
     /// What came out, before the log says so.
     pub outcome: Option<StoredOutcome>,
+}
+
+/// How a study ends without a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// The state it ends in.
+    pub state: StudyState,
+    /// Why, in words.
+    pub reason: String,
+    /// The silo that ended it, if one did.
+    pub silo: Option<SiloName>,
+    /// When, in unix milliseconds: the log's entry has this time, however often it is written.
+    pub milliseconds: u64,
 }
 
 /// Where a study stands.
@@ -159,6 +181,9 @@ pub struct Refusal {
     pub conditions: Vec<(String, String)>,
     /// The version of the policy that decided.
     pub policy_version: String,
+    /// The digest of the policy that decided.
+    #[serde(default)]
+    pub policy_digest: Option<Digest>,
 }
 
 /// A silo that went missing.
@@ -218,7 +243,10 @@ impl Study {
             researcher,
             signature: String::new(),
             submitted_milliseconds: 0,
+            offered_milliseconds: 0,
+            roster_root: None,
             state: StudyState::Queued,
+            ending: None,
             ended_milliseconds: 0,
             reason: String::new(),
             invited: Vec::new(),
@@ -239,6 +267,28 @@ impl Study {
             result: None,
             outcome: None,
         }
+    }
+
+    /// Decides how the study ends. The first decision stands.
+    pub fn end(
+        &mut self,
+        state: StudyState,
+        reason: String,
+        silo: Option<SiloName>,
+        milliseconds: u64,
+    ) {
+        self.ending.get_or_insert(Ending {
+            state,
+            reason,
+            silo,
+            milliseconds,
+        });
+    }
+
+    /// Whether a silo is invited.
+    #[must_use]
+    pub fn invites(&self, silo: &SiloName) -> bool {
+        self.invited.binary_search(silo).is_ok()
     }
 
     /// The id's beginning that people see.

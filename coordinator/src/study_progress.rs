@@ -83,7 +83,7 @@ impl Amounts {
         let Some(roster) = federation.roster() else {
             return Self::default();
         };
-        let Ok(admitted) = admit(&study.bytes, &roster) else {
+        let Ok(admitted) = admit(&study.bytes, &study.invited, &roster) else {
             return Self::default();
         };
         let rounds = admitted.study.rounds.most;

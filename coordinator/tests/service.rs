@@ -2,6 +2,8 @@
 //! The running service over real mutual TLS on loopback: joining, rosters, the queue, and who is turned away.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "service/endings.rs"]
+mod endings;
 #[path = "service/hub.rs"]
 mod hub;
 

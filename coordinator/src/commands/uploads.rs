@@ -92,7 +92,7 @@ pub(super) fn uploads(arguments: UploadsArguments) -> anyhow::Result<()> {
                 .blobs()
                 .map(|blob| ChunkFile {
                     sha256: blob.to_string(),
-                    file: spool.path_of(&blob),
+                    file: spool.chunk_path(attempt, &blob),
                 })
                 .collect();
             Ok(SiloUpload {

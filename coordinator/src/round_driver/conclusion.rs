@@ -3,40 +3,18 @@
 
 use super::pending::Conclusion;
 use super::{RoundDriver, is_release};
+use crate::crash::{CrashPlace, reached};
 use crate::federation::unix_milliseconds;
 use crate::store::StoredRelease;
-use crate::study::{Dropout, StoredOutcome};
+use crate::study::{Dropout, StoredOutcome, StudyState};
 use crate::study_run::{RunFault, write_result};
 use consilium_learning::Step;
 use consilium_protocol::SiloName;
 use std::sync::Arc;
 
-/// How an attempt ended.
-#[derive(Debug)]
-pub(crate) enum RoundOutcome {
-    /// A sum was released; the study's record is up to date.
-    Released,
-    /// No sum.
-    Abandoned {
-        /// Why.
-        reason: String,
-        /// In which phase.
-        phase: String,
-    },
-    /// A sum was released and leads nowhere.
-    NoResult(String),
-    /// Somebody cancelled the study.
-    Cancelled(String),
-    /// The service stops; the attempt is stored.
-    Stopping,
-}
-
 impl RoundDriver<'_, '_> {
-    /// Brings the study's record up to date with the attempt's end.
-    pub(super) async fn conclude(
-        &mut self,
-        conclusion: Conclusion,
-    ) -> Result<RoundOutcome, RunFault> {
+    /// Brings the study's record up to date with the attempt's end, in the same transaction.
+    pub(super) async fn conclude(&mut self, conclusion: Conclusion) -> Result<(), RunFault> {
         match conclusion {
             Conclusion::Released { survivors, dropped } => self.release(&survivors, &dropped).await,
             Conclusion::Abandoned {
@@ -44,6 +22,7 @@ impl RoundDriver<'_, '_> {
                 phase,
                 charged,
             } => {
+                tracing::warn!(%reason, %phase, "an attempt was abandoned");
                 if charged {
                     self.run.study.attempts_charged += 1;
                 } else {
@@ -51,20 +30,32 @@ impl RoundDriver<'_, '_> {
                 }
                 let dropped: Vec<SiloName> = self.missing.keys().cloned().collect();
                 self.note_dropouts(&dropped);
+                if !self.run.admitted.study.is_noised() {
+                    // A drop ends a study without noise: two sums over different silos would tell them apart.
+                    let reason =
+                        format!("a round without noise was abandoned while {phase}: {reason}");
+                    self.fail(reason);
+                }
+                let round = self.round();
                 self.end_attempt(None).await?;
-                Ok(match self.cancelled.take() {
-                    Some(reason) => RoundOutcome::Cancelled(reason),
-                    None => RoundOutcome::Abandoned { reason, phase },
-                })
+                reached(self.run.crash, CrashPlace::Abandoned, round);
+                Ok(())
             }
         }
+    }
+
+    /// Decides that the study fails; stored with the end of the attempt.
+    fn fail(&mut self, reason: String) {
+        self.run
+            .study
+            .end(StudyState::Failed, reason, None, unix_milliseconds());
     }
 
     pub(super) async fn release(
         &mut self,
         survivors: &[SiloName],
         dropped: &[SiloName],
-    ) -> Result<RoundOutcome, RunFault> {
+    ) -> Result<(), RunFault> {
         let blob = self
             .pending
             .sum
@@ -102,10 +93,9 @@ impl RoundDriver<'_, '_> {
         study.released.push(self.plan.id);
         study.last_release = Some(release_index);
         self.note_dropouts(dropped);
-        let outcome = match advanced {
+        match advanced {
             Ok(Step::Continue(model)) => {
                 self.run.study.model = model.to_bytes();
-                RoundOutcome::Released
             }
             Ok(Step::Finished(finished)) => {
                 let (json, tensors) = write_result(&finished.result)?;
@@ -120,15 +110,14 @@ impl RoundDriver<'_, '_> {
                     safetensors: Some(safetensors),
                     milliseconds: unix_milliseconds(),
                 });
-                RoundOutcome::Released
             }
             Err(fault) => {
-                RoundOutcome::NoResult(format!("no result follows from the sum: {fault}"))
+                self.fail(format!("no result follows from the sum: {fault}"));
             }
-        };
+        }
         self.end_attempt(Some(release)).await?;
         self.show();
-        Ok(outcome)
+        Ok(())
     }
 
     /// Notes silos that this attempt lacks and the one before it had.

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a stored snapshot asks for and what may not have been done before a restart.
 
-use crate::log_keeper::now;
+use crate::log_keeper::{clamp, now};
 use consilium_audit::{Actor, AggregationStatement, Event, EventKind, StudyReference, Timestamp};
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{RecordKind, RoundPlan, SiloName};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The most bytes of a reason in an entry of the log.
+const REASON_BYTES: usize = 500;
 
 /// Stored beside the machine's snapshot.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -22,6 +26,8 @@ pub(super) struct Pending {
     pub(super) release_index: Option<u64>,
     /// How the attempt ended.
     pub(super) conclusion: Option<Conclusion>,
+    /// Silos whose misbehaviour in this attempt is in the log.
+    pub(super) accused: BTreeSet<SiloName>,
 }
 
 /// How an attempt ended.
@@ -52,6 +58,10 @@ pub(super) struct Record {
     digest: Digest,
     silos: Vec<SiloName>,
     microseconds: i64,
+    /// The object that proves it.
+    pub(super) evidence: Option<Digest>,
+    /// Why, in words.
+    pub(super) reason: Option<String>,
 }
 
 /// What happened.
@@ -76,6 +86,8 @@ impl Record {
             digest,
             silos,
             microseconds: now().unix_microseconds(),
+            evidence: None,
+            reason: None,
         }
     }
 
@@ -91,12 +103,18 @@ impl Record {
             | RecordedKind::Proposed
             | RecordedKind::Certified
             | RecordedKind::Abandoned => "digest",
-            RecordedKind::Misbehaviour => "plan",
+            RecordedKind::Misbehaviour => "evidence_digest",
         };
-        let event = Event::new(self.kind.into(), time, actor)
+        let mut event = Event::new(self.kind.into(), time, actor)
             .with_study(study)
             .with_attempt(plan.id.epoch, plan.id.round, plan.id.attempt)
             .with_detail(detail, self.digest.to_string());
+        if let Some(evidence) = self.evidence {
+            event = event.with_reference("evidence", evidence);
+        }
+        if let Some(reason) = &self.reason {
+            event = event.with_detail("reason", clamp(reason, REASON_BYTES));
+        }
         let statement = |included: Vec<String>| {
             let dropped = match included.as_slice() {
                 [] => Vec::new(),

@@ -48,7 +48,7 @@ impl RoundDriver<'_, '_> {
     }
 
     pub(super) fn count_present(&mut self) {
-        let enough = self.plan.silos.len() - self.gone.len() >= self.plan.fewest();
+        let enough = self.plan.silos.len().saturating_sub(self.gone.len()) >= self.plan.fewest();
         if enough {
             self.lacking = None;
         } else if self.lacking.is_none() {

@@ -8,13 +8,18 @@ use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing;
 use consilium_learning::{Step, TaskFault};
-use consilium_protocol::{CoordinatorEvent, RoundPlan, SiloName, UnmaskJob};
+use consilium_protocol::{CoordinatorEvent, RoundPlan, SiloName, UnmaskFault, UnmaskJob};
 use std::sync::Arc;
 
 /// Work that ran beside the messages.
 pub(super) enum Work {
     /// The sum, stored, and H(S).
     Summed { blob: Digest, digest: Digest },
+    /// No sum can be had of these uploads.
+    Unusable {
+        silo: Option<SiloName>,
+        reason: String,
+    },
     /// H(S) is committed.
     Committed { proof: Vec<u8> },
 }
@@ -53,6 +58,10 @@ impl RoundDriver<'_, '_> {
                 self.pending.sum = Some(blob);
                 self.step(CoordinatorEvent::Summed { digest }).await
             }
+            Work::Unusable { silo, reason } => {
+                tracing::error!(%reason, "the sum cannot be recovered");
+                self.accuse_upload(silo, reason).await
+            }
             Work::Committed { proof } => {
                 self.reach(CrashPlace::SumLogged);
                 let proofs = self
@@ -71,7 +80,10 @@ impl RoundDriver<'_, '_> {
         let spool = Arc::clone(&self.run.federation.spool);
         let plan = self.plan.clone();
         self.work.spawn_blocking(move || {
-            let sum = job.run(&spool.chunks_of(plan.id))?;
+            let sum = match job.run(&spool.chunks_of(plan.id)) {
+                Ok(sum) => sum,
+                Err(fault) => return Ok(unusable(&fault)),
+            };
             let digest = job
                 .digest(&sum)
                 .map_err(|_| RunFault::Incomplete("the sum does not fit its plan"))?;
@@ -97,7 +109,8 @@ impl RoundDriver<'_, '_> {
         let (spool, plan) = (Arc::clone(&self.run.federation.spool), self.plan.clone());
         let (task, vector, model) = (
             self.run.admitted.task.clone(),
-            self.run.admitted.vector,
+            // Of the plan: another roster may have come into force since.
+            self.plan.vector,
             self.run.model()?,
         );
         let advanced = tokio::task::spawn_blocking(move || {
@@ -108,6 +121,18 @@ impl RoundDriver<'_, '_> {
             )
         });
         advanced.await.map_err(|_| RunFault::BrokeOff)?
+    }
+}
+
+/// What a silo signed may be no sum's part; what our disk lost is nobody's fault. Neither may stop the service.
+fn unusable(fault: &UnmaskFault) -> Work {
+    let silo = match fault {
+        UnmaskFault::OtherUpload { silo } => Some(silo.clone()),
+        UnmaskFault::Spool { .. } => None,
+    };
+    Work::Unusable {
+        silo,
+        reason: crate::explain(fault),
     }
 }
 
@@ -133,4 +158,22 @@ fn unpack_sum(plan: &RoundPlan, packed: &[u8]) -> Result<Vec<i64>, RunFault> {
         sum.extend(words.into_iter().map(|word| word_bits.lift(word)));
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_that_is_no_sums_part_is_its_silos_and_a_lost_one_nobodys() {
+        let silo = SiloName::parse("3_UK").unwrap();
+        let other = unusable(&UnmaskFault::OtherUpload { silo: silo.clone() });
+        assert!(matches!(other, Work::Unusable { silo: Some(name), .. } if name == silo));
+        let lost = unusable(&UnmaskFault::Spool {
+            silo,
+            source: std::io::ErrorKind::NotFound.into(),
+        });
+        assert!(matches!(lost, Work::Unusable { silo: None, reason } if reason.contains("3_UK")));
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) fn check<S: Store>(fresh: impl Fn() -> S) {
     round_numbers_only_grow(&mut fresh());
     an_attempt_and_its_study_change_together(&mut fresh());
     ending_an_attempt_keeps_its_release_once(&mut fresh());
+    the_newest_release_is_the_last_of_whatever_study(&mut fresh());
     the_last_start_of_a_silo_wins(&mut fresh());
     accepted_rounds_never_go_back(&mut fresh());
 }
@@ -232,6 +233,19 @@ fn ending_an_attempt_keeps_its_release_once(store: &mut impl Store) {
         [release(1), release(2), release(3)]
     );
     assert_eq!(store.releases("b").unwrap(), []);
+}
+
+fn the_newest_release_is_the_last_of_whatever_study(store: &mut impl Store) {
+    assert_eq!(store.newest_release().unwrap(), None);
+    for (round, id) in [(1, "a"), (2, "b")] {
+        store.add_study(&study(id)).unwrap();
+        let release = StoredRelease {
+            study_id: id.to_owned(),
+            ..release(round)
+        };
+        store.end_attempt(&study(id), Some(&release)).unwrap();
+        assert_eq!(store.newest_release().unwrap(), Some(release));
+    }
 }
 
 fn the_last_start_of_a_silo_wins(store: &mut impl Store) {

@@ -144,6 +144,10 @@ impl Store for MemoryStore {
         Ok(self.releases.values().filter(of_study).cloned().collect())
     }
 
+    fn newest_release(&self) -> Result<Option<StoredRelease>, StoreFault> {
+        Ok(self.releases.values().next_back().cloned())
+    }
+
     fn add_start(&mut self, start: &StoredStart) -> Result<(), StoreFault> {
         if !self.starts.iter().any(|known| known.nonce == start.nonce) {
             self.starts.push(start.clone());

@@ -320,24 +320,16 @@ impl Store for SqliteStore {
     }
 
     fn releases(&self, study_id: &str) -> Result<Vec<StoredRelease>, StoreFault> {
-        let mut statement = self.connection.prepare(
-            "SELECT round, study_id, delivery, record FROM release WHERE study_id = ?1 ORDER BY round",
-        )?;
-        let mut rows = statement.query([study_id])?;
-        let mut releases = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (sum, commitment_index, release_index) =
-                from_text("release", &row.get::<_, String>(3)?)?;
-            releases.push(StoredRelease {
-                round: unsigned(row.get(0)?),
-                study_id: row.get(1)?,
-                delivery: row.get(2)?,
-                sum,
-                commitment_index,
-                release_index,
-            });
-        }
-        Ok(releases)
+        releases(
+            &self.connection,
+            "WHERE study_id = ?1 ORDER BY round",
+            &[&study_id],
+        )
+    }
+
+    fn newest_release(&self) -> Result<Option<StoredRelease>, StoreFault> {
+        let newest = releases(&self.connection, "ORDER BY round DESC LIMIT 1", &[])?;
+        Ok(newest.into_iter().next())
     }
 
     fn add_start(&mut self, start: &StoredStart) -> Result<(), StoreFault> {
@@ -418,6 +410,30 @@ fn texts<T: DeserializeOwned>(
         records.push(from_text(table, &row.get::<_, String>(0)?)?);
     }
     Ok(records)
+}
+
+fn releases(
+    connection: &Connection,
+    which: &str,
+    parameters: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<StoredRelease>, StoreFault> {
+    let query = format!("SELECT round, study_id, delivery, record FROM release {which}");
+    let mut statement = connection.prepare(&query)?;
+    let mut rows = statement.query(parameters)?;
+    let mut releases = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (sum, commitment_index, release_index) =
+            from_text("release", &row.get::<_, String>(3)?)?;
+        releases.push(StoredRelease {
+            round: unsigned(row.get(0)?),
+            study_id: row.get(1)?,
+            delivery: row.get(2)?,
+            sum,
+            commitment_index,
+            release_index,
+        });
+    }
+    Ok(releases)
 }
 
 fn to_text<T: Serialize>(table: &'static str, record: &T) -> Result<String, StoreFault> {

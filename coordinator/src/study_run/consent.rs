@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Offering a study until every silo has agreed, or one has not.
 
-use super::{Ending, RunFault, StudyRun, cancel_queued, word};
+use super::{Halt, StudyRun, word};
 use crate::federation::unix_milliseconds;
 use crate::input::Input;
-use crate::log_keeper::now;
+use crate::log_keeper::{clamp, now};
 use crate::study::{Answer, Refusal, StudyState};
-use consilium_audit::{Actor, Event, EventKind, Outcome};
+use consilium_audit::{Actor, Event, EventKind};
 use consilium_crypto::digest::Digest;
 use consilium_protocol::SiloName;
 use consilium_wire::v1;
@@ -14,12 +14,17 @@ use consilium_wire::v1::consent::Decision;
 use consilium_wire::v1::coordinator_frame::Frame;
 use std::time::Duration;
 
-/// The longest list of conditions that an entry of the log carries.
-const CONDITIONS_IN_LOG: usize = 16;
+/// The most conditions of one refusal that are kept.
+const CONDITIONS: usize = 64;
+
+/// The most bytes of a rule's name, of a condition's words and of a policy's version that are kept.
+const RULE_BYTES: usize = 100;
+const WORDS_BYTES: usize = 1000;
+const VERSION_BYTES: usize = 32;
 
 impl StudyRun<'_> {
     /// Offers the study until every silo has agreed, or one has not.
-    pub(super) async fn gather_consent(&mut self) -> Result<Option<Ending>, RunFault> {
+    pub(super) async fn gather_consent(&mut self) -> Result<(), Halt> {
         for silo in self.study.invited.clone() {
             self.offer(&silo);
         }
@@ -28,8 +33,7 @@ impl StudyRun<'_> {
         loop {
             if self.study.is_agreed() {
                 self.study.state = StudyState::Running;
-                self.save().await?;
-                return Ok(None);
+                return Ok(self.save().await?);
             }
             let left = Duration::from_millis(deadline.saturating_sub(unix_milliseconds()));
             let input = tokio::select! {
@@ -37,56 +41,28 @@ impl StudyRun<'_> {
                 Some(_) = self.catch_ups.next(), if !self.catch_ups.is_empty() => continue,
                 () = tokio::time::sleep(left) => {
                     let reason = self.unanswered();
-                    return Ok(Some(Ending::Refused(reason)));
+                    return Err(self.end(StudyState::Refused, reason, None).await?);
                 }
             };
-            let Some(input) = input else {
-                return Ok(Some(Ending::Stopping));
-            };
-            match input {
-                Input::Opened(silo) => {
-                    self.catch_ups
-                        .begin(self.federation, &silo, Some(&self.study));
-                    self.offer(&silo);
-                    self.show("");
-                }
-                Input::Gone(_) => self.show(""),
-                Input::Consent { from, consent } if consent.study_id == self.study.id => {
-                    if let Some(ending) = self.take_consent(&from, consent).await? {
-                        return Ok(Some(ending));
-                    }
-                    self.show("");
-                }
+            match input.unwrap_or(Input::Stop) {
+                Input::Consent { from, consent } => self.take_consent(from, consent).await?,
                 Input::Declined {
                     from,
                     study_id,
                     reason,
-                } if study_id == self.study.id => {
-                    return Ok(Some(Ending::Refused(format!(
-                        "`{from}` declined: {}",
-                        word(&reason)
-                    ))));
+                } if study_id == self.study.id => self.take_decline(from, &reason).await?,
+                Input::Opened(silo) => {
+                    self.take(Input::Opened(silo.clone())).await?;
+                    self.offer(&silo);
                 }
-                Input::Cancel { study_id, reason } if study_id == self.study.id => {
-                    return Ok(Some(Ending::Cancelled(reason)));
-                }
-                Input::Cancel { study_id, reason } => {
-                    cancel_queued(self.federation, study_id, reason).await?;
-                }
-                Input::Stop => return Ok(Some(Ending::Stopping)),
-                Input::Consent { .. }
-                | Input::Delivered { .. }
-                | Input::Spooled { .. }
-                | Input::Declined { .. }
-                | Input::Submitted => {}
+                other => self.take(other).await?,
             }
+            self.show("");
         }
     }
 
     fn offer(&self, silo: &SiloName) {
-        if self.study.invited.binary_search(silo).is_err()
-            || self.study.answers.get(silo) == Some(&Answer::Granted)
-        {
+        if !self.study.invites(silo) || self.study.answers.get(silo) == Some(&Answer::Granted) {
             return;
         }
         let offer = v1::StudyOffer {
@@ -102,11 +78,12 @@ impl StudyRun<'_> {
         self.federation.sessions.send(silo, Frame::Offer(offer));
     }
 
+    /// An offer's time runs from the moment at which it was made, not while the study waited for its turn.
     fn deadline_milliseconds(&self) -> u64 {
         let hours = u64::from(self.admitted.study.heading.deadline_hours);
         self.study
-            .submitted_milliseconds
-            .saturating_add(hours * 3_600_000)
+            .offered_milliseconds
+            .saturating_add(hours.saturating_mul(3_600_000))
     }
 
     fn unanswered(&self) -> String {
@@ -120,71 +97,79 @@ impl StudyRun<'_> {
         format!("no answer by the deadline from {}", silent.join(", "))
     }
 
-    /// Takes one silo's answer. The first that does not agree ends the study.
-    async fn take_consent(
-        &mut self,
-        from: &SiloName,
-        consent: v1::Consent,
-    ) -> Result<Option<Ending>, RunFault> {
-        let invited = self.study.invited.binary_search(from).is_ok();
+    async fn take_decline(&mut self, from: SiloName, reason: &str) -> Result<(), Halt> {
+        if !self.study.invites(&from) {
+            return Ok(());
+        }
+        let reason = format!("`{from}` declined: {}", word(reason));
+        Err(self.end(StudyState::Refused, reason, Some(from)).await?)
+    }
+
+    /// Takes one silo's answer. The first that does not agree ends the study: answer and ending are stored together.
+    async fn take_consent(&mut self, from: SiloName, consent: v1::Consent) -> Result<(), Halt> {
         let decided = self
             .study
             .answers
-            .get(from)
+            .get(&from)
             .is_some_and(|answer| *answer != Answer::Pending);
-        let Some(decision) = consent.decision.filter(|_| invited && !decided) else {
-            return Ok(None);
+        let asked = consent.study_id == self.study.id && self.study.invites(&from);
+        let Some(decision) = consent.decision.filter(|_| asked && !decided) else {
+            return Ok(());
         };
-        let (answer, event) = match &decision {
-            Decision::Granted(_) => (Answer::Granted, EventKind::StudyConsented),
-            Decision::Refused(_) => (Answer::Refused, EventKind::StudyRefused),
-            Decision::NotReady(_) => (Answer::NotReady, EventKind::StudyNotReady),
-            Decision::Pending(_) => (Answer::Pending, EventKind::StudyApprovalRequested),
-        };
-        if self.study.answers.insert(from.clone(), answer) == Some(answer) {
-            return Ok(None);
-        }
-        let mut event =
-            Event::new(event, now(), Actor::silo(from.as_str())).with_study(self.reference());
-        let ending = match decision {
-            Decision::Granted(_) | Decision::Pending(_) => None,
+        match decision {
+            Decision::Granted(_) => {
+                self.take_agreement(from, Answer::Granted, EventKind::StudyConsented)
+                    .await
+            }
+            Decision::Pending(_) => {
+                self.take_agreement(from, Answer::Pending, EventKind::StudyApprovalRequested)
+                    .await
+            }
             Decision::NotReady(_) => {
-                event = event.with_outcome(Outcome::Refused);
-                Some(Ending::Refused(format!("`{from}` is not ready")))
+                self.study.answers.insert(from.clone(), Answer::NotReady);
+                let reason = format!("`{from}` is not ready");
+                Err(self.end(StudyState::Refused, reason, Some(from)).await?)
             }
             Decision::Refused(refused) => {
-                event = refusal_event(event, &refused);
-                let refusal = Refusal {
-                    silo: from.clone(),
-                    conditions: refused
-                        .conditions
-                        .into_iter()
-                        .map(|condition| (condition.rule, condition.text))
-                        .collect(),
-                    policy_version: refused.policy_version,
-                };
-                self.study.refusals.push(refusal);
-                Some(Ending::Refused(format!("refused by `{from}`")))
+                self.study.answers.insert(from.clone(), Answer::Refused);
+                self.study.refusals.push(refusal(from.clone(), &refused));
+                let reason = format!("refused by `{from}`");
+                Err(self.end(StudyState::Refused, reason, Some(from)).await?)
             }
-        };
+        }
+    }
+
+    async fn take_agreement(
+        &mut self,
+        from: SiloName,
+        answer: Answer,
+        kind: EventKind,
+    ) -> Result<(), Halt> {
+        if self.study.answers.get(&from) == Some(&answer) {
+            return Ok(());
+        }
+        let event =
+            Event::new(kind, now(), Actor::silo(from.as_str())).with_study(self.reference());
         self.federation.log.append_one(event).await?;
-        self.save().await?;
-        Ok(ending)
+        self.study.answers.insert(from, answer);
+        Ok(self.save().await?)
     }
 }
 
-fn refusal_event(event: Event, refused: &v1::Refused) -> Event {
-    let mut event = event.with_outcome(Outcome::Refused);
-    for (number, condition) in (1..=CONDITIONS_IN_LOG).zip(&refused.conditions) {
-        let text: String = condition.text.chars().take(300).collect();
-        event = event.with_detail(
-            format!("condition_{number:02}"),
-            format!("{}: {text}", condition.rule),
-        );
-    }
-    let version = refused.policy_version.trim_start_matches('v').parse();
-    match (version, Digest::try_from(refused.policy_digest.as_slice())) {
-        (Ok(version), Ok(digest)) => event.with_policy(version, digest),
-        (Err(_), _) | (_, Err(_)) => event,
+/// What is kept of a refusal. The words are the silo's: they are cut to what the record and the log bear.
+fn refusal(silo: SiloName, refused: &v1::Refused) -> Refusal {
+    let conditions = refused.conditions.iter().take(CONDITIONS);
+    Refusal {
+        silo,
+        conditions: conditions
+            .map(|condition| {
+                (
+                    clamp(&condition.rule, RULE_BYTES),
+                    clamp(&condition.text, WORDS_BYTES),
+                )
+            })
+            .collect(),
+        policy_version: clamp(&refused.policy_version, VERSION_BYTES),
+        policy_digest: Digest::try_from(refused.policy_digest.as_slice()).ok(),
     }
 }

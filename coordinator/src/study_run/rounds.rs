@@ -1,86 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One round after another, until the study has its result or cannot have one.
 
-use super::{Ending, RunFault, StudyRun, cancel_queued, word};
+use super::{Halt, RunFault, StudyRun};
 use crate::catch_up::{OWN_COSIGNATURE_TIME, open_proofs};
 use crate::input::Input;
 use crate::log_keeper::now;
-use crate::round_driver::{RoundDriver, RoundOutcome};
+use crate::round_driver::RoundDriver;
+use crate::study::{StoredOutcome, StudyState};
 use consilium_audit::{Event, EventKind};
 use consilium_learning::Model;
-use consilium_protocol::{AttemptId, SiloName};
+use consilium_protocol::{AttemptId, RoundPlan, SiloName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Attempts that may fail before any input is masked, for each round.
 const UNCHARGED_FAILURES: u32 = 5;
 
+/// What every Open carries beside it, for each silo.
+type Proofs = BTreeMap<SiloName, Vec<Vec<u8>>>;
+
 impl StudyRun<'_> {
     /// Runs rounds until the study has its result or cannot have one.
-    pub(super) async fn run_rounds(&mut self) -> Result<Ending, RunFault> {
-        if let Some(ending) = self.finish_attempt_in_flight().await? {
-            return Ok(ending);
-        }
+    pub(super) async fn run_rounds(&mut self) -> Result<StoredOutcome, Halt> {
         loop {
+            self.check_ending().await?;
             if let Some(outcome) = self.study.outcome.clone() {
-                return Ok(Ending::Completed(outcome));
+                return Ok(outcome);
             }
             if let Some(reason) = self.exhausted() {
-                return Ok(Ending::Failed(reason));
+                return Err(self.end(StudyState::Failed, reason, None).await?);
             }
-            if let Some(ending) = self.gather_silos().await? {
-                return Ok(ending);
-            }
+            self.gather_silos().await?;
             self.next_attempt().await?;
-            let outcome = self.drive_new_attempt().await?;
-            if let Some(ending) = self.after_round(outcome) {
-                return Ok(ending);
-            }
+            let plan = self.next_plan()?;
+            let proofs = self.proofs_for(&plan).await?;
+            RoundDriver::open(self, plan, proofs).await?.run().await?;
         }
     }
 
-    async fn finish_attempt_in_flight(&mut self) -> Result<Option<Ending>, RunFault> {
+    /// Takes up the attempt that a stopped process left behind.
+    pub(super) async fn finish_attempt_in_flight(&mut self) -> Result<(), Halt> {
         let stored = self.federation.store.with(|store| store.attempt()).await?;
         let Some(attempt) = stored.filter(|attempt| attempt.study_id == self.study.id) else {
-            return Ok(None);
+            return Ok(());
         };
         tracing::info!(attempt = %attempt.id, "an attempt in flight is taken up again");
         let event = Event::new(EventKind::SystemRecovered, now(), self.federation.actor())
             .with_study(self.reference())
             .with_attempt(attempt.id.epoch, attempt.id.round, attempt.id.attempt);
         self.federation.log.append_one(event).await?;
-        let outcome = RoundDriver::restore(self, attempt).await?.run().await?;
-        Ok(self.after_round(outcome))
-    }
-
-    fn after_round(&mut self, outcome: RoundOutcome) -> Option<Ending> {
-        match outcome {
-            RoundOutcome::Released => None,
-            RoundOutcome::Stopping => Some(Ending::Stopping),
-            RoundOutcome::Cancelled(reason) => Some(Ending::Cancelled(reason)),
-            RoundOutcome::NoResult(reason) => Some(Ending::Failed(reason)),
-            RoundOutcome::Abandoned { reason, phase } => {
-                tracing::warn!(%reason, %phase, "an attempt was abandoned");
-                // A drop ends a study without noise: two sums over different silos would tell them apart.
-                (!self.admitted.study.is_noised()).then(|| {
-                    Ending::Failed(format!(
-                        "a round without noise was abandoned while {phase}: {reason}"
-                    ))
-                })
-            }
-        }
+        RoundDriver::restore(self, attempt).await?.run().await
     }
 
     /// Why no further attempt may be opened.
     fn exhausted(&self) -> Option<String> {
-        let in_force = self
-            .federation
-            .roster()
-            .map(|roster| roster.membership.roster_root);
-        if in_force != Some(self.roster.membership.roster_root) {
-            return Some("another roster took effect; submit the study again".to_owned());
-        }
         let attempts = self.admitted.study.attempts();
         if self.admitted.study.is_noised() && self.study.attempts_charged >= attempts {
             return Some(format!("all {attempts} reserved attempts are used up"));
@@ -94,7 +69,7 @@ impl StudyRun<'_> {
     }
 
     /// Waits until enough silos are there to open a round.
-    async fn gather_silos(&mut self) -> Result<Option<Ending>, RunFault> {
+    async fn gather_silos(&mut self) -> Result<(), Halt> {
         let patience = Duration::from_secs(self.federation.config.deadlines.gathering_seconds);
         let deadline = Instant::now() + patience;
         loop {
@@ -110,12 +85,11 @@ impl StudyRun<'_> {
                     && !self.study.declined.contains_key(silo)
             });
             if enough && !settling && self.catch_ups.is_empty() {
-                return Ok(None);
+                return Ok(());
             }
             if !enough && self.too_many_declined() {
-                return Ok(Some(Ending::Failed(
-                    "too many silos take no further part".to_owned(),
-                )));
+                let reason = "too many silos take no further part";
+                return Err(self.end(StudyState::Failed, reason, None).await?);
             }
             self.show("waiting for silos");
             let input = tokio::select! {
@@ -123,44 +97,17 @@ impl StudyRun<'_> {
                 Some(_) = self.catch_ups.next(), if !self.catch_ups.is_empty() => continue,
                 () = tokio::time::sleep_until(deadline) => {
                     let reason = format!("too few silos were connected for {} s", patience.as_secs());
-                    return Ok(Some(Ending::Failed(reason)));
+                    return Err(self.end(StudyState::Failed, reason, None).await?);
                 }
             };
-            let Some(input) = input else {
-                return Ok(Some(Ending::Stopping));
-            };
-            match input {
-                Input::Opened(silo) => {
-                    self.catch_ups
-                        .begin(self.federation, &silo, Some(&self.study));
-                }
-                Input::Declined {
-                    from,
-                    study_id,
-                    reason,
-                } if study_id == self.study.id => {
-                    self.study.declined.insert(from, word(&reason));
-                    self.save().await?;
-                }
-                Input::Cancel { study_id, reason } if study_id == self.study.id => {
-                    return Ok(Some(Ending::Cancelled(reason)));
-                }
-                Input::Cancel { study_id, reason } => {
-                    cancel_queued(self.federation, study_id, reason).await?;
-                }
-                Input::Stop => return Ok(Some(Ending::Stopping)),
-                Input::Gone(_)
-                | Input::Consent { .. }
-                | Input::Delivered { .. }
-                | Input::Spooled { .. }
-                | Input::Declined { .. }
-                | Input::Submitted => {}
-            }
+            self.take(input.unwrap_or(Input::Stop)).await?;
         }
     }
 
     fn too_many_declined(&self) -> bool {
-        self.study.invited.len() - self.study.declined.len() < self.admitted.plan.fewest()
+        let invited = self.study.invited.len();
+        let left = invited.saturating_sub(self.study.declined.len());
+        left < self.admitted.plan.fewest()
     }
 
     /// Numbers the next attempt: a new round, or another try of the one that was abandoned.
@@ -179,36 +126,49 @@ impl StudyRun<'_> {
         self.save().await
     }
 
-    async fn drive_new_attempt(&mut self) -> Result<RoundOutcome, RunFault> {
+    fn next_plan(&self) -> Result<RoundPlan, RunFault> {
         let id = AttemptId {
             epoch: self.roster.membership.epoch,
             round: self.study.round,
             attempt: self.study.attempt,
         };
-        let plan = self
+        let model = self.model()?;
+        Ok(self
             .admitted
-            .plan_for(id, &self.roster.membership, &self.model()?)?;
-        // The commit rule: no next round before the last release is cosigned by a quorum, each silo's own cosignature
-        // among them.
-        if let Some(place) = self.study.last_release {
-            let connected = self.federation.sessions.connected();
-            let invited: BTreeSet<SiloName> = plan
-                .silos
-                .iter()
-                .filter(|silo| connected.contains(*silo))
-                .cloned()
-                .collect();
-            self.federation
-                .log
-                .committed_by(place, &invited, OWN_COSIGNATURE_TIME)
-                .await?;
-        }
-        let mut proofs = BTreeMap::new();
-        for silo in &plan.silos {
-            let open = open_proofs(self.federation, silo).await?;
-            proofs.insert(silo.clone(), open.attachments());
-        }
-        RoundDriver::open(self, plan, proofs).await?.run().await
+            .plan_for(id, &self.roster.membership, &model)?)
+    }
+
+    /// The commit rule: no round of any study before the last release of whatever study is cosigned by a quorum, each
+    /// silo's own cosignature among them. Gives the proofs of that.
+    async fn proofs_for(&mut self, plan: &RoundPlan) -> Result<Proofs, Halt> {
+        self.show("waiting for cosignatures");
+        let federation = Arc::clone(self.federation);
+        let newest = federation
+            .store
+            .with(|store| store.newest_release())
+            .await?;
+        let silos = plan.silos.clone();
+        let proofs = async move {
+            if let Some(release) = newest {
+                let connected = federation.sessions.connected();
+                let present: BTreeSet<SiloName> = silos
+                    .iter()
+                    .filter(|silo| connected.contains(*silo))
+                    .cloned()
+                    .collect();
+                federation
+                    .log
+                    .committed_by(release.release_index, &present, OWN_COSIGNATURE_TIME)
+                    .await?;
+            }
+            let mut proofs = Proofs::new();
+            for silo in &silos {
+                let open = open_proofs(&federation, silo).await?;
+                proofs.insert(silo.clone(), open.attachments());
+            }
+            Ok::<_, RunFault>(proofs)
+        };
+        self.listening(proofs).await
     }
 
     /// The model from which the next round starts.

@@ -2,13 +2,15 @@
 //! A coordinator in this process and participants that talk to it over loopback.
 
 use clap::Parser;
+use consilium_audit::{Event, EventKind, Log, LogFault};
 use consilium_certs::{
     ChannelBinding, EnrolmentRequest, EnrolmentResponse, IdentityFolder, Invitation,
-    InvitationTerms, Name, Role, Roster, UnixSeconds, tls,
+    InvitationTerms, Name, Role, Roster, RosterParts, SignedRoster, UnixSeconds, tls,
 };
-use consilium_coordinator::folder::{CoordinatorFolder, system_random};
-use consilium_coordinator::store::Store;
+use consilium_coordinator::folder::{CoordinatorFolder, log_origin, system_random};
 use consilium_coordinator::store::sqlite::SqliteStore;
+use consilium_coordinator::store::{Store, StoredRoster};
+use consilium_coordinator::study::Study;
 use consilium_coordinator::{CoordinatorCommand, RunOptions, ServeFault, execute, run};
 use consilium_crypto::label::Label;
 use consilium_crypto::signing::SigningKey;
@@ -68,7 +70,8 @@ impl Hub {
         hub
     }
 
-    async fn run(&mut self) {
+    /// Starts the service of the folder.
+    pub(crate) async fn run(&mut self) {
         let options = RunOptions {
             folder: self.folder().to_owned(),
             crash_point: None,
@@ -88,14 +91,74 @@ impl Hub {
         };
     }
 
-    /// Stops the service and starts it on the same port.
-    pub(crate) async fn restart(&mut self) {
+    /// Stops the service in good order; it starts on the same port again.
+    pub(crate) async fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         self.running.take().unwrap().await.unwrap().unwrap();
         let file = self.folder().join("coordinator.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, text.replace("127.0.0.1:0", &self.address)).unwrap();
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
         self.run().await;
+    }
+
+    fn store(&self) -> SqliteStore {
+        SqliteStore::open(&CoordinatorFolder::new(self.folder()).state()).unwrap()
+    }
+
+    /// The record of a study.
+    pub(crate) fn study(&self, id: &str) -> Study {
+        self.store().study(id).unwrap().unwrap()
+    }
+
+    pub(crate) fn save(&self, study: &Study) {
+        self.store().save_study(study).unwrap();
+    }
+
+    pub(crate) fn rosters(&self) -> Vec<StoredRoster> {
+        self.store().rosters().unwrap()
+    }
+
+    pub(crate) fn save_roster(&self, roster: &StoredRoster) {
+        self.store().save_roster(roster).unwrap();
+    }
+
+    /// The events of a kind in the log of a service that does not run.
+    pub(crate) async fn logged(&self, kind: EventKind) -> Vec<Event> {
+        let folder = CoordinatorFolder::new(self.folder());
+        let log = loop {
+            let signer = folder.log_signer(&log_origin(NAME)).unwrap();
+            match Log::open(&folder.log(), signer) {
+                Ok(log) => break log,
+                // The last tasks of the service let go of it.
+                Err(LogFault::InUse { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(fault) => panic!("{fault}"),
+            }
+        };
+        (0..log.size())
+            .map(|place| log.entry(place).unwrap().event)
+            .filter(|event| event.kind == kind)
+            .collect()
+    }
+
+    /// A draft in which no researcher is left.
+    pub(crate) fn propose_without_researchers(&self) {
+        let current = self.rosters().pop().unwrap();
+        let current: SignedRoster = serde_json::from_str(&current.text).unwrap();
+        let current = Roster::parse(&current.roster).unwrap();
+        let parts = RosterParts {
+            researchers: Vec::new(),
+            ..current.to_parts()
+        };
+        let next = current.succeed(parts).unwrap();
+        self.save_roster(&StoredRoster {
+            version: next.version(),
+            published: false,
+            text: serde_json::to_string(&SignedRoster::unsigned(&next)).unwrap(),
+        });
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -200,6 +263,28 @@ impl Participant {
         };
         participant.join_again(line).await?;
         Ok(participant)
+    }
+
+    /// What a kill leaves when the joining is stored and nothing else was done.
+    pub(crate) fn join_half(hub: &Hub, name: &str, line: &str) -> Self {
+        let joined = Self {
+            address: hub.address(),
+            ..Self::new(name, Role::Silo)
+        };
+        let invitation = Invitation::parse(line).unwrap();
+        let key = joined.identity.tls_key().unwrap();
+        let keys = joined.identity.enrolment_keys(&key);
+        let request = EnrolmentRequest::make(&invitation, &keys, now()).unwrap();
+        let participant = consilium_coordinator::store::Participant {
+            name: name.to_owned(),
+            role: Role::Silo.to_string(),
+            identity: request.identity,
+            witness: request.witness,
+            joined_milliseconds: 1_700_000_000_000,
+        };
+        let mut store = hub.store();
+        store.enrol(&request.token_hash(), &participant).unwrap();
+        joined
     }
 
     pub(crate) async fn join_again(&self, line: &str) -> Result<(), Status> {
@@ -379,23 +464,37 @@ impl Participant {
             .into_inner())
     }
 
-    /// Watches a study until it is in this state.
-    pub(crate) async fn wait_for(&self, study_id: &str, state: StudyState) -> v1::StudyProgress {
+    pub(crate) async fn watch(&self, study_id: &str) -> Streaming<v1::StudyProgress> {
         let connection = self.connect().await;
         let request = v1::WatchRequest {
             study_id: study_id.to_owned(),
         };
-        let mut watch = client::studies(&connection)
+        client::studies(&connection)
             .watch(request)
             .await
             .unwrap()
-            .into_inner();
+            .into_inner()
+    }
+
+    /// Watches a study until it looks as wanted.
+    pub(crate) async fn wait_until(
+        &self,
+        study_id: &str,
+        wanted: impl Fn(&v1::StudyProgress) -> bool,
+    ) -> v1::StudyProgress {
+        let mut watch = self.watch(study_id).await;
         while let Some(progress) = watch.message().await.unwrap() {
-            if progress.state() == state {
+            if wanted(&progress) {
                 return progress;
             }
         }
-        panic!("the study ended and was never {}", state.as_str_name());
+        panic!("the study ended and never was what it should be");
+    }
+
+    /// Watches a study until it is in this state.
+    pub(crate) async fn wait_for(&self, study_id: &str, state: StudyState) -> v1::StudyProgress {
+        self.wait_until(study_id, |progress| progress.state() == state)
+            .await
     }
 }
 
