@@ -95,16 +95,33 @@ pub(super) const fn lane_bytes(bits: usize) -> usize {
 pub(super) unsafe fn sum<A: Aes, L: Lanes, const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
     // SAFETY: the caller's promise, handed on.
     unsafe {
-        match BITS {
-            24 | 48 => sum_by::<A, L, 12, BITS, PACK>(pass),
-            20 | 40 => sum_by::<A, L, 10, BITS, PACK>(pass),
+        match vectors_per_step(BITS) {
+            12 => sum_by::<A, L, 12, BITS, PACK>(pass),
+            10 => sum_by::<A, L, 10, BITS, PACK>(pass),
             _ => sum_by::<A, L, 8, BITS, PACK>(pass),
         }
     }
 }
 
-/// N vectors of keystream at a time: they hold whole vectors of packed lanes, and granules are
-/// multiples of them.
+/// As many as the registers hold and the width allows: see [`steps_fit`].
+const fn vectors_per_step(bits: usize) -> usize {
+    match bits {
+        24 | 48 => 12,
+        20 | 40 => 10,
+        _ => 8,
+    }
+}
+
+/// Whether granules are whole steps, steps are whole vectors of lanes, and buffers hold a step.
+const fn steps_fit<A: Aes, L: Lanes>(vectors: usize, bits: usize) -> bool {
+    let step = vectors * A::BYTES;
+    (GRANULE * bits / 8).is_multiple_of(step)
+        && step.is_multiple_of(packed_bytes::<L>(bits))
+        && step + 2 * MARGIN <= KEYSTREAM
+        && L::BYTES <= MARGIN
+}
+
+/// N vectors of keystream at a time.
 ///
 /// COST: while the AES units work on one step, the other units sum the step before, whose keystream
 /// lies ready in memory; summed at once it would wait for them, and they for it.
@@ -112,6 +129,8 @@ pub(super) unsafe fn sum<A: Aes, L: Lanes, const BITS: usize, const PACK: bool>(
 unsafe fn sum_by<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PACK: bool>(
     pass: &Pass<'_>,
 ) {
+    // The branches that `sum` never takes are compiled too.
+    const { assert!(N != vectors_per_step(BITS) || steps_fit::<A, L>(N, BITS)) };
     let steps_per_granule = GRANULE * BITS / 8 / (N * A::BYTES);
     let steps = pass.granules * steps_per_granule;
     let (mut block, mut from, mut to) = (pass.block, pass.from, pass.to);
@@ -151,7 +170,7 @@ unsafe fn sum_step<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PA
     mut from: *const u8,
     mut to: *mut u8,
 ) -> (*const u8, *mut u8) {
-    let packed_bytes = packed_cell(BITS) * L::BYTES / 16;
+    let packed_bytes = packed_bytes::<L>(BITS);
     // SAFETY: the caller's promise; the keystream is read from its start to its end.
     unsafe {
         for position in 0..N * A::BYTES / packed_bytes {
@@ -169,6 +188,11 @@ unsafe fn sum_step<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PA
         }
     }
     (from, to)
+}
+
+/// How many packed bytes come from one vector of lanes.
+const fn packed_bytes<L: Lanes>(bits: usize) -> usize {
+    packed_cell(bits) * L::BYTES / 16
 }
 
 /// Writes the keystream of one step, complemented for a stream that is subtracted. Several vectors at a
