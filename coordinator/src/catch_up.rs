@@ -126,24 +126,19 @@ pub(crate) async fn open_proofs(
         .store
         .with(move |store| Ok((store.last_start(&name)?, store.studies()?)))
         .await?;
-    let last_release = newest_release(&studies, silo);
-    let start = start.map(|start| start.log_index);
-    let Some(newest) = start.max(last_release) else {
-        return Ok(OpenProofs::default());
-    };
-    let own: BTreeSet<SiloName> = std::iter::once(silo.clone())
-        .filter(|silo| federation.sessions.is_open(silo))
-        .collect();
-    federation
-        .log
-        .committed_by(newest, &own, OWN_COSIGNATURE_TIME)
-        .await?;
     let mut proofs = OpenProofs::default();
-    if let Some(place) = start {
-        proofs.start = Some(federation.log.proof(place).await?.to_bytes());
+    if let Some(start) = start {
+        federation.log.committed(start.log_index).await?;
+        proofs.start = Some(federation.log.proof(start.log_index).await?.to_bytes());
     }
-    if let Some(place) = last_release {
-        proofs.release = Some(federation.log.proof(place).await?.to_bytes());
+    if let Some(place) = newest_release(&studies, silo) {
+        let patience = if federation.sessions.is_open(silo) {
+            OWN_COSIGNATURE_TIME
+        } else {
+            Duration::ZERO
+        };
+        let proof = federation.log.proof_for(place, silo, patience).await?;
+        proofs.release = Some(proof.to_bytes());
     }
     Ok(proofs)
 }

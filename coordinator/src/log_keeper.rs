@@ -134,6 +134,38 @@ impl LogKeeper {
         self.with(move |log| log.proof(place)).await
     }
 
+    /// The same for one silo: under a head that this silo has cosigned as well, if one comes within `patience`. The newest
+    /// head may be one that the others were quicker to cosign.
+    pub async fn proof_for(
+        &self,
+        place: u64,
+        silo: &SiloName,
+        patience: Duration,
+    ) -> Result<LogProof, KeeperFault> {
+        self.committed(place).await?;
+        let until = tokio::time::Instant::now() + patience;
+        let mut cosigned = self.cosigned.clone();
+        loop {
+            cosigned.borrow_and_update();
+            let silo = silo.clone();
+            let (proof, is_own) = self
+                .with(move |log| {
+                    let is_own = newest(log).witnesses.contains(silo.as_str());
+                    Ok((log.proof(place)?, is_own))
+                })
+                .await?;
+            let changed = async {
+                tokio::time::timeout_at(until, cosigned.changed())
+                    .await
+                    .is_ok_and(|changed| changed.is_ok())
+            };
+            // Too late is no fault: the silo will say so itself.
+            if is_own || !changed.await {
+                return Ok(proof);
+            }
+        }
+    }
+
     /// Runs a call on the log where blocking is allowed.
     pub async fn with<T, F>(&self, call: F) -> Result<T, KeeperFault>
     where
