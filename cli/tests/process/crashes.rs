@@ -3,7 +3,9 @@
 
 use crate::federation::Federation;
 use crate::founding::HOSPITALS;
-use crate::studies::{STATISTICS, assert_completes_exactly, private};
+use crate::studies::{
+    LOGISTIC, STATISTICS, assert_completes_exactly, assert_equals_pooled, private,
+};
 use consilium_coordinator::CrashPlace as CoordinatorPlace;
 use consilium_silo_agent::CrashPlace as SiloPlace;
 use serde_json::Value;
@@ -122,6 +124,30 @@ fn coordinator_dies(place: CoordinatorPlace) {
     federation.await_coordinators_death();
     federation.start_coordinator();
     assert_completes_exactly(&mut federation, &id);
+}
+
+#[test]
+fn newtons_rounds_are_taken_up_in_their_middle_and_lead_to_the_same_coefficients() {
+    let mut federation = Federation::resting();
+    federation.arm_coordinator("released:4");
+    for hospital in HOSPITALS {
+        match hospital {
+            VICTIM => federation.arm_silo(VICTIM, "burned:2"),
+            other => federation.start_silo(other),
+        }
+    }
+    let id = federation.submit(LOGISTIC);
+    federation.await_silos_death(VICTIM);
+    federation.arm_silo(VICTIM, "released:3");
+    federation.await_silos_death(VICTIM);
+    federation.start_silo(VICTIM);
+    federation.await_coordinators_death();
+    federation.arm_coordinator("frozen:6");
+    federation.await_coordinators_death();
+    federation.start_coordinator();
+    assert_equals_pooled(&federation.complete(&id));
+    federation.stop();
+    federation.verify_log();
 }
 
 #[test]

@@ -8,6 +8,11 @@ use serde_json::Value;
 /// Counts, moments and histograms without noise: one round.
 pub(crate) const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
 
+/// The logistic regression by Newton's steps, without noise: seven rounds.
+pub(crate) const LOGISTIC: &str = include_str!("../../../examples/studies/logistic.toml");
+
+const POOLED: &str = include_str!("../../../examples/data/indo-rct/pooled.toml");
+
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 
 /// The private study with fewer rounds.
@@ -36,6 +41,20 @@ pub(crate) fn assert_exact(result: &Value) {
     for (row, cases, total) in [("indomethacin", 27.0, 295.0), ("placebo", 52.0, 307.0)] {
         assert_eq!(table.count(row, "yes"), Some(cases), "cases under {row}");
         assert_eq!(table.row_total(row), Some(total), "patients under {row}");
+    }
+}
+
+/// Asserts that the coefficients are those of the pooled data, by independent software.
+#[track_caller]
+pub(crate) fn assert_equals_pooled(result: &Value) {
+    let result: StudyResult = serde_json::from_value(result.clone()).unwrap();
+    let pooled: toml::Table = toml::from_str(POOLED).unwrap();
+    let pooled = pooled["coefficients"].as_array().unwrap();
+    let found = &result.regression().unwrap().coefficients;
+    assert_eq!(found.len(), pooled.len());
+    for (found, pooled) in found.iter().zip(pooled) {
+        let pooled = pooled.as_float().unwrap();
+        assert!((found - pooled).abs() < 1e-6, "{found} is not {pooled}");
     }
 }
 
