@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use super::secret_file::{self, SecretFileFault};
 use super::write_public;
-use crate::roster::{Roster, RosterFault};
 use crate::roster::signed::{SignedRoster, VerifiedRoster};
+use crate::roster::{Roster, RosterFault};
 
 /// The folder `roster/` of a participant.
 #[derive(Debug)]
