@@ -12,7 +12,6 @@ pub use analysis::{
 };
 pub use fault::StudyFault;
 pub use method::{Method, Rounds};
-pub use plan::PrivacyStatement;
 pub use privacy::{Aggregation, Distributed, Mode, Privacy};
 pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number};
 

@@ -3,42 +3,14 @@
 //!
 //! Every silo and the coordinator derive the same plan from public numbers.
 
-use consilium_privacy::accountant::{Certificate, NoiseEvent, RdpCurve, gaussian};
+use consilium_privacy::accountant::PrivacyStatement;
 use consilium_privacy::calibration::calibrate;
-use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
-use consilium_privacy::noise_plan::{NoisePlan, NoisePlanFault, NoiseTerms, VectorPlan, View};
+use consilium_privacy::loss::{NoiseMultiplier, SamplingRate};
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 
 use super::privacy::{Aggregation, Distributed, Privacy};
 use super::{Study, StudyFault};
 use crate::task::Task;
-
-/// What a noised study promises each patient, computed from the integers of its plan.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrivacyStatement {
-    /// The epsilon that the study asks for; `colluders` never exceeds it.
-    pub asked: Epsilon,
-    /// The delta of every epsilon here.
-    pub delta: Delta,
-    /// The norm to which a patient's vector is clipped.
-    pub clip: ClippingNorm,
-    /// Releases that the promise covers: rounds and spare attempts.
-    pub attempts: u32,
-    /// The epsilon against those who see the results, while the masks hold.
-    pub masks_hold: Certificate,
-    /// The epsilon against the coordinator and `n_c` silos together. It is the one that is charged.
-    pub colluders: Certificate,
-    /// The epsilon of one silo's own message, should the masks be broken.
-    pub masks_broken: Certificate,
-    /// The exact epsilon of continuous Gaussian noise for the view that is charged: a tight estimate,
-    /// not a promise.
-    pub estimate: Epsilon,
-    /// The noise of one release in the view that is charged, divided by the clipping norm.
-    pub multiplier: NoiseMultiplier,
-    /// The integers that every silo uses.
-    pub noise: NoisePlan,
-    /// The loss of one attempt at every order, in the view that is charged: what a ledger reserves.
-    pub attempt: RdpCurve,
-}
 
 impl Study {
     /// The vector of every round, for `silos` invited, of which `dropouts` may drop and `colluders` collude.
@@ -110,7 +82,7 @@ impl Study {
         let plan = self.vector_plan(silos, dropouts, colluders)?;
         match plan.noise {
             None => Ok(None),
-            Some(noise) => state(distributed, noise, plan.dimension)
+            Some(noise) => PrivacyStatement::of_plan(&noise, plan.dimension, distributed.delta)
                 .map(Some)
                 .map_err(|fault| unplanned("privacy", fault.into())),
         }
@@ -126,31 +98,6 @@ impl Study {
         )
         .map_err(|fault| unplanned("privacy.epsilon", fault.into()))
     }
-}
-
-fn state(
-    distributed: &Distributed,
-    noise: NoisePlan,
-    dimension: u64,
-) -> Result<PrivacyStatement, NoisePlanFault> {
-    let certificate = |view| -> Result<Certificate, NoisePlanFault> {
-        let event = NoiseEvent::of_plan(&noise, view, dimension)?;
-        Ok(RdpCurve::full_batch(&event, noise.attempts).epsilon(distributed.delta))
-    };
-    let multiplier = noise.multiplier(View::Colluders)?;
-    Ok(PrivacyStatement {
-        asked: distributed.epsilon,
-        delta: distributed.delta,
-        clip: distributed.clip,
-        attempts: noise.attempts,
-        masks_hold: certificate(View::MasksHold)?,
-        colluders: certificate(View::Colluders)?,
-        masks_broken: certificate(View::MasksBroken)?,
-        estimate: gaussian::estimate(multiplier, noise.attempts, distributed.delta),
-        multiplier,
-        noise,
-        attempt: RdpCurve::full_batch(&NoiseEvent::of_plan(&noise, View::Colluders, dimension)?, 1),
-    })
 }
 
 fn unplanned(field: &str, source: Box<dyn std::error::Error + Send + Sync>) -> StudyFault {
