@@ -205,3 +205,34 @@ const ROSTER_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_ROSTER_PAUSE: Duration = Duration::from_secs(60);
 /// SECURITY: what the coordinator sends waits on the line, not in this process's memory.
 const INPUTS_WAITING: usize = 32;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use consilium_certs::{RosterFolder, SignedRoster};
+
+    use super::*;
+    use crate::test_federation::Federation;
+
+    #[test]
+    fn a_published_roster_that_does_not_follow_leaves_the_pinned_one_and_ends_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let federation = Federation::new();
+        let key = federation.coordinator_key().verifying_key();
+        let mut pinned = RosterFolder::open(folder.path()).unwrap();
+        let unsigned = SignedRoster::unsigned(&federation.roster);
+        let malformed = SignedRoster {
+            roster: "{}".to_owned(),
+            ..unsigned.clone()
+        };
+        for bad in [malformed, unsigned] {
+            let fault = pinned.pin_published(&[bad], &key).unwrap_err();
+            assert!(is_foreign(&fault.into()));
+            assert!(pinned.current().is_none());
+        }
+        // What is wrong in this silo's own folder is for a person to mend.
+        std::fs::write(folder.path().join("1.json"), "{}").unwrap();
+        let fault = RosterFolder::open(folder.path()).unwrap_err();
+        assert!(!is_foreign(&fault.into()));
+    }
+}
