@@ -41,19 +41,22 @@ impl Hospital {
 
     fn consider(&self, offer: &Offer) -> Verdict {
         let policy = self.policy_path();
-        let desk = Desk {
+        self.desk(&policy).consider("5ff11f0e", offer).unwrap()
+    }
+
+    fn desk<'a>(&'a self, policy: &'a Path) -> Desk<'a> {
+        Desk {
             silo: NAMES[2],
             roster: &self.federation.roster,
             membership: &self.membership,
-            policy: &policy,
+            policy,
             data_sets: &self.data_sets,
             journal: &self.journal,
             ledger: &self.ledger,
             isolation: Isolation::Sandbox,
             date: Date::new(2026, 11, 24).unwrap(),
             hour: 10,
-        };
-        desk.consider("5ff11f0e", offer).unwrap()
+        }
     }
 
     /// Registers a file of 300 rows with that digest.
@@ -260,4 +263,28 @@ fn who_has_heard_often_enough_that_data_are_not_ready_needs_a_person() {
             .record_not_ready(study, RESEARCHER, "ercp-trial")
             .unwrap();
     }
+}
+
+#[test]
+fn a_person_sees_what_a_study_costs_before_saying_yes() {
+    let hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    let offer = hospital.offer_of(PRIVATE);
+    let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
+        panic!("not permitted");
+    };
+    let policy = hospital.policy_path();
+    let terms = hospital
+        .desk(&policy)
+        .approval_terms("5ff11f0e", &permitted);
+    assert_eq!(terms.epsilon.as_deref(), Some("3"));
+    assert_eq!(terms.delta.as_deref(), Some("1e-5"));
+    assert_eq!((terms.attempts, terms.silos.len()), (22, 4));
+    let (needed, left) = (
+        terms.budget_needed.unwrap(),
+        terms.budget_left_afterwards.unwrap(),
+    );
+    assert!((0.59..0.61).contains(&needed), "{needed}");
+    assert!((needed + left - 1.0).abs() < 0.002, "{left}");
 }
