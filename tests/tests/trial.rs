@@ -5,9 +5,9 @@
 
 use consilium_crypto::random::RoundRandom;
 use consilium_crypto::secret::Secret;
+use consilium_learning::study::Privacy;
 use consilium_learning::{Contribution, Step, Study, Table, Task};
 use consilium_privacy::contribution::noised_sum;
-use consilium_privacy::loss::ClippingNorm;
 use consilium_tests::Federation;
 
 const HOSPITALS: [&str; 4] = ["1_UM", "2_IU", "3_UK", "4_Case"];
@@ -69,15 +69,10 @@ fn a_released_sum_of_noised_shares_holds_all_of_them_and_does_not_wrap() {
     let task = Task::new(&study).unwrap();
     let plan = study.vector_plan(4, 1, 1).unwrap();
     let noise = plan.noise.unwrap();
-    let clip = ClippingNorm::new(
-        study
-            .privacy_statement(4, 1, 1)
-            .unwrap()
-            .unwrap()
-            .clip
-            .value(),
-    )
-    .unwrap();
+    let Privacy::Distributed(distributed) = &study.privacy else {
+        panic!("the private study has noise")
+    };
+    let clip = distributed.clip;
     let dimension = usize::try_from(plan.dimension).unwrap();
     let mut federation = Federation::new(&HOSPITALS).unwrap();
     let model = task.initial_model();
