@@ -402,7 +402,7 @@ const _: () = assert!(limits::CHUNK_BYTES < limits::MESSAGE_BYTES);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use consilium_crypto::ring::WordBits;
     use consilium_crypto::secret::Secret;
@@ -412,7 +412,7 @@ mod tests {
     use consilium_protocol::{AttemptId, Membership};
 
     /// A plan whose only chunk has three words of twenty bits, so that four bits of it are unused.
-    fn plan() -> RoundPlan {
+    pub(crate) fn plan() -> RoundPlan {
         let key = |seed| SigningKey::from_seed(&Secret::new([seed; 32])).verifying_key();
         let silos: Vec<SiloName> = ["1_UM", "2_IU", "3_UK", "4_Case"]
             .map(|name| SiloName::parse(name).unwrap())

@@ -180,3 +180,37 @@ impl From<RecordedKind> for EventKind {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::silo_service::tests::plan;
+    use consilium_crypto::transcript::sha256;
+
+    fn event(record: &Record) -> Event {
+        let study = StudyReference::new("a study");
+        record.event(&plan(), study, Actor::coordinator("hub.example"))
+    }
+
+    #[test]
+    fn misbehaviour_names_its_silo_and_the_object_that_proves_it() {
+        let silo = SiloName::parse("3_UK").unwrap();
+        let digest = sha256(b"envelope");
+        let mut record = Record::new(RecordedKind::Misbehaviour, digest, vec![silo]);
+        record.evidence = Some(sha256(b"object"));
+        let event = event(&record);
+        assert_eq!(event.object.as_deref(), Some("3_UK"));
+        assert_eq!(event.references["evidence"], sha256(b"object"));
+        assert_eq!(event.detail_digest("evidence_digest"), Some(digest));
+    }
+
+    #[test]
+    fn an_abandoned_attempt_says_why_in_few_words() {
+        let mut record = Record::new(RecordedKind::Abandoned, sha256(b"list"), Vec::new());
+        record.reason = Some("too late\n".repeat(1000));
+        let reason = &event(&record).detail["reason"];
+        assert!(reason.starts_with("too late too late"), "{reason}");
+        assert!(reason.len() <= REASON_BYTES);
+    }
+}
