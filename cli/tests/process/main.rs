@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod crashes;
+mod endings;
 mod executable;
 mod federation;
 mod founding;
