@@ -94,6 +94,7 @@ impl Content {
         content.check_notes(directory, trust, findings)?;
         content.check_tiles(directory, &lines, findings);
         check_objects(directory, findings);
+        restore_silos(directory, &mut content.entries, findings);
         Ok(content)
     }
 
@@ -298,6 +299,28 @@ fn check_objects(directory: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Lists of silos that were too long for their entry lie in an object, under the digest that the entry names.
+fn restore_silos(directory: &Path, entries: &mut [Entry], findings: &mut Vec<Finding>) {
+    for entry in entries {
+        let Some(object) = entry.event.references.get(SILOS) else {
+            continue;
+        };
+        let file = format!("{OBJECTS}/{object}");
+        let kept = fs::read(directory.join(&file)).ok();
+        let statement = kept
+            .filter(|bytes| sha256(bytes) == *object)
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match statement {
+            Some(statement) => entry.event.aggregation = Some(statement),
+            None => findings.push(Finding {
+                rule: Rule::Objects,
+                entry: Some(entry.sequence),
+                what: format!("its list of silos, `{file}`, is missing or is none"),
+            }),
+        }
+    }
+}
+
 fn read_text(directory: &Path, name: &str) -> Result<String, String> {
     fs::read_to_string(directory.join(name)).map_err(|fault| format!("`{name}`: {fault}"))
 }
@@ -328,6 +351,8 @@ const PAUSE: Duration = Duration::from_millis(40);
 const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINTS: &str = "checkpoints";
 pub(super) const ENTRIES: &str = "entries.jsonl";
+/// The reference under which an entry names its list of silos.
+const SILOS: &str = "aggregation";
 const OBJECTS: &str = "objects/sha256";
 const TRUST_POLICY: &str = "trust.policy";
 

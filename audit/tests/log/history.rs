@@ -240,6 +240,28 @@ fn silos_that_appear_too_late_or_are_too_few_are_found() {
 }
 
 #[test]
+fn silos_that_are_named_in_an_object_are_judged_like_those_in_the_entry() {
+    for (left_out, found) in [(0, None), (2, Some(Rule::Sets))] {
+        let mut consortium = Consortium::new();
+        consortium.consent("s");
+        for kind in UP_TO_CERTIFIED {
+            let mut event = consortium.step(kind, "s", 0, 0);
+            let mut statement = event.aggregation.take().unwrap();
+            let kept = statement.included.len().saturating_sub(left_out);
+            statement.included.truncate(kept);
+            let object = serde_json::to_vec(&statement).unwrap();
+            let object = consortium.log.put_object(&object).unwrap();
+            let event = event.with_reference("aggregation", object);
+            consortium.append(&event);
+        }
+        consortium.cosign();
+        assert_eq!(rules(&consortium).first().copied(), found);
+        std::fs::remove_dir_all(consortium.path().join("objects")).unwrap();
+        assert!(rules(&consortium).contains(&Rule::Objects));
+    }
+}
+
+#[test]
 fn a_coordinators_log_without_witnesses_cannot_be_verified() {
     let mut consortium = Consortium::new();
     consortium.study("s", 0..1);
