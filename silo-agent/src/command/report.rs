@@ -24,6 +24,8 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
     let policy = policy_in_force(&folder, config.silo.name.as_str());
     let lines = journal.status()?;
     let studies = journal.studies()?;
+    let head = journal.witnessed()?;
+    let cosigned = format!("{}:{}", head.size, head.root);
     let data_sets = DataSets::of(folder.path()).list()?;
     let connection = lines
         .iter()
@@ -44,10 +46,11 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
         "roster": version,
         "policy": policy.as_ref().ok().map(|policy| policy.version),
         "data": names,
+        "cosigned": cosigned,
         "studies": listed,
     });
     let mut text = format!(
-        "{} at {}\n  connection  {}\n  roster      {}\n  policy      {}\n  data        {}\n",
+        "{} at {}\n  connection  {}\n  roster      {}\n  policy      {}\n  data        {}\n  cosigned    {cosigned}\n",
         config.silo.name,
         config.coordinator.address,
         connection.unwrap_or("never started"),
