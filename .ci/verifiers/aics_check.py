@@ -20,18 +20,22 @@ def main(folder: pathlib.Path) -> int:
     reader = FileSystemTileReader(folder)
     lines = (folder / "entries.jsonl").read_bytes().split(b"\n")[:-1]
 
-    newest = verified(folder / "checkpoint", log, witnesses, quorum)
+    newest = verified(folder / "checkpoint", log, witnesses, 0)
     if newest is None:
         return 1
     report = audit_tiles(reader, newest.size, newest.root)
 
-    heads = []
+    heads, cosigned = [], None
     for note in (folder / "checkpoints").glob("*.note"):
         # Not every head was worth a quorum; each must be the log's.
         head = verified(note, log, witnesses, 0)
         if head is None:
             return 1
         heads.append((head.size, head.root))
+        if reaches(note, log, witnesses, quorum) and (cosigned is None or head.size > cosigned.size):
+            cosigned = head
+    if cosigned is None:
+        return failed(f"no head has the {quorum} cosignatures of the quorum")
     heads.sort()
     for size, root in heads:
         if 0 < size < newest.size:
@@ -46,9 +50,15 @@ def main(folder: pathlib.Path) -> int:
 
     print(
         f"aics-tlog: {newest.size} entries in {report.bundles} bundles, {report.tiles} tiles, {len(heads)} heads, "
-        f"cosigned {newest.cosignature_count}/{len(witnesses)}, root {newest.root.hex()}"
+        f"{cosigned.size} entries cosigned by {cosigned.cosignature_count}/{len(witnesses)}, root {newest.root.hex()}"
     )
     return 0
+
+
+def reaches(path: pathlib.Path, log, witnesses, quorum):
+    """Whether a head has a quorum; the last entries of a service that stopped wait for the next start."""
+    note = parse_note(path.read_bytes())
+    return verify_checkpoint(note, log, witnesses, quorum, expected_origin=log.name).ok
 
 
 def verified(path: pathlib.Path, log, witnesses, quorum):

@@ -74,14 +74,17 @@ fn aics_tlog_accepts_signatures_quorum_and_tiles_and_refuses_changed_ones() {
     fs::write(&tile, bytes).unwrap();
     assert_eq!(exit_status("aics_check.py", changed.path()), Some(1));
 
-    // Two of four cosignatures taken away leave no quorum of three.
+    // Two of four cosignatures taken away from every head leave no quorum of three.
     let changed = copy(consortium.path());
-    let path = changed.path().join("checkpoint");
-    let note = fs::read_to_string(&path).unwrap();
-    let kept: String = note
-        .split_inclusive('\n')
-        .filter(|line| !line.contains("2_IU") && !line.contains("3_UK"))
-        .collect();
-    fs::write(path, kept).unwrap();
+    let notes = fs::read_dir(changed.path().join("checkpoints")).unwrap();
+    let notes = notes.map(|note| note.unwrap().path());
+    for path in notes.chain([changed.path().join("checkpoint")]) {
+        let note = fs::read_to_string(&path).unwrap();
+        let kept: String = note
+            .split_inclusive('\n')
+            .filter(|line| !line.contains("2_IU") && !line.contains("3_UK"))
+            .collect();
+        fs::write(path, kept).unwrap();
+    }
     assert_eq!(exit_status("aics_check.py", changed.path()), Some(1));
 }
