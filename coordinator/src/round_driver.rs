@@ -240,6 +240,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             | CoordinatorEvent::Tick
             | CoordinatorEvent::Summed { .. }
             | CoordinatorEvent::SumLogged { .. }
+            | CoordinatorEvent::Checked { .. }
             | CoordinatorEvent::Cancel { .. } => None,
         };
         self.pending.records.clear();
@@ -271,6 +272,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             effects.is_empty() || !self.pending.records.is_empty() || !effects.iter().all(rejected);
         let mut sends = Vec::new();
         let mut job = None;
+        let mut check = None;
         let mut abandoned = None;
         for effect in effects {
             match effect {
@@ -285,6 +287,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                         .push(Record::new(RecordedKind::from(kind), digest, silos));
                 }
                 CoordinatorEffect::Unmask(unmask) => job = Some(unmask),
+                CoordinatorEffect::CheckSum(product) => check = Some(product),
                 CoordinatorEffect::CommitSum(digest) => {
                     let record = Record::new(RecordedKind::SumCommitted, digest, Vec::new());
                     // After a restart the same commitment is asked for again: it keeps its first time.
@@ -331,6 +334,9 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         }
         if let Some(job) = job {
             self.unmask(job);
+        }
+        if let Some(product) = check {
+            self.check_sum(product)?;
         }
         if let Some(place) = committed {
             self.commit_sum(place);
@@ -398,6 +404,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 | RecordedKind::Frozen
                 | RecordedKind::Proposed
                 | RecordedKind::Certified
+                | RecordedKind::Replayed
                 | RecordedKind::Abandoned
                 | RecordedKind::Misbehaviour => {}
             }
@@ -448,7 +455,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 RecordedKind::Certified => self.reach(CrashPlace::Certified),
                 RecordedKind::SumCommitted => self.reach(CrashPlace::Unmasked),
                 RecordedKind::Released => self.reach(CrashPlace::Released),
-                RecordedKind::Abandoned | RecordedKind::Misbehaviour => {}
+                RecordedKind::Replayed | RecordedKind::Abandoned | RecordedKind::Misbehaviour => {}
             }
         }
     }

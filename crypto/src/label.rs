@@ -66,6 +66,16 @@ labels! {
     UploadChunk = "upload-chunk",
     /// The sum of a round.
     Sum = "sum",
+    /// The votes that unlock a reveal.
+    Certificate = "certificate",
+    /// H(c): the challenge that a committed sum is verified by.
+    Challenge = "challenge",
+    /// The coefficients that a challenge stands for.
+    ChallengeStream = "challenge-stream",
+    /// What two silos keep of an attempt to mask their tags with.
+    TagRoot = "tag-root",
+    /// The mask of one tag between two silos.
+    TagMask = "tag-mask",
     /// The vector that a silo puts into a round.
     VectorInput = "vector-input",
     /// A researcher's signature on a study.

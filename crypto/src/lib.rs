@@ -23,6 +23,7 @@ pub mod key_agreement;
 pub mod label;
 pub mod mask;
 pub mod merkle;
+pub mod mersenne;
 pub mod packing;
 pub mod random;
 pub mod ring;

@@ -353,41 +353,6 @@ impl Survivors {
             .ok()?;
         self.uploads.get(at).map(|(_, root)| root)
     }
-
-    /// Verifies a certificate: a quorum of equal votes by distinct survivors.
-    pub(crate) fn verify_certificate(
-        &self,
-        plan: &RoundPlan,
-        membership: &Membership,
-        cohort: &Cohort,
-        votes: &[Envelope],
-    ) -> Result<(), Fault> {
-        let mut voters = Vec::with_capacity(votes.len());
-        for envelope in votes {
-            let verified = envelope.verify_silo(membership, plan.id, &cohort.digest)?;
-            match verified.message {
-                SiloMessage::Vote { survivors, .. } if survivors == self.digest => {}
-                SiloMessage::Vote { .. } => return Err(Fault::OtherCertificate),
-                SiloMessage::AdvertiseKeys { .. }
-                | SiloMessage::ShareKeys { .. }
-                | SiloMessage::DealReceipt { .. }
-                | SiloMessage::Ready
-                | SiloMessage::MaskedInput { .. }
-                | SiloMessage::Reveal { .. } => return Err(Fault::NoQuorum),
-            }
-            if !self.contains(&verified.silo) {
-                return Err(Fault::BadList {
-                    list: "certificate",
-                });
-            }
-            voters.push(verified.silo);
-        }
-        demand_sorted("certificate", voters.iter())?;
-        if voters.len() < plan.thresholds_quorum() {
-            return Err(Fault::NoQuorum);
-        }
-        Ok(())
-    }
 }
 
 impl RoundPlan {
@@ -439,7 +404,7 @@ fn kind_index(kind: SecretKind) -> u8 {
 
 /// A digest over who said what, bound to the transcript before it. Signatures stay outside: they are
 /// verified one by one and could be varied without changing what was said.
-fn list_digest(label: Label, before: &Digest, envelopes: &[Envelope]) -> Digest {
+pub(crate) fn list_digest(label: Label, before: &Digest, envelopes: &[Envelope]) -> Digest {
     let mut parts: Vec<&[u8]> = vec![before.as_bytes()];
     for envelope in envelopes {
         if let Sender::Silo(silo) = &envelope.sender {
@@ -469,7 +434,7 @@ const FIELD_PRIME: [u8; 32] = {
     bytes
 };
 
-fn demand_sorted<'a>(
+pub(crate) fn demand_sorted<'a>(
     list: &'static str,
     silos: impl Iterator<Item = &'a SiloName>,
 ) -> Result<(), Fault> {

@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! Advertising --KeyBook--> Sharing --DealBook--> Preparing --CohortFreeze--> Uploading --SurvivorProposal--> Voting
-//!   Voting --Certificate--> Revealing --(Unmask)--> Unmasking --(Summed)--> Committing --(SumLogged)--> Released
+//!   Voting --Certificate--> Revealing --(Unmask)--> Unmasking --(Summed)--> Committing --(SumLogged)--> Challenging
+//!   Challenging --Challenge--> Tagging --(CheckSum)--> Checking --(Checked)--> Released
+//! Challenging, Tagging, Checking --Replay--> Replaying --> Released
 //! any --a deadline with too few, Cancel--> Abandoned
 //! ```
 //!
@@ -11,12 +13,16 @@
 //! Nothing here is trusted by a silo: every list that this side builds is checked again by everybody.
 
 mod advertising;
+mod challenging;
 mod committing;
 mod phase;
 mod preparing;
+mod releasing;
+mod replaying;
 mod revealing;
 mod sharing;
 mod snapshot;
+mod tagging;
 mod uploading;
 mod voting;
 
@@ -164,6 +170,17 @@ impl CoordinatorMachine {
                     effects,
                 };
                 self.phase = self.phase.sum_logged(&mut step, &proofs);
+                self.extend_deadline(surroundings, now);
+            }
+            CoordinatorEvent::Checked { product } => {
+                let mut step = Step {
+                    surroundings,
+                    plan: &self.plan,
+                    outbox: &mut self.outbox,
+                    effects,
+                };
+                self.phase = self.phase.checked(&mut step, product);
+                self.extend_deadline(surroundings, now);
             }
             CoordinatorEvent::Cancel { reason } => {
                 self.abandon(surroundings, reason, effects);
@@ -210,7 +227,7 @@ impl CoordinatorMachine {
         self.outbox.get(silo).map_or(&[], Vec::as_slice)
     }
 
-    /// Asks again for local work that a restart interrupted: unmasking or logging the sum.
+    /// Asks again for local work that a restart interrupted: unmasking, logging or checking the sum.
     ///
     /// # Errors
     /// [`Fault`] when the revealed shares of the snapshot do not give the secrets any more.
@@ -291,8 +308,7 @@ impl CoordinatorMachine {
             match phase.close(&mut step) {
                 Ok(Close::Next(next)) => {
                     self.phase = next;
-                    self.deadline =
-                        now.saturating_add(self.phase.duration(&surroundings.deadlines));
+                    self.extend_deadline(surroundings, now);
                 }
                 Ok(Close::Wait(same)) => {
                     self.phase = same;
@@ -311,6 +327,12 @@ impl CoordinatorMachine {
                 }
             }
         }
+    }
+
+    /// Gives the phase that has just begun its time.
+    fn extend_deadline(&mut self, surroundings: &CoordinatorSurroundings<'_>, now: u64) {
+        let duration = self.phase.duration(&surroundings.deadlines);
+        self.deadline = now.saturating_add(duration);
     }
 
     fn abandon(

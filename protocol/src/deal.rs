@@ -6,7 +6,7 @@ use crate::envelope::{decode, encode};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
-use crate::secrets::AttemptSecrets;
+use crate::secrets::Seeds;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
@@ -35,15 +35,15 @@ impl Drop for DealtShares {
 /// Shares both secrets: the signed public part and one ciphertext for every entry of the KeyBook.
 pub(crate) fn deal(
     own: &SiloName,
-    secrets: &AttemptSecrets,
+    seeds: &Seeds,
     keys: &KeyBook,
     threshold: u32,
     random: &mut dyn RandomSource,
 ) -> Result<(SiloMessage, Vec<Vec<u8>>), Fault> {
     let count = keys.entries.len();
     let threshold = shamir_threshold(threshold, count)?;
-    let self_mask = shamir::split(&secrets.self_mask, threshold, random);
-    let mask_key = shamir::split(&secrets.mask_key, threshold, random);
+    let self_mask = shamir::split(&seeds.self_mask, threshold, random);
+    let mask_key = shamir::split(&seeds.mask_key, threshold, random);
     let mut leaves = Vec::with_capacity(2 * count);
     for ((entry, self_mask), mask_key) in keys.entries.iter().zip(&self_mask).zip(&mask_key) {
         for (kind, share) in [
@@ -73,7 +73,7 @@ pub(crate) fn deal(
             self_mask: proven(SecretKind::SelfMask, self_mask),
             mask_key: proven(SecretKind::MaskKey, mask_key),
         };
-        let shared = secrets
+        let shared = seeds
             .channel_secret()
             .agree(&entry.channel)
             .map_err(|_| Fault::WeakKey {
@@ -89,7 +89,7 @@ pub(crate) fn deal(
         ciphertexts.push(sealed);
     }
     let message = SiloMessage::ShareKeys {
-        self_mask_commitment: keys.self_mask_commitment(own, secrets.self_mask.expose()),
+        self_mask_commitment: keys.self_mask_commitment(own, seeds.self_mask.expose()),
         share_root: merkle::root(&leaves),
     };
     Ok((message, ciphertexts))
@@ -98,14 +98,14 @@ pub(crate) fn deal(
 /// Opens what one dealer sealed for `own`. `None` when it does not decrypt or does not match the dealer's root.
 pub(crate) fn open(
     own: &SiloName,
-    secrets: &AttemptSecrets,
+    seeds: &Seeds,
     keys: &KeyBook,
     deals: &DealBook,
     dealer: &SiloName,
     ciphertext: &[u8],
 ) -> Option<DealtShares> {
     let entry = keys.entry(dealer)?;
-    let shared = secrets.channel_secret().agree(&entry.channel).ok()?;
+    let shared = seeds.channel_secret().agree(&entry.channel).ok()?;
     let key = deal_key(keys, &shared, dealer, own);
     let plaintext = sealing::open(key, associated_data(keys).as_bytes(), ciphertext).ok()?;
     let dealt: DealtShares = decode(plaintext.expose()).ok()?;

@@ -3,14 +3,18 @@
 //!
 //! A driver persists the machine's snapshot before it performs any effect.
 
+use crate::challenge::{InnerProduct, TagJob};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
 use crate::mask_job::MaskJob;
 use crate::release::VerifiedSum;
+use crate::replay::{ReplayJob, ReplayOutcome};
 use crate::round_plan::RoundPlan;
 use crate::unmask::UnmaskJob;
 use consilium_crypto::digest::Digest;
+use consilium_crypto::mersenne::Element;
+use consilium_crypto::secret::Secret;
 use std::collections::BTreeMap;
 
 /// What a silo is told.
@@ -44,6 +48,20 @@ pub enum SiloEvent {
         root: Digest,
         /// Bytes of all chunks.
         length: u64,
+    },
+    /// The inner product of the challenge with the stored vector is known.
+    Tagged {
+        /// For which attempt.
+        id: AttemptId,
+        /// What [`TagJob`] gave.
+        product: Secret<Element>,
+    },
+    /// This silo's part of the sum was computed again.
+    Replayed {
+        /// For which attempt.
+        id: AttemptId,
+        /// What [`ReplayJob`] found.
+        outcome: ReplayOutcome,
     },
     /// A Release arrived, and before it the sum.
     Released {
@@ -81,6 +99,10 @@ pub enum SiloEffect {
         /// Sent after the last chunk.
         then: Delivery,
     },
+    /// Take the stored vector into the inner product on a CPU pool; then `Tagged`.
+    Tag(TagJob),
+    /// Fetch the sum and the survivors' uploads from the coordinator and compute this silo's part again; then `Replayed`.
+    Replay(ReplayJob),
     /// Erase the attempt's secrets file and stored vectors' masks.
     EraseSecrets,
     /// A released sum has been verified.
@@ -133,6 +155,11 @@ pub enum CoordinatorEvent {
         /// The log proof for each silo.
         proofs: BTreeMap<SiloName, Vec<u8>>,
     },
+    /// The inner product of the challenge with the sum is known.
+    Checked {
+        /// What [`InnerProduct`] gave.
+        product: InnerProduct,
+    },
     /// Somebody ends the attempt.
     Cancel {
         /// Why, in words.
@@ -163,6 +190,8 @@ pub enum CoordinatorEffect {
     Unmask(UnmaskJob),
     /// Log H(S) and gather a quorum of cosignatures; then `SumLogged`.
     CommitSum(Digest),
+    /// Take the sum into the inner product on a CPU pool; then `Checked`.
+    CheckSum(InnerProduct),
     /// The sum is released.
     Released {
         /// Whose inputs it holds.
@@ -203,6 +232,8 @@ pub enum RecordKind {
     Proposed,
     /// The certificate was formed.
     Certified,
+    /// Tags were missing or did not add up: survivors were asked to compute the sum again.
+    Replayed,
     /// A release was published.
     Released,
     /// The attempt was abandoned.

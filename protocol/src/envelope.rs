@@ -212,13 +212,16 @@ pub fn peek_plan(delivery: &Delivery) -> Option<RoundPlan> {
         .message
     {
         CoordinatorMessage::Open { plan } => Some(*plan),
-        CoordinatorMessage::Release(release) => Some(release.plan),
+        CoordinatorMessage::Release(release) | CoordinatorMessage::Replay(release) => {
+            Some(release.plan)
+        }
         CoordinatorMessage::KeyBook { .. }
         | CoordinatorMessage::DealBook { .. }
         | CoordinatorMessage::CohortFreeze { .. }
         | CoordinatorMessage::SurvivorProposal { .. }
         | CoordinatorMessage::Certificate { .. }
         | CoordinatorMessage::SumCommitment { .. }
+        | CoordinatorMessage::Challenge { .. }
         | CoordinatorMessage::Abandon { .. } => None,
     }
 }

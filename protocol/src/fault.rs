@@ -128,6 +128,18 @@ pub enum Fault {
     /// A sum that is not the committed one.
     #[error("the released sum is not the committed one")]
     OtherSum,
+    /// A sum that neither tags nor replays vouch for.
+    #[error("neither the tags of all survivors nor enough replays vouch for the released sum")]
+    Unverified,
+    /// A committed sum that the signed uploads and the seeds do not give.
+    #[error("the committed sum is not the sum of the signed uploads")]
+    FalseSum,
+    /// A seed that its owner did not commit to.
+    #[error("the published seed of `{silo}` is not the one that it committed to")]
+    OtherSeed {
+        /// Whose seed.
+        silo: SiloName,
+    },
 
     // Misbehaved: a silo.
     /// A second, different answer to one question.
@@ -157,6 +169,19 @@ pub enum Fault {
         silo: SiloName,
     },
 
+    /// A nonce that the vote did not commit to, or revealed for another sum.
+    #[error("`{silo}` opened another nonce or sum than its vote and the log hold")]
+    WrongNonce {
+        /// Who answered.
+        silo: SiloName,
+    },
+    /// A tag for another sum or challenge, or one that is no residue.
+    #[error("`{silo}` answered another challenge than the one that was asked")]
+    WrongTag {
+        /// Who answered.
+        silo: SiloName,
+    },
+
     // Ours or the world's.
     /// The secrets of the attempt are gone: a restart from a backup or on another machine.
     #[error("the secrets of attempt {0} are not on this machine: the attempt is sat out")]
@@ -176,6 +201,8 @@ impl Fault {
                 | Self::BadReveal { .. }
                 | Self::BadDeal { .. }
                 | Self::BadUpload { .. }
+                | Self::WrongNonce { .. }
+                | Self::WrongTag { .. }
                 | Self::OtherCertificate
         )
     }

@@ -12,6 +12,8 @@
 //! time and a random source in and perform the effects that come out, after they have persisted the snapshot.
 
 mod book;
+mod certificate;
+mod challenge;
 mod coordinator;
 mod deal;
 mod effect;
@@ -24,11 +26,13 @@ mod membership;
 mod memory;
 mod message;
 mod release;
+mod replay;
 mod round_plan;
 mod secrets;
 mod silo;
 mod unmask;
 
+pub use challenge::{InnerProduct, TagJob};
 pub use coordinator::{CoordinatorMachine, CoordinatorSurroundings, Deadlines};
 pub use effect::{CoordinatorEffect, CoordinatorEvent, RecordKind, SiloEffect, SiloEvent};
 pub use envelope::{Delivery, Envelope, Sender, peek_plan};
@@ -37,11 +41,14 @@ pub use id::{AttemptId, SiloName, SiloNameFault};
 pub use log_verifier::LogVerifier;
 pub use mask_job::{MaskJob, chunk_digest, upload_root};
 pub use membership::Membership;
-pub use message::{CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage};
-pub use release::{VerifiedSum, verify_release};
+pub use message::{
+    CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage, Verification,
+};
+pub use release::{VerifiedBy, VerifiedSum, verify_release};
+pub use replay::{ReplayJob, ReplayOutcome, ReplaySource};
 pub use round_plan::{
     CHUNK_FIELDS, MaskCipher, PROTOCOL_VERSION, PlanFault, READY_GRID_MILLISECONDS, RoundPlan,
     Thresholds,
 };
 pub use silo::{RestoreFault, SiloMachine, SiloSurroundings};
-pub use unmask::{ChunkSource, UnmaskFault, UnmaskJob};
+pub use unmask::{ChunkSource, SumSink, UnmaskFault, UnmaskJob};

@@ -5,7 +5,7 @@ use crate::book::{Cohort, KeyBook};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::round_plan::RoundPlan;
-use crate::secrets::AttemptSecrets;
+use crate::secrets::Seeds;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::label::Label;
@@ -22,29 +22,33 @@ pub struct MaskJob {
 }
 
 impl MaskJob {
-    pub(crate) fn new(
+    /// The masks of an attempt, and for every other member of the cohort the root of the masks over tags.
+    pub(crate) fn derive(
         plan: &RoundPlan,
         input: Digest,
         own: &SiloName,
-        secrets: &AttemptSecrets,
+        seeds: &Seeds,
         keys: &KeyBook,
         cohort: &Cohort,
-    ) -> Result<Self, Fault> {
+    ) -> Result<(Self, Vec<(SiloName, Secret32)>), Fault> {
         let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
-        let self_key = self_mask_key(cohort, own, &secrets.self_mask);
+        let self_key = self_mask_key(cohort, own, &seeds.self_mask);
         let mut masks = MaskSet::new(word_bits);
         masks.push(Sign::Add, &self_key);
-        let secret = secrets.mask_secret();
+        let secret = seeds.mask_secret();
+        let mut tag_roots = Vec::with_capacity(cohort.silos.len());
         for peer in cohort.silos.iter().filter(|silo| *silo != own) {
             let entry = keys.entry(peer).ok_or(Fault::BadList { list: "cohort" })?;
-            let key = pair_mask_key(cohort, &secret, &entry.mask, own, peer)?;
-            masks.push(pair_sign(own, peer), &key);
+            let pair = Pair::agree(cohort, &secret, &entry.mask, own, peer)?;
+            masks.push(pair_sign(own, peer), &pair.mask_key());
+            tag_roots.push((peer.clone(), pair.tag_root()));
         }
-        Ok(Self {
+        let job = Self {
             plan: plan.clone(),
             input,
             masks,
-        })
+        };
+        Ok((job, tag_roots))
     }
 
     /// The attempt's parameters.
@@ -107,25 +111,48 @@ pub(crate) fn pair_sign(own: &SiloName, peer: &SiloName) -> Sign {
     }
 }
 
-/// The key and nonce of the mask of a pair, bound to X.
-pub(crate) fn pair_mask_key(
-    cohort: &Cohort,
-    secret: &AgreementSecret,
-    peer_key: &PublicKey,
-    own: &SiloName,
-    peer: &SiloName,
-) -> Result<Secret<[u8; 44]>, Fault> {
-    let shared = secret
-        .agree(peer_key)
-        .map_err(|_| Fault::WeakKey { silo: peer.clone() })?;
-    let (lower, higher) = if own < peer { (own, peer) } else { (peer, own) };
-    let parts = [lower.as_str().as_bytes(), higher.as_str().as_bytes()];
-    Ok(derive_key::<44>(
-        &cohort.digest,
-        shared.expose(),
-        Label::PairMask,
-        &parts,
-    ))
+/// What two silos of a cohort agreed, bound to X by everything that is derived from it.
+pub(crate) struct Pair<'a> {
+    cohort: &'a Cohort,
+    shared: Secret32,
+    lower: &'a SiloName,
+    higher: &'a SiloName,
+}
+
+impl<'a> Pair<'a> {
+    pub(crate) fn agree(
+        cohort: &'a Cohort,
+        secret: &AgreementSecret,
+        peer_key: &PublicKey,
+        own: &'a SiloName,
+        peer: &'a SiloName,
+    ) -> Result<Self, Fault> {
+        let shared = secret
+            .agree(peer_key)
+            .map_err(|_| Fault::WeakKey { silo: peer.clone() })?;
+        let (lower, higher) = if own < peer { (own, peer) } else { (peer, own) };
+        Ok(Self {
+            cohort,
+            shared,
+            lower,
+            higher,
+        })
+    }
+
+    /// The key and nonce of the pair's mask.
+    pub(crate) fn mask_key(&self) -> Secret<[u8; 44]> {
+        self.derive(Label::PairMask)
+    }
+
+    /// T: the root of the masks over the pair's tags.
+    pub(crate) fn tag_root(&self) -> Secret32 {
+        self.derive(Label::TagRoot)
+    }
+
+    fn derive<const N: usize>(&self, label: Label) -> Secret<[u8; N]> {
+        let parts = [self.lower, self.higher].map(|silo| silo.as_str().as_bytes());
+        derive_key(&self.cohort.digest, self.shared.expose(), label, &parts)
+    }
 }
 
 /// The key and nonce of a silo's own mask, bound to X.

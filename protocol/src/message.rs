@@ -53,6 +53,29 @@ pub enum SiloMessage {
         /// In the cohort's order.
         shares: Vec<RevealedShare>,
     },
+    /// The nonce that the vote committed to, once the sum is committed and logged.
+    Nonce {
+        /// H(S), as logged.
+        sum: Digest,
+        /// What the commitment hashes.
+        nonce: [u8; 32],
+    },
+    /// The one answer to the challenge.
+    Tag {
+        /// H(S), as logged.
+        sum: Digest,
+        /// H(c).
+        challenge: Digest,
+        /// The masked inner product, modulo 2^61 - 1.
+        tag: u64,
+    },
+    /// This silo computed its part of the sum again, from the signed uploads and the seeds, and found it equal.
+    Replayed {
+        /// H(S), as logged.
+        sum: Digest,
+        /// How many parts it computed; which ones follows from its place among the survivors.
+        cover: u32,
+    },
 }
 
 /// Which of a silo's two secrets a share belongs to.
@@ -127,6 +150,13 @@ pub enum CoordinatorMessage {
         /// Digest of the sum.
         sum: Digest,
     },
+    /// The nonces that make the challenge.
+    Challenge {
+        /// Envelopes of `Nonce` of all who voted, sorted by silo.
+        nonces: Vec<Envelope>,
+    },
+    /// Tags are missing or do not add up: compute the sum again. Attachment: the log proof of H(S).
+    Replay(Box<Release>),
     /// Everything that lets anybody check the released sum. Attachment: the log proof of H(S).
     Release(Box<Release>),
     /// The attempt ends without a result.
@@ -155,6 +185,27 @@ pub struct Release {
     pub sum: Digest,
     /// The revealed seeds: b of every survivor, rho of every dropout.
     pub seeds: Vec<(SiloName, SecretKind, [u8; 32])>,
+    /// Why the sum is the sum of the signed uploads.
+    pub verification: Verification,
+}
+
+/// How a released sum was verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verification {
+    /// By a challenge that every survivor answered: the tags add up to what the sum gives.
+    Tags {
+        /// Envelopes of `Nonce` of all who voted, sorted by silo.
+        nonces: Vec<Envelope>,
+        /// Envelopes of `Tag` of all survivors, sorted by silo.
+        tags: Vec<Envelope>,
+    },
+    /// By survivors who computed it again; at least one honest one computed each part.
+    Replay {
+        /// How many parts each of them computed.
+        cover: u32,
+        /// Envelopes of `Replayed`, sorted by silo. Empty in a `Replay` message, which asks for them.
+        replayed: Vec<Envelope>,
+    },
 }
 
 impl SiloMessage {
@@ -169,6 +220,9 @@ impl SiloMessage {
             Self::MaskedInput { .. } => "MaskedInput",
             Self::Vote { .. } => "Vote",
             Self::Reveal { .. } => "Reveal",
+            Self::Nonce { .. } => "Nonce",
+            Self::Tag { .. } => "Tag",
+            Self::Replayed { .. } => "Replayed",
         }
     }
 }
@@ -185,6 +239,8 @@ impl CoordinatorMessage {
             Self::SurvivorProposal { .. } => "SurvivorProposal",
             Self::Certificate { .. } => "Certificate",
             Self::SumCommitment { .. } => "SumCommitment",
+            Self::Challenge { .. } => "Challenge",
+            Self::Replay(_) => "Replay",
             Self::Release(_) => "Release",
             Self::Abandon { .. } => "Abandon",
         }

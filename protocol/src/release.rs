@@ -2,14 +2,17 @@
 //! A released sum and its trail, checked alone: by a silo that took part and by one that missed it.
 
 use crate::book::{Cohort, Survivors, cohort_digest};
+use crate::certificate::Certificate;
+use crate::challenge::{Challenge, Subject, total_of_tags};
 use crate::envelope::{Body, Delivery};
 use crate::fault::Fault;
-use crate::id::SiloName;
+use crate::id::{AttemptId, SiloName};
 use crate::log_verifier::LogVerifier;
 use crate::membership::Membership;
-use crate::message::{CoordinatorMessage, Release};
+use crate::message::{CoordinatorMessage, Release, Verification};
+use crate::replay::verify_replays;
 use crate::round_plan::RoundPlan;
-use crate::unmask::sum_digest;
+use crate::unmask::{PublicSeed, sum_digest};
 use consilium_crypto::digest::Digest;
 
 /// A sum whose certificate, commitment and log proof hold.
@@ -25,6 +28,17 @@ pub struct VerifiedSum {
     pub digest: Digest,
     /// The sum: `dimension` words modulo 2^bits.
     pub sum: Vec<u64>,
+    /// What vouches for it.
+    pub verified_by: VerifiedBy,
+}
+
+/// What vouches for a released sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifiedBy {
+    /// The tags of all survivors.
+    Tags,
+    /// Survivors who computed it again, because tags were missing or did not add up.
+    Replay,
 }
 
 /// Verifies a Release under the pinned roster, whatever this silo saw of its attempt.
@@ -37,88 +51,164 @@ pub fn verify_release(
     delivery: &Delivery,
     sum: Vec<u64>,
 ) -> Result<VerifiedSum, Fault> {
-    verify_uploads(membership, log, delivery, sum).map(|(verified, _)| verified)
+    Trail::open(membership, log, delivery)?.vouch(membership, sum)
 }
 
-/// As [`verify_release`], with the uploads that the certificate names.
-pub(crate) fn verify_uploads(
-    membership: &Membership,
-    log: &dyn LogVerifier,
-    delivery: &Delivery,
-    sum: Vec<u64>,
-) -> Result<(VerifiedSum, Survivors), Fault> {
-    let body = delivery.envelope.verify_coordinator(membership)?;
-    let Body {
-        id,
-        transcript,
-        message: CoordinatorMessage::Release(release),
-    } = body
-    else {
-        return Err(Fault::Malformed("something else than a Release"));
-    };
-    let Release {
-        plan,
-        key_book,
-        deal_book,
-        cohort,
-        survivors,
-        votes,
-        sum: digest,
-        seeds: _,
-    } = *release;
-    let silos_known = plan
-        .silos
-        .iter()
-        .all(|silo| membership.silos.contains_key(silo));
-    if plan.id != id || plan.roster_root != membership.roster_root || !silos_known {
-        return Err(Fault::OtherTranscript { message: "Release" });
+/// The public trail of a sum whose certificate and log proof hold, before the sum itself is looked at.
+pub(crate) struct Trail {
+    pub(crate) plan: RoundPlan,
+    pub(crate) cohort: Cohort,
+    pub(crate) survivors: Survivors,
+    pub(crate) certificate: Certificate,
+    /// H(S).
+    pub(crate) sum: Digest,
+    pub(crate) seeds: Vec<PublicSeed>,
+    pub(crate) verification: Verification,
+}
+
+impl Trail {
+    /// Reads a Release and verifies everything but the sum.
+    pub(crate) fn open(
+        membership: &Membership,
+        log: &dyn LogVerifier,
+        delivery: &Delivery,
+    ) -> Result<Self, Fault> {
+        let Body {
+            id,
+            transcript,
+            message: CoordinatorMessage::Release(release),
+        } = delivery.envelope.verify_coordinator(membership)?
+        else {
+            return Err(Fault::Malformed("something else than a Release"));
+        };
+        let proof = delivery.attachments.first().map_or(&[][..], Vec::as_slice);
+        Self::verify(membership, log, id, transcript, *release, proof)
     }
-    let rebuilt = RoundPlan::new(
-        plan.id,
-        membership,
-        &plan.silos,
-        Some(plan.thresholds.dropouts),
-        plan.model,
-        plan.task,
-        plan.vector,
-    )
-    .map_err(Fault::UnsafePlan)?;
-    if rebuilt != plan {
-        return Err(Fault::OtherPlan {
-            field: "thresholds",
-        });
+
+    /// Verifies that `sum` is the committed one, and the sum of the signed uploads.
+    pub(crate) fn vouch(
+        self,
+        membership: &Membership,
+        sum: Vec<u64>,
+    ) -> Result<VerifiedSum, Fault> {
+        if sum_digest(&self.plan, &self.cohort.digest, &sum)? != self.sum {
+            return Err(Fault::OtherSum);
+        }
+        let verified_by = self.verify_sum(membership, &sum)?;
+        let uploads = self.survivors.uploads.into_iter();
+        Ok(VerifiedSum {
+            plan: self.plan,
+            cohort_digest: self.cohort.digest,
+            survivors: uploads.map(|(silo, _)| silo).collect(),
+            digest: self.sum,
+            sum,
+            verified_by,
+        })
     }
-    let within = |silo: &SiloName, list: &[SiloName]| list.binary_search(silo).is_ok();
-    if !cohort.iter().all(|silo| within(silo, &plan.silos))
-        || !survivors.iter().all(|(silo, _)| within(silo, &cohort))
-    {
-        return Err(Fault::BadList {
-            list: "survivor set",
-        });
+
+    /// Verifies everything but the sum and how it was verified.
+    pub(crate) fn verify(
+        membership: &Membership,
+        log: &dyn LogVerifier,
+        id: AttemptId,
+        transcript: Digest,
+        release: Release,
+        proof: &[u8],
+    ) -> Result<Self, Fault> {
+        let Release {
+            plan,
+            key_book,
+            deal_book,
+            cohort,
+            survivors,
+            votes,
+            sum,
+            seeds,
+            verification,
+        } = release;
+        let silos_known = plan
+            .silos
+            .iter()
+            .all(|silo| membership.silos.contains_key(silo));
+        if plan.id != id || plan.roster_root != membership.roster_root || !silos_known {
+            return Err(Fault::OtherTranscript { message: "Release" });
+        }
+        let rebuilt = RoundPlan::new(
+            plan.id,
+            membership,
+            &plan.silos,
+            Some(plan.thresholds.dropouts),
+            plan.model,
+            plan.task,
+            plan.vector,
+        )
+        .map_err(Fault::UnsafePlan)?;
+        if rebuilt != plan {
+            return Err(Fault::OtherPlan {
+                field: "thresholds",
+            });
+        }
+        let within = |silo: &SiloName, list: &[SiloName]| list.binary_search(silo).is_ok();
+        if !cohort.iter().all(|silo| within(silo, &plan.silos))
+            || !survivors.iter().all(|(silo, _)| within(silo, &cohort))
+        {
+            return Err(Fault::BadList {
+                list: "survivor set",
+            });
+        }
+        let cohort = Cohort {
+            digest: cohort_digest(&plan, &key_book, &deal_book, &cohort),
+            silos: cohort,
+        };
+        if transcript != cohort.digest {
+            return Err(Fault::OtherTranscript { message: "Release" });
+        }
+        let survivors = Survivors::from_roots(&plan, &cohort, survivors)?;
+        let certificate = Certificate::new(&plan, membership, &cohort, &survivors, &votes)?;
+        if !log.sum_is_logged(id, &sum, proof) {
+            return Err(Fault::SumNotLogged);
+        }
+        Ok(Self {
+            plan,
+            cohort,
+            survivors,
+            certificate,
+            sum,
+            seeds,
+            verification,
+        })
     }
-    let cohort = Cohort {
-        digest: cohort_digest(&plan, &key_book, &deal_book, &cohort),
-        silos: cohort,
-    };
-    if transcript != cohort.digest {
-        return Err(Fault::OtherTranscript { message: "Release" });
+
+    /// What vouches for `sum`: all tags, or enough replays.
+    fn verify_sum(&self, membership: &Membership, sum: &[u64]) -> Result<VerifiedBy, Fault> {
+        let survivors = &self.survivors.uploads;
+        let subject = Subject {
+            plan: &self.plan,
+            cohort: &self.cohort.digest,
+            survivors: &self.survivors.digest,
+            sum: &self.sum,
+        };
+        match &self.verification {
+            Verification::Tags { nonces, tags } => {
+                let challenge = Challenge::new(subject, membership, &self.certificate, nonces)?;
+                let total = total_of_tags(subject, membership, &challenge, survivors, tags)?;
+                let mut product = challenge.inner_product(&self.plan, &self.cohort.digest)?;
+                let size = usize::try_from(self.plan.chunk_fields)
+                    .unwrap_or(usize::MAX)
+                    .max(1);
+                for (index, words) in (0..).zip(sum.chunks(size)) {
+                    product.add_chunk(index, words);
+                }
+                if product.finish_within_range() == Some(total) {
+                    Ok(VerifiedBy::Tags)
+                } else {
+                    Err(Fault::Unverified)
+                }
+            }
+            Verification::Replay { cover, replayed } => {
+                verify_replays(subject, membership, survivors, *cover, replayed)?;
+                Ok(VerifiedBy::Replay)
+            }
+        }
     }
-    let survivors = Survivors::from_roots(&plan, &cohort, survivors)?;
-    survivors.verify_certificate(&plan, membership, &cohort, &votes)?;
-    if sum_digest(&plan, &cohort.digest, &sum)? != digest {
-        return Err(Fault::OtherSum);
-    }
-    let proof = delivery.attachments.first().map_or(&[][..], Vec::as_slice);
-    if !log.sum_is_logged(id, &digest, proof) {
-        return Err(Fault::SumNotLogged);
-    }
-    let names = survivors.uploads.iter().map(|(silo, _)| silo.clone());
-    let verified = VerifiedSum {
-        plan,
-        cohort_digest: cohort.digest,
-        survivors: names.collect(),
-        digest,
-        sum,
-    };
-    Ok((verified, survivors))
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The secrets of one attempt. They live in one file outside backups and are erased after the reveal.
+//! The secrets of one attempt. They live in one file outside backups.
+//!
+//! The seeds are erased with the reveal. What answers a challenge outlives it: the nonce that the vote committed to and
+//! the roots of the masks over tags, which open no mask of the vector.
 
-use crate::id::AttemptId;
+use crate::id::{AttemptId, SiloName};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::AgreementSecret;
 use consilium_crypto::label::Label;
@@ -9,22 +12,28 @@ use consilium_crypto::random::RandomSource;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::transcript::{derive_key, hash};
 
-/// Length of the stored form: attempt, instance and four seeds.
-const STORED_LENGTH: usize = 20 + 32 + 4 * 32;
-
-/// The four seeds of one silo in one attempt.
+/// What one silo keeps secret in one attempt.
 #[derive(Debug)]
 pub(crate) struct AttemptSecrets {
     pub(crate) id: AttemptId,
     instance: Digest,
+    /// Gone after the reveal.
+    seeds: Option<Seeds>,
+    /// The nonce that the vote commits to.
+    vote_nonce: Secret32,
+    /// T: one for every other member of the cohort, derived at the freeze.
+    tag_roots: Vec<(SiloName, Secret32)>,
+}
+
+/// The three seeds of one silo in one attempt.
+#[derive(Debug)]
+pub(crate) struct Seeds {
     /// Seed of the channel key, which seals shares.
     channel: Secret32,
     /// rho: seed of the mask key, dealt to all.
     pub(crate) mask_key: Secret32,
     /// b: seed of the self mask, dealt to all.
     pub(crate) self_mask: Secret32,
-    /// The nonce that the vote commits to.
-    vote_nonce: Secret32,
 }
 
 impl AttemptSecrets {
@@ -32,13 +41,119 @@ impl AttemptSecrets {
         Self {
             id,
             instance,
-            channel: random.secret32(),
-            mask_key: random.secret32(),
-            self_mask: random.secret32(),
+            seeds: Some(Seeds {
+                channel: random.secret32(),
+                mask_key: random.secret32(),
+                self_mask: random.secret32(),
+            }),
             vote_nonce: random.secret32(),
+            tag_roots: Vec::new(),
         }
     }
 
+    /// The seeds, until the reveal.
+    pub(crate) fn seeds(&self) -> Option<&Seeds> {
+        self.seeds.as_ref()
+    }
+
+    /// Erases the seeds: nothing can be revealed any more.
+    pub(crate) fn forget_seeds(&mut self) {
+        self.seeds = None;
+    }
+
+    /// Keeps what masks the tag, derived at the freeze.
+    pub(crate) fn keep_tag_roots(&mut self, roots: Vec<(SiloName, Secret32)>) {
+        self.tag_roots = roots;
+    }
+
+    /// T: what masks the tag between this silo and `peer`.
+    pub(crate) fn tag_root(&self, peer: &SiloName) -> Option<&Secret32> {
+        let at = self
+            .tag_roots
+            .binary_search_by(|(silo, _)| silo.cmp(peer))
+            .ok()?;
+        self.tag_roots.get(at).map(|(_, root)| root)
+    }
+
+    pub(crate) fn vote_nonce(&self) -> [u8; 32] {
+        *self.vote_nonce.expose()
+    }
+
+    pub(crate) fn nonce_commitment(&self) -> Digest {
+        nonce_commitment(self.id, self.vote_nonce.expose())
+    }
+
+    /// The stored form, for the per-attempt file.
+    pub(crate) fn to_bytes(&self) -> Secret<Vec<u8>> {
+        // COST: reserved whole, or growing would leave copies of secrets behind.
+        let mut bytes = Vec::with_capacity(FIXED_LENGTH + 3 * 32 + 96 * self.tag_roots.len());
+        bytes.extend_from_slice(&self.id.to_bytes());
+        bytes.extend_from_slice(self.instance.as_bytes());
+        bytes.extend_from_slice(self.vote_nonce.expose());
+        bytes.push(u8::from(self.seeds.is_some()));
+        if let Some(seeds) = &self.seeds {
+            for seed in [&seeds.channel, &seeds.mask_key, &seeds.self_mask] {
+                bytes.extend_from_slice(seed.expose());
+            }
+        }
+        let count = u32::try_from(self.tag_roots.len()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&count.to_le_bytes());
+        for (silo, root) in &self.tag_roots {
+            let name = silo.as_str().as_bytes();
+            bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+            bytes.extend_from_slice(name);
+            bytes.extend_from_slice(root.expose());
+        }
+        Secret::new(bytes)
+    }
+
+    /// Reads the stored form. `None` when it is damaged, of another attempt or of another instance.
+    pub(crate) fn from_bytes(bytes: &[u8], id: AttemptId, instance: &Digest) -> Option<Self> {
+        let (stored_id, rest) = bytes.split_first_chunk::<20>()?;
+        let (stored_instance, rest) = rest.split_first_chunk::<32>()?;
+        if *stored_id != id.to_bytes() || stored_instance != instance.as_bytes() {
+            return None;
+        }
+        let (vote_nonce, rest) = take_secret(rest)?;
+        let (seeds, rest) = match rest.split_first()? {
+            (0, rest) => (None, rest),
+            (1, rest) => {
+                let (channel, rest) = take_secret(rest)?;
+                let (mask_key, rest) = take_secret(rest)?;
+                let (self_mask, rest) = take_secret(rest)?;
+                let seeds = Seeds {
+                    channel,
+                    mask_key,
+                    self_mask,
+                };
+                (Some(seeds), rest)
+            }
+            _ => return None,
+        };
+        let (count, mut rest) = rest.split_first_chunk::<4>()?;
+        let mut tag_roots: Vec<(SiloName, Secret32)> = Vec::new();
+        for _ in 0..u32::from_le_bytes(*count) {
+            let (length, after) = rest.split_first()?;
+            let (name, after) = after.split_at_checked(usize::from(*length))?;
+            let silo = SiloName::parse(std::str::from_utf8(name).ok()?).ok()?;
+            let (root, after) = take_secret(after)?;
+            if tag_roots.last().is_some_and(|(before, _)| *before >= silo) {
+                return None;
+            }
+            tag_roots.push((silo, root));
+            rest = after;
+        }
+        rest.is_empty().then_some(Self {
+            id,
+            instance: *instance,
+            seeds,
+            vote_nonce,
+            tag_roots,
+        })
+    }
+}
+
+impl Seeds {
     pub(crate) fn channel_secret(&self) -> AgreementSecret {
         AgreementSecret::from_seed(&self.channel)
     }
@@ -46,50 +161,11 @@ impl AttemptSecrets {
     pub(crate) fn mask_secret(&self) -> AgreementSecret {
         derive_mask_secret(&self.mask_key)
     }
+}
 
-    pub(crate) fn nonce_commitment(&self) -> Digest {
-        hash(
-            Label::VoteNonce,
-            &[&self.id.to_bytes(), self.vote_nonce.expose()],
-        )
-    }
-
-    /// The stored form, for the per-attempt file.
-    pub(crate) fn to_bytes(&self) -> Secret<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(STORED_LENGTH);
-        bytes.extend_from_slice(&self.id.to_bytes());
-        bytes.extend_from_slice(self.instance.as_bytes());
-        for seed in [
-            &self.channel,
-            &self.mask_key,
-            &self.self_mask,
-            &self.vote_nonce,
-        ] {
-            bytes.extend_from_slice(seed.expose());
-        }
-        Secret::new(bytes)
-    }
-
-    /// Reads the stored form. `None` when it is damaged, of another attempt or of another instance.
-    pub(crate) fn from_bytes(bytes: &[u8], id: AttemptId, instance: &Digest) -> Option<Self> {
-        if bytes.len() != STORED_LENGTH {
-            return None;
-        }
-        let (stored_id, rest) = bytes.split_first_chunk::<20>()?;
-        let (stored_instance, rest) = rest.split_first_chunk::<32>()?;
-        let (channel, rest) = rest.split_first_chunk::<32>()?;
-        let (mask_key, rest) = rest.split_first_chunk::<32>()?;
-        let (self_mask, rest) = rest.split_first_chunk::<32>()?;
-        let (vote_nonce, _) = rest.split_first_chunk::<32>()?;
-        (*stored_id == id.to_bytes() && stored_instance == instance.as_bytes()).then(|| Self {
-            id,
-            instance: *instance,
-            channel: Secret::new(*channel),
-            mask_key: Secret::new(*mask_key),
-            self_mask: Secret::new(*self_mask),
-            vote_nonce: Secret::new(*vote_nonce),
-        })
-    }
+/// What a vote commits to its nonce by.
+pub(crate) fn nonce_commitment(id: AttemptId, nonce: &[u8; 32]) -> Digest {
+    hash(Label::VoteNonce, &[&id.to_bytes(), nonce])
 }
 
 /// derive(rho): the X25519 secret behind a `mask_public_key`.
@@ -102,3 +178,11 @@ pub(crate) fn derive_mask_secret(mask_key_seed: &Secret32) -> AgreementSecret {
         &[],
     ))
 }
+
+fn take_secret(bytes: &[u8]) -> Option<(Secret32, &[u8])> {
+    let (secret, rest) = bytes.split_first_chunk::<32>()?;
+    Some((Secret::new(*secret), rest))
+}
+
+/// Attempt, instance, nonce, a flag and a count.
+const FIXED_LENGTH: usize = 20 + 32 + 32 + 1 + 4;

@@ -4,7 +4,9 @@
 //! ```text
 //! Idle --Open--> Advertised --KeyBook--> Dealt --DealBook--> Training --(Prepared)--> Ready
 //!   Ready --CohortFreeze--> Masking --(Masked)--> Uploaded --SurvivorProposal--> Voted
-//!   Voted --Certificate--> Revealed --SumCommitment--> Committed --Release--> Idle
+//!   Voted --Certificate--> Revealed --SumCommitment--> Committed --Challenge--> Tagging --(Tagged)--> Tagged
+//!   Tagged --Release--> Idle
+//! Committed, Tagging, Tagged --Replay--> Replaying --(Replayed)--> Replayed --Release--> Idle
 //! any --Abandon, a fault of the coordinator, a higher Open, Release--> Idle
 //! ```
 //!
@@ -12,12 +14,15 @@
 //! different second question ends the attempt with both as evidence.
 
 mod advertised;
+mod committed;
 mod dealt;
 mod masking;
 mod phase;
 mod ready;
+mod replaying;
 mod revealed;
 mod snapshot;
+mod tagging;
 mod training;
 mod uploaded;
 mod voted;
@@ -30,9 +35,9 @@ use crate::log_verifier::LogVerifier;
 use crate::membership::Membership;
 use crate::memory::SiloMemory;
 use crate::message::{CoordinatorMessage, SiloMessage};
-use crate::release::verify_uploads;
+use crate::release::Trail;
 use crate::round_plan::RoundPlan;
-use crate::secrets::AttemptSecrets;
+use crate::secrets::{AttemptSecrets, Seeds};
 use advertised::Advertised;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::random::RandomSource;
@@ -115,6 +120,16 @@ impl SiloMachine {
                     phase.masked(step, root, length)
                 })
             }
+            SiloEvent::Tagged { id, product } => {
+                self.local(surroundings, id, random, effects, |phase, step| {
+                    phase.tagged(step, &product)
+                })
+            }
+            SiloEvent::Replayed { id, outcome } => {
+                self.local(surroundings, id, random, effects, |phase, step| {
+                    phase.replayed(step, outcome)
+                })
+            }
             SiloEvent::Released { delivery, sum } => {
                 self.released(surroundings, &delivery, sum, effects);
                 self
@@ -146,7 +161,7 @@ impl SiloMachine {
         self.phase.name()
     }
 
-    /// Asks again for local work that a restart interrupted: training or masking.
+    /// Asks again for local work that a restart interrupted: training, masking, tagging or a replay.
     pub fn resume(&self, surroundings: &SiloSurroundings<'_>, effects: &mut Vec<SiloEffect>) {
         self.phase
             .resume(surroundings.name, self.secrets.as_ref(), effects);
@@ -382,7 +397,10 @@ impl SiloMachine {
                     }
                 }
             }
-            Err(fault) => self.abort(id, fault, Vec::new(), effects),
+            Err(fault) => {
+                let evidence = self.evidence_before(&fault);
+                self.abort(id, fault, evidence, effects);
+            }
         }
         self
     }
@@ -397,25 +415,32 @@ impl SiloMachine {
         let SiloSurroundings {
             membership, log, ..
         } = *surroundings;
-        let (verified, uploads) = match verify_uploads(membership, log, delivery, sum) {
-            Ok(verified) => verified,
+        let trail = match Trail::open(membership, log, delivery) {
+            Ok(trail) => trail,
             Err(fault) => return effects.push(SiloEffect::Rejected(fault)),
         };
-        let id = verified.plan.id;
-        let own_root = uploads.root(surroundings.name);
-        let remembered = self.memory.agrees(id, &verified.cohort_digest, own_root);
-        if self.attempt() == Some(id) {
-            let agreed = self.phase.agrees(&verified, &uploads.digest);
-            if let Err(fault) = agreed.and(remembered) {
+        let id = trail.plan.id;
+        let own_root = trail.survivors.root(surroundings.name);
+        let remembered = self.memory.agrees(id, &trail.cohort.digest, own_root);
+        let takes_part = self.attempt() == Some(id);
+        if takes_part {
+            if let Err(fault) = self.phase.agrees(&trail).and(remembered) {
                 let mut evidence = self.evidence_before(&fault);
                 evidence.push(delivery.envelope.clone());
                 return self.abort(id, fault, evidence, effects);
             }
-            self.end(effects);
         } else if let Err(fault) = remembered {
             return effects.push(SiloEffect::Rejected(fault));
         }
-        effects.push(SiloEffect::Finished(verified));
+        match trail.vouch(membership, sum) {
+            Ok(verified) => {
+                if takes_part {
+                    self.end(effects);
+                }
+                effects.push(SiloEffect::Finished(verified));
+            }
+            Err(fault) => effects.push(SiloEffect::Rejected(fault)),
+        }
     }
 
     /// Answers a byte-identical repeat with the stored reply.
@@ -439,6 +464,10 @@ impl SiloMachine {
     /// What this silo has seen or sent before and what, beside the last message, proves the fault.
     fn evidence_before(&self, fault: &Fault) -> Vec<Envelope> {
         let earlier = match fault {
+            Fault::FalseSum => {
+                let questions = ["SumCommitment", "Replay"].map(|name| self.question(name));
+                return questions.into_iter().flatten().cloned().collect();
+            }
             Fault::Equivocation { message } => self.question(message),
             Fault::OtherCertificate => self.question("SurvivorProposal"),
             Fault::OtherSum => self.question("SumCommitment"),
@@ -509,6 +538,11 @@ impl Step<'_> {
             .as_ref()
             .filter(|secrets| secrets.id == id)
             .ok_or(Fault::SecretsGone(id))
+    }
+
+    /// The attempt's seeds, or the fault that ends it.
+    pub(crate) fn seeds(&self, id: AttemptId) -> Result<&Seeds, Fault> {
+        self.secrets(id)?.seeds().ok_or(Fault::SecretsGone(id))
     }
 
     /// Signs a message of this silo.

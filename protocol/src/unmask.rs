@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Recovering the sum of the survivors' inputs from their masked vectors and the revealed seeds.
 
-use crate::book::{Cohort, KeyBook, Survivors};
+use crate::book::{Cohort, DealBook, KeyBook, Survivors};
 use crate::fault::Fault;
 use crate::id::SiloName;
-use crate::mask_job::{chunk_digest, pair_mask_key, pair_sign, self_mask_key, upload_root};
+use crate::mask_job::{Pair, chunk_digest, pair_sign, self_mask_key, upload_root};
+use crate::message::SecretKind;
 use crate::round_plan::RoundPlan;
 use crate::secrets::derive_mask_secret;
 use consilium_crypto::digest::Digest;
@@ -12,9 +13,8 @@ use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
 use consilium_crypto::packing;
 use consilium_crypto::ring::WordBits;
-use consilium_crypto::secret::Secret32;
+use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::transcript::hash;
-use std::collections::BTreeMap;
 
 /// Where the uploaded chunks lie.
 pub trait ChunkSource {
@@ -23,6 +23,22 @@ pub trait ChunkSource {
     /// # Errors
     /// Whatever the storage reports.
     fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>>;
+}
+
+/// Where a recovered sum goes, chunk by chunk and in order.
+pub trait SumSink {
+    /// Takes the words of chunk `index`.
+    ///
+    /// # Errors
+    /// Whatever the storage reports.
+    fn take(&mut self, index: u64, words: &[u64]) -> std::io::Result<()>;
+}
+
+impl SumSink for Vec<u64> {
+    fn take(&mut self, _: u64, words: &[u64]) -> std::io::Result<()> {
+        self.extend_from_slice(words);
+        Ok(())
+    }
 }
 
 /// Why a sum could not be recovered.
@@ -37,13 +53,22 @@ pub enum UnmaskFault {
         #[source]
         source: std::io::Error,
     },
+    /// The storage of the sum failed.
+    #[error("the sum cannot be written or read")]
+    Sum(#[source] std::io::Error),
     /// The spool holds something else than the silo signed.
     #[error("the spooled upload of `{silo}` is not the one that it signed")]
     OtherUpload {
         /// Whose upload.
         silo: SiloName,
     },
+    /// The sum at hand is not the committed one.
+    #[error("the sum at hand is not the committed one")]
+    OtherSum,
 }
+
+/// A seed as it is revealed and published: whose, which, and its bytes.
+pub(crate) type PublicSeed = (SiloName, SecretKind, [u8; 32]);
 
 /// Everything that a CPU pool needs to recover the sum, one chunk of all silos at a time.
 pub struct UnmaskJob {
@@ -56,30 +81,45 @@ pub struct UnmaskJob {
 }
 
 impl UnmaskJob {
-    /// `self_masks` holds b of every survivor, `mask_keys` rho of every dropout of the cohort.
+    /// `seeds` holds b of every survivor and rho of every dropout, in the cohort's order; each is checked.
     pub(crate) fn new(
         plan: &RoundPlan,
         keys: &KeyBook,
+        deals: &DealBook,
         cohort: &Cohort,
         survivors: &Survivors,
-        self_masks: &BTreeMap<SiloName, Secret32>,
-        mask_keys: &BTreeMap<SiloName, Secret32>,
+        seeds: &[PublicSeed],
     ) -> Result<Self, Fault> {
         let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
-        let mut masks = MaskSet::new(word_bits);
-        for (silo, seed) in self_masks {
-            let key = self_mask_key(cohort, silo, seed);
-            masks.push(Sign::Subtract, &key);
+        if !cohort
+            .silos
+            .iter()
+            .eq(seeds.iter().map(|(silo, _, _)| silo))
+        {
+            return Err(Fault::BadList { list: "seeds" });
         }
-        for (dropped, seed) in mask_keys {
-            let secret = derive_mask_secret(seed);
-            for (survivor, _) in &survivors.uploads {
-                let entry = keys
-                    .entry(survivor)
-                    .ok_or(Fault::BadList { list: "cohort" })?;
-                let key = pair_mask_key(cohort, &secret, &entry.mask, dropped, survivor)?;
-                // The survivor applied `pair_sign(survivor, dropped)`; the dropped silo's own sign undoes it.
-                masks.push(pair_sign(dropped, survivor), &key);
+        let mut masks = MaskSet::new(word_bits);
+        for (silo, kind, seed) in seeds {
+            let seed = Secret::new(*seed);
+            let expected = kind_of(survivors, silo);
+            if *kind != expected || !seed_is_committed(keys, deals, silo, expected, &seed) {
+                return Err(Fault::OtherSeed { silo: silo.clone() });
+            }
+            match expected {
+                SecretKind::SelfMask => {
+                    masks.push(Sign::Subtract, &self_mask_key(cohort, silo, &seed));
+                }
+                SecretKind::MaskKey => {
+                    let secret = derive_mask_secret(&seed);
+                    for (survivor, _) in &survivors.uploads {
+                        let entry = keys
+                            .entry(survivor)
+                            .ok_or(Fault::BadList { list: "cohort" })?;
+                        let pair = Pair::agree(cohort, &secret, &entry.mask, silo, survivor)?;
+                        // The survivor applied `pair_sign(survivor, silo)`; the dropped silo's own sign undoes it.
+                        masks.push(pair_sign(silo, survivor), &pair.mask_key());
+                    }
+                }
             }
         }
         Ok(Self {
@@ -97,7 +137,36 @@ impl UnmaskJob {
         &self.plan
     }
 
-    /// H(S) of the sum that [`Self::run`] returned.
+    /// Adds the survivors' vectors, removes the masks and hands `dimension` words modulo 2^bits to `sink`. Gives H(S).
+    ///
+    /// # Errors
+    /// [`UnmaskFault`] when an upload cannot be read or is not the signed one; what `sink` holds is worth nothing then.
+    pub fn run(
+        &self,
+        source: &dyn ChunkSource,
+        sink: &mut dyn SumSink,
+    ) -> Result<Digest, UnmaskFault> {
+        let mut digests: Vec<Vec<Digest>> = vec![Vec::new(); self.survivors.len()];
+        let mut sum_digests = Vec::new();
+        for index in 0..self.plan.chunk_count() {
+            let words = self.chunk(index, source, |at, chunk| {
+                if let Some(digests) = digests.get_mut(at) {
+                    digests.push(chunk_digest(chunk));
+                }
+                true
+            })?;
+            sum_digests.push(chunk_digest(&packing::pack(self.word_bits, &words)));
+            sink.take(index, &words).map_err(UnmaskFault::Sum)?;
+        }
+        for ((silo, root), digests) in self.survivors.iter().zip(&digests) {
+            if upload_root(digests) != *root {
+                return Err(UnmaskFault::OtherUpload { silo: silo.clone() });
+            }
+        }
+        Ok(committed_sum(&self.cohort, &sum_digests))
+    }
+
+    /// H(S) of a sum at hand.
     ///
     /// # Errors
     /// [`Fault::OtherSum`] when the sum has another length or width than the plan.
@@ -105,38 +174,46 @@ impl UnmaskJob {
         sum_digest(&self.plan, &self.cohort, sum)
     }
 
-    /// Adds the survivors' vectors and removes the masks: `dimension` words modulo 2^bits.
-    ///
-    /// # Errors
-    /// [`UnmaskFault`] when an upload cannot be read or is not the signed one.
-    pub fn run(&self, source: &dyn ChunkSource) -> Result<Vec<u64>, UnmaskFault> {
-        let mut sum = Vec::new();
-        let mut digests: Vec<Vec<Digest>> = vec![Vec::new(); self.survivors.len()];
-        for index in 0..self.plan.chunk_count() {
-            let fields = self.plan.fields_in_chunk(index);
-            let mut words = vec![0; fields];
-            for ((silo, _), digests) in self.survivors.iter().zip(&mut digests) {
-                let chunk = source
-                    .chunk(silo, index)
-                    .map_err(|source| UnmaskFault::Spool {
-                        silo: silo.clone(),
-                        source,
-                    })?;
-                digests.push(chunk_digest(&chunk));
-                let upload = packing::unpack(self.word_bits, &chunk, fields)
-                    .map_err(|_| UnmaskFault::OtherUpload { silo: silo.clone() })?;
-                self.word_bits.add_assign(&mut words, &upload);
+    /// One chunk of the sum. `admit` sees each survivor's place and its packed chunk before it counts.
+    pub(crate) fn chunk(
+        &self,
+        index: u64,
+        source: &dyn ChunkSource,
+        mut admit: impl FnMut(usize, &[u8]) -> bool,
+    ) -> Result<Vec<u64>, UnmaskFault> {
+        let fields = self.plan.fields_in_chunk(index);
+        let mut words = vec![0; fields];
+        for (at, (silo, _)) in self.survivors.iter().enumerate() {
+            let chunk = source
+                .chunk(silo, index)
+                .map_err(|source| UnmaskFault::Spool {
+                    silo: silo.clone(),
+                    source,
+                })?;
+            let other = || UnmaskFault::OtherUpload { silo: silo.clone() };
+            if !admit(at, &chunk) {
+                return Err(other());
             }
-            let first_field = index * u64::from(self.plan.chunk_fields);
-            self.masks.apply(first_field, &mut words);
-            sum.append(&mut words);
+            let upload = packing::unpack(self.word_bits, &chunk, fields).map_err(|_| other())?;
+            self.word_bits.add_assign(&mut words, &upload);
         }
-        for ((silo, root), digests) in self.survivors.iter().zip(&digests) {
-            if upload_root(digests) != *root {
-                return Err(UnmaskFault::OtherUpload { silo: silo.clone() });
-            }
-        }
-        Ok(sum)
+        let first_field = index * u64::from(self.plan.chunk_fields);
+        self.masks.apply(first_field, &mut words);
+        Ok(words)
+    }
+
+    pub(crate) fn word_bits(&self) -> WordBits {
+        self.word_bits
+    }
+
+    /// X.
+    pub(crate) fn cohort(&self) -> &Digest {
+        &self.cohort
+    }
+
+    /// U3 with the signed roots.
+    pub(crate) fn survivors(&self) -> &[(SiloName, Digest)] {
+        &self.survivors
     }
 }
 
@@ -149,6 +226,45 @@ impl std::fmt::Debug for UnmaskJob {
             self.masks.len()
         )
     }
+}
+
+/// Which secret of a silo of the cohort may be known.
+pub(crate) fn kind_of(survivors: &Survivors, silo: &SiloName) -> SecretKind {
+    if survivors.contains(silo) {
+        SecretKind::SelfMask
+    } else {
+        SecretKind::MaskKey
+    }
+}
+
+/// Whether a seed is the one that its owner committed to in public.
+pub(crate) fn seed_is_committed(
+    keys: &KeyBook,
+    deals: &DealBook,
+    silo: &SiloName,
+    kind: SecretKind,
+    seed: &Secret32,
+) -> bool {
+    match kind {
+        SecretKind::SelfMask => {
+            let commitment = keys.self_mask_commitment(silo, seed.expose());
+            let committed = deals.entry(silo).map(|deal| deal.self_mask_commitment);
+            committed == Some(commitment)
+        }
+        SecretKind::MaskKey => {
+            let public_key = derive_mask_secret(seed).public_key();
+            let advertised = keys.entry(silo).map(|entry| entry.mask);
+            advertised == Some(public_key)
+        }
+    }
+}
+
+/// H(S) of the digests of the packed sum's chunks, bound to X.
+pub(crate) fn committed_sum(cohort_digest: &Digest, chunks: &[Digest]) -> Digest {
+    hash(
+        Label::Sum,
+        &[cohort_digest.as_bytes(), upload_root(chunks).as_bytes()],
+    )
 }
 
 /// H(S): over the attempt's transcript X and the packed sum, chunk by chunk.
@@ -172,8 +288,5 @@ pub(crate) fn sum_digest(
         .chunks(size)
         .map(|words| chunk_digest(&packing::pack(word_bits, words)))
         .collect();
-    Ok(hash(
-        Label::Sum,
-        &[cohort_digest.as_bytes(), upload_root(&chunks).as_bytes()],
-    ))
+    Ok(committed_sum(cohort_digest, &chunks))
 }

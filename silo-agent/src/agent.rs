@@ -29,6 +29,8 @@ use consilium_audit::note::NoteFault;
 use consilium_audit::witness::Witness;
 use consilium_certs::{IdentityFolder, IdentityFolderFault, VerifiedRoster};
 use consilium_crypto::digest::Digest;
+use consilium_crypto::mersenne::Element;
+use consilium_crypto::secret::Secret;
 use consilium_policies::{Isolation, Word};
 use consilium_protocol::{
     AttemptId, Delivery, Membership, RestoreFault, RoundPlan, SiloMachine, SiloName, SiloNameFault,
@@ -72,6 +74,11 @@ pub(crate) enum Input {
     Masked {
         id: AttemptId,
         outcome: Result<(Digest, u64), String>,
+    },
+    /// The challenge was applied to the stored vector.
+    Tagged {
+        id: AttemptId,
+        outcome: Result<Secret<Element>, String>,
     },
     /// The upload was handed to the network, or why not.
     Uploaded {
@@ -330,6 +337,7 @@ impl Agent {
             Input::Checked(checked) => self.checked(checked),
             Input::Prepared { id, outcome } => self.prepared(id, outcome),
             Input::Masked { id, outcome } => self.masked(id, outcome),
+            Input::Tagged { id, outcome } => self.tagged(id, outcome),
             Input::Uploaded {
                 id,
                 session,

@@ -11,14 +11,15 @@
 //! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
 use consilium_crypto::digest::Digest;
+use consilium_crypto::mersenne::Element;
 use consilium_crypto::random::RoundRandom;
+use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::Contribution;
 use consilium_privacy::contribution::{ContributionFault, noised_sum};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
-use consilium_protocol::PlanFault;
-use consilium_protocol::{MaskJob, chunk_digest, upload_root};
+use consilium_protocol::{MaskJob, PlanFault, TagJob, chunk_digest, upload_root};
 
 use crate::attempt_files::{InputReader, MaskedSpool};
 use crate::durable_file::FileFault;
@@ -140,6 +141,24 @@ pub(crate) fn mask(
     }
     let length = spool.finish()?;
     Ok((upload_root(&digests), length))
+}
+
+/// The inner product of the challenge with the stored input, under no mask yet: it stays in this process.
+pub(crate) fn tag(
+    mut input: InputReader,
+    mut job: TagJob,
+) -> Result<Secret<Element>, PipelineFault> {
+    let plan = job.plan().clone();
+    let word_bits = plan.word_bits().map_err(PipelineFault::Words)?;
+    for index in 0..plan.chunk_count() {
+        let fields = input.next(plan.fields_in_chunk(index))?;
+        let words: Vec<u64> = fields
+            .into_iter()
+            .map(|field| word_bits.encode(field))
+            .collect();
+        job.add_chunk(index, &words);
+    }
+    Ok(job.finish())
 }
 
 #[cfg(test)]

@@ -150,14 +150,20 @@ impl Federation {
                         to_silos.push_back((at, delivery));
                     }
                     CoordinatorEffect::Unmask(job) => {
-                        sum = job.run(&spool)?;
-                        let digest = job.digest(&sum)?;
+                        let digest = job.run(&spool, &mut sum)?;
                         to_coordinator.push_back(CoordinatorEvent::Summed { digest });
                     }
                     CoordinatorEffect::CommitSum(_) => {
                         to_coordinator.push_back(CoordinatorEvent::SumLogged {
                             proofs: BTreeMap::new(),
                         });
+                    }
+                    CoordinatorEffect::CheckSum(mut product) => {
+                        let size = usize::try_from(plan.chunk_fields)?;
+                        for (index, words) in (0..).zip(sum.chunks(size)) {
+                            product.add_chunk(index, words);
+                        }
+                        to_coordinator.push_back(CoordinatorEvent::Checked { product });
                     }
                     CoordinatorEffect::Record { .. } => {}
                     CoordinatorEffect::Released { .. } => {
@@ -274,6 +280,20 @@ fn deliver(
                         length,
                     });
                 }
+                SiloEffect::Tag(mut job) => {
+                    let size = usize::try_from(plan.chunk_fields)?;
+                    for (index, values) in (0..).zip(input.chunks(size)) {
+                        let words: Vec<u64> =
+                            values.iter().map(|value| bits.encode(*value)).collect();
+                        job.add_chunk(index, &words);
+                    }
+                    let product = job.finish();
+                    events.push_back(SiloEvent::Tagged {
+                        id: plan.id,
+                        product,
+                    });
+                }
+                SiloEffect::Replay(_) => bail!("`{}`: a tag is missing", silo.name),
                 SiloEffect::EraseSecrets | SiloEffect::Finished(_) => {}
                 SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
                     bail!("`{}`: {fault}", silo.name)

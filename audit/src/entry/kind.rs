@@ -83,6 +83,9 @@ pub enum EventKind {
     /// The coordinator committed to the sum; `detail.sum` is H(S).
     #[serde(rename = "round.sum_committed")]
     RoundSumCommitted,
+    /// Tags were missing or did not add up: survivors were asked to compute the sum again; `detail.sum` is H(S).
+    #[serde(rename = "round.replayed")]
+    RoundReplayed,
     /// The sum was released to the silos; `detail.sum` is H(S) again.
     #[serde(rename = "round.released")]
     RoundReleased,
@@ -132,7 +135,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of the families.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::IdentityJoined,
         Self::SiloStarted,
         Self::RosterProposed,
@@ -158,6 +161,7 @@ impl EventKind {
         Self::RoundCertified,
         Self::RoundRevealed,
         Self::RoundSumCommitted,
+        Self::RoundReplayed,
         Self::RoundReleased,
         Self::RoundAbandoned,
         Self::RoundMisbehaviour,
@@ -203,6 +207,7 @@ impl EventKind {
             Self::RoundCertified => "round.certified",
             Self::RoundRevealed => "round.revealed",
             Self::RoundSumCommitted => "round.sum_committed",
+            Self::RoundReplayed => "round.replayed",
             Self::RoundReleased => "round.released",
             Self::RoundAbandoned => "round.abandoned",
             Self::RoundMisbehaviour => "round.misbehaviour",

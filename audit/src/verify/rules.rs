@@ -339,7 +339,7 @@ fn spoken(attempt: AttemptReference) -> String {
     )
 }
 
-const STEPS: [&[EventKind]; 8] = [
+const STEPS: [&[EventKind]; 9] = [
     &[EventKind::RoundOpened],
     &[EventKind::RoundKeyBook],
     &[EventKind::RoundDealBook],
@@ -347,10 +347,11 @@ const STEPS: [&[EventKind]; 8] = [
     &[EventKind::RoundProposed],
     &[EventKind::RoundCertified],
     &[EventKind::RoundSumCommitted],
+    &[EventKind::RoundReplayed],
     &[EventKind::RoundReleased, EventKind::RoundAbandoned],
 ];
 
-const NEEDED_BEFORE: [(EventKind, &[EventKind]); 3] = [
+const NEEDED_BEFORE: [(EventKind, &[EventKind]); 4] = [
     (
         EventKind::RoundCertified,
         &[EventKind::RoundOpened, EventKind::RoundFrozen],
@@ -359,6 +360,7 @@ const NEEDED_BEFORE: [(EventKind, &[EventKind]); 3] = [
         EventKind::RoundSumCommitted,
         &[EventKind::RoundOpened, EventKind::RoundCertified],
     ),
+    (EventKind::RoundReplayed, &[EventKind::RoundSumCommitted]),
     (EventKind::RoundReleased, &[EventKind::RoundSumCommitted]),
 ];
 

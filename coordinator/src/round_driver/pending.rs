@@ -74,6 +74,7 @@ pub(super) enum RecordedKind {
     Proposed,
     Certified,
     SumCommitted,
+    Replayed,
     Released,
     Abandoned,
     Misbehaviour,
@@ -95,7 +96,7 @@ impl Record {
         let time = Timestamp::from_unix_microseconds(self.microseconds).unwrap_or_else(|_| now());
         let names = |silos: &[SiloName]| silos.iter().map(SiloName::to_string).collect::<Vec<_>>();
         let detail = match self.kind {
-            RecordedKind::SumCommitted | RecordedKind::Released => "sum",
+            RecordedKind::SumCommitted | RecordedKind::Replayed | RecordedKind::Released => "sum",
             RecordedKind::Opened
             | RecordedKind::KeyBook
             | RecordedKind::DealBook
@@ -135,6 +136,7 @@ impl Record {
             RecordedKind::Frozen
             | RecordedKind::Proposed
             | RecordedKind::Certified
+            | RecordedKind::Replayed
             | RecordedKind::Released => event.with_aggregation(statement(names(&self.silos))),
             RecordedKind::Misbehaviour => match self.silos.first() {
                 Some(silo) => event.with_object(silo.to_string()),
@@ -157,6 +159,7 @@ impl From<RecordKind> for RecordedKind {
             RecordKind::Frozen => Self::Frozen,
             RecordKind::Proposed => Self::Proposed,
             RecordKind::Certified => Self::Certified,
+            RecordKind::Replayed => Self::Replayed,
             RecordKind::Released => Self::Released,
             RecordKind::Abandoned => Self::Abandoned,
             RecordKind::Misbehaviour => Self::Misbehaviour,
@@ -174,6 +177,7 @@ impl From<RecordedKind> for EventKind {
             RecordedKind::Proposed => Self::RoundProposed,
             RecordedKind::Certified => Self::RoundCertified,
             RecordedKind::SumCommitted => Self::RoundSumCommitted,
+            RecordedKind::Replayed => Self::RoundReplayed,
             RecordedKind::Released => Self::RoundReleased,
             RecordedKind::Abandoned => Self::RoundAbandoned,
             RecordedKind::Misbehaviour => Self::RoundMisbehaviour,

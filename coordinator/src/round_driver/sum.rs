@@ -8,7 +8,9 @@ use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing;
 use consilium_learning::{Step, TaskFault};
-use consilium_protocol::{CoordinatorEvent, RoundPlan, SiloName, UnmaskFault, UnmaskJob};
+use consilium_protocol::{
+    CoordinatorEvent, InnerProduct, RoundPlan, SiloName, UnmaskFault, UnmaskJob,
+};
 use std::sync::Arc;
 
 /// Work that ran beside the messages.
@@ -22,6 +24,8 @@ pub(super) enum Work {
     },
     /// H(S) is committed.
     Committed { proof: Vec<u8> },
+    /// The challenge was applied to the sum.
+    Checked { product: InnerProduct },
 }
 
 impl RoundDriver<'_, '_> {
@@ -72,6 +76,7 @@ impl RoundDriver<'_, '_> {
                     .collect();
                 self.step(CoordinatorEvent::SumLogged { proofs }).await
             }
+            Work::Checked { product } => self.step(CoordinatorEvent::Checked { product }).await,
         }
     }
 
@@ -80,16 +85,31 @@ impl RoundDriver<'_, '_> {
         let spool = Arc::clone(&self.run.federation.spool);
         let plan = self.plan.clone();
         self.work.spawn_blocking(move || {
-            let sum = match job.run(&spool.chunks_of(plan.id)) {
-                Ok(sum) => sum,
+            let mut sum = Vec::new();
+            let digest = match job.run(&spool.chunks_of(plan.id), &mut sum) {
+                Ok(digest) => digest,
                 Err(fault) => return Ok(unusable(&fault)),
             };
-            let digest = job
-                .digest(&sum)
-                .map_err(|_| RunFault::Incomplete("the sum does not fit its plan"))?;
             let blob = spool.put(&pack_sum(&plan, &sum)?)?;
             Ok(Work::Summed { blob, digest })
         });
+    }
+
+    /// Applies the challenge to the stored sum on the blocking pool.
+    pub(super) fn check_sum(&mut self, mut product: InnerProduct) -> Result<(), RunFault> {
+        let blob = self
+            .pending
+            .sum
+            .ok_or(RunFault::Incomplete("the stored sum is gone"))?;
+        let spool = Arc::clone(&self.run.federation.spool);
+        self.work.spawn_blocking(move || {
+            let plan = product.plan().clone();
+            for (index, words) in sum_chunks(&plan, &spool.get(&blob)?)? {
+                product.add_chunk(index, &words);
+            }
+            Ok(Work::Checked { product })
+        });
+        Ok(())
     }
 
     /// Gathers cosignatures over the commitment.
@@ -128,7 +148,7 @@ impl RoundDriver<'_, '_> {
 fn unusable(fault: &UnmaskFault) -> Work {
     let silo = match fault {
         UnmaskFault::OtherUpload { silo } => Some(silo.clone()),
-        UnmaskFault::Spool { .. } => None,
+        UnmaskFault::Spool { .. } | UnmaskFault::Sum(_) | UnmaskFault::OtherSum => None,
     };
     Work::Unusable {
         silo,
@@ -151,13 +171,23 @@ fn pack_sum(plan: &RoundPlan, sum: &[u64]) -> Result<Vec<u8>, RunFault> {
 /// The packed sum as integers of the centred range.
 fn unpack_sum(plan: &RoundPlan, packed: &[u8]) -> Result<Vec<i64>, RunFault> {
     let word_bits = plan.word_bits()?;
-    let mut sum = Vec::new();
-    for (index, chunk) in (0..).zip(packed.chunks(chunk_length(plan, 0).max(1))) {
-        let words = packing::unpack(word_bits, chunk, plan.fields_in_chunk(index))
-            .map_err(|_| RunFault::Incomplete("the stored sum does not fit its plan"))?;
-        sum.extend(words.into_iter().map(|word| word_bits.lift(word)));
-    }
-    Ok(sum)
+    let words = sum_chunks(plan, packed)?
+        .into_iter()
+        .flat_map(|(_, words)| words);
+    Ok(words.map(|word| word_bits.lift(word)).collect())
+}
+
+/// The packed sum as the words of each chunk.
+fn sum_chunks(plan: &RoundPlan, packed: &[u8]) -> Result<Vec<(u64, Vec<u64>)>, RunFault> {
+    let word_bits = plan.word_bits()?;
+    (0..)
+        .zip(packed.chunks(chunk_length(plan, 0).max(1)))
+        .map(|(index, chunk)| {
+            packing::unpack(word_bits, chunk, plan.fields_in_chunk(index))
+                .map(|words| (index, words))
+                .map_err(|_| RunFault::Incomplete("the stored sum does not fit its plan"))
+        })
+        .collect()
 }
 
 #[cfg(test)]

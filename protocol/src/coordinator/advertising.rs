@@ -78,6 +78,9 @@ fn keys_of(message: &SiloMessage) -> Option<[PublicKey; 2]> {
         | SiloMessage::Ready
         | SiloMessage::MaskedInput { .. }
         | SiloMessage::Vote { .. }
-        | SiloMessage::Reveal { .. } => None,
+        | SiloMessage::Reveal { .. }
+        | SiloMessage::Nonce { .. }
+        | SiloMessage::Tag { .. }
+        | SiloMessage::Replayed { .. } => None,
     }
 }

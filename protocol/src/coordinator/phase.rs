@@ -2,13 +2,18 @@
 //! The enum outside the phases' structs: what is stored, resumed and driven.
 
 use super::advertising::Advertising;
-use super::committing::{Committing, Released};
+use super::challenging::Challenging;
+use super::committing::Committing;
 use super::preparing::Preparing;
+use super::releasing::Released;
+use super::replaying::Replaying;
 use super::revealing::{Revealing, Unmasking};
 use super::sharing::Sharing;
+use super::tagging::{Checking, Tagging};
 use super::uploading::Uploading;
 use super::voting::Voting;
 use super::{Deadlines, Step};
+use crate::challenge::InnerProduct;
 use crate::effect::CoordinatorEffect;
 use crate::envelope::{Delivery, VerifiedSilo};
 use crate::fault::Fault;
@@ -29,6 +34,10 @@ pub(crate) enum Phase {
     Revealing(Revealing),
     Unmasking(Unmasking),
     Committing(Committing),
+    Challenging(Challenging),
+    Tagging(Tagging),
+    Checking(Checking),
+    Replaying(Replaying),
     Released(Released),
     Abandoned,
 }
@@ -52,6 +61,10 @@ impl Phase {
             Self::Revealing(_) => "revealing",
             Self::Unmasking(_) => "unmasking",
             Self::Committing(_) => "committing the sum",
+            Self::Challenging(_) => "gathering nonces",
+            Self::Tagging(_) => "gathering tags",
+            Self::Checking(_) => "checking the sum",
+            Self::Replaying(_) => "computing the sum again",
             Self::Released(_) => "released",
             Self::Abandoned => "abandoned",
         }
@@ -68,8 +81,15 @@ impl Phase {
             | Self::Preparing(_)
             | Self::Uploading(_)
             | Self::Voting(_)
-            | Self::Revealing(_) => true,
-            Self::Unmasking(_) | Self::Committing(_) | Self::Released(_) | Self::Abandoned => false,
+            | Self::Revealing(_)
+            | Self::Challenging(_)
+            | Self::Tagging(_)
+            | Self::Replaying(_) => true,
+            Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => false,
         }
     }
 
@@ -82,6 +102,10 @@ impl Phase {
             | Self::Revealing(_)
             | Self::Unmasking(_)
             | Self::Committing(_)
+            | Self::Challenging(_)
+            | Self::Tagging(_)
+            | Self::Checking(_)
+            | Self::Replaying(_)
             | Self::Released(_)
             | Self::Abandoned => true,
         }
@@ -90,13 +114,18 @@ impl Phase {
     pub(crate) fn duration(&self, deadlines: &Deadlines) -> u64 {
         match self {
             Self::Preparing(_) => deadlines.preparation_milliseconds,
-            Self::Uploading(_) => deadlines.upload_milliseconds,
+            // Tags and replays run over the whole vector.
+            Self::Uploading(_) | Self::Tagging(_) | Self::Replaying(_) => {
+                deadlines.upload_milliseconds
+            }
             Self::Advertising(_)
             | Self::Sharing(_)
             | Self::Voting(_)
             | Self::Revealing(_)
             | Self::Unmasking(_)
             | Self::Committing(_)
+            | Self::Challenging(_)
+            | Self::Checking(_)
             | Self::Released(_)
             | Self::Abandoned => deadlines.exchange_milliseconds,
         }
@@ -111,9 +140,14 @@ impl Phase {
             Self::Uploading(phase) => vec![phase.cohort.digest],
             Self::Voting(phase) => vec![phase.cohort.digest],
             Self::Revealing(phase) => vec![phase.voted.cohort.digest],
-            Self::Unmasking(_) | Self::Committing(_) | Self::Released(_) | Self::Abandoned => {
-                Vec::new()
-            }
+            Self::Challenging(phase) => vec![phase.logged.voted().cohort.digest],
+            Self::Tagging(phase) => vec![phase.logged.voted().cohort.digest],
+            Self::Replaying(phase) => vec![phase.transcript()],
+            Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => Vec::new(),
         }
     }
 
@@ -131,12 +165,17 @@ impl Phase {
             Self::Uploading(phase) => phase.accept(plan, verified, delivery),
             Self::Voting(phase) => phase.accept(verified, delivery),
             Self::Revealing(phase) => phase.accept(verified, delivery),
-            Self::Unmasking(_) | Self::Committing(_) | Self::Released(_) | Self::Abandoned => {
-                Err(Fault::Unexpected {
-                    message: verified.message.name(),
-                    phase: self.name(),
-                })
-            }
+            Self::Challenging(phase) => phase.accept(plan.id, verified, delivery),
+            Self::Tagging(phase) => phase.accept(verified, delivery),
+            Self::Replaying(phase) => phase.accept(verified, delivery),
+            Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => Err(Fault::Unexpected {
+                message: verified.message.name(),
+                phase: self.name(),
+            }),
         }
     }
 
@@ -165,9 +204,14 @@ impl Phase {
             Self::Uploading(phase) => phase.cohort.silos.clone(),
             Self::Voting(phase) => phase.survivor_names(),
             Self::Revealing(phase) => phase.voted.survivor_names(),
-            Self::Unmasking(_) | Self::Committing(_) | Self::Released(_) | Self::Abandoned => {
-                Vec::new()
-            }
+            Self::Challenging(phase) => phase.voters(),
+            Self::Tagging(phase) => phase.logged.voted().survivor_names(),
+            Self::Replaying(phase) => phase.expected(plan),
+            Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => Vec::new(),
         }
     }
 
@@ -180,9 +224,14 @@ impl Phase {
             Self::Uploading(phase) => phase.complete(plan),
             Self::Voting(phase) => phase.votes.keys().cloned().collect(),
             Self::Revealing(phase) => phase.reveals.keys().cloned().collect(),
-            Self::Unmasking(_) | Self::Committing(_) | Self::Released(_) | Self::Abandoned => {
-                BTreeSet::new()
-            }
+            Self::Challenging(phase) => phase.nonces.keys().cloned().collect(),
+            Self::Tagging(phase) => phase.tags.keys().cloned().collect(),
+            Self::Replaying(phase) => phase.replayed.keys().cloned().collect(),
+            Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => BTreeSet::new(),
         }
     }
 
@@ -193,9 +242,12 @@ impl Phase {
                 plan.fewest()
             }
             Self::Voting(_) => plan.thresholds_quorum(),
+            // Without all of them the sum is computed again.
+            Self::Challenging(_) | Self::Tagging(_) | Self::Replaying(_) => 0,
             Self::Revealing(_)
             | Self::Unmasking(_)
             | Self::Committing(_)
+            | Self::Checking(_)
             | Self::Released(_)
             | Self::Abandoned => usize::try_from(plan.thresholds.threshold).unwrap_or(usize::MAX),
         }
@@ -210,8 +262,12 @@ impl Phase {
             Self::Uploading(phase) => phase.close(step),
             Self::Voting(phase) => phase.close(step),
             Self::Revealing(phase) => phase.close(step),
+            Self::Challenging(phase) => phase.close(step),
+            Self::Tagging(phase) => phase.close(step),
+            Self::Replaying(phase) => Ok(phase.close(step)),
             over @ (Self::Unmasking(_)
             | Self::Committing(_)
+            | Self::Checking(_)
             | Self::Released(_)
             | Self::Abandoned) => Ok(Close::Wait(over)),
         }
@@ -235,6 +291,13 @@ impl Phase {
         }
     }
 
+    pub(crate) fn checked(self, step: &mut Step<'_>, product: InnerProduct) -> Self {
+        match self {
+            Self::Checking(phase) => phase.checked(step, product),
+            other => other,
+        }
+    }
+
     pub(crate) fn resume(
         &self,
         plan: &RoundPlan,
@@ -243,12 +306,18 @@ impl Phase {
         match self {
             Self::Unmasking(phase) => effects.push(CoordinatorEffect::Unmask(phase.job(plan)?)),
             Self::Committing(phase) => effects.push(CoordinatorEffect::CommitSum(phase.sum)),
+            Self::Checking(phase) => {
+                effects.push(CoordinatorEffect::CheckSum(phase.inner_product(plan)?));
+            }
             Self::Advertising(_)
             | Self::Sharing(_)
             | Self::Preparing(_)
             | Self::Uploading(_)
             | Self::Voting(_)
             | Self::Revealing(_)
+            | Self::Challenging(_)
+            | Self::Tagging(_)
+            | Self::Replaying(_)
             | Self::Released(_)
             | Self::Abandoned => {}
         }

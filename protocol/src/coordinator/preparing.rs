@@ -39,7 +39,10 @@ impl Preparing {
             | SiloMessage::ShareKeys { .. }
             | SiloMessage::MaskedInput { .. }
             | SiloMessage::Vote { .. }
-            | SiloMessage::Reveal { .. } => {
+            | SiloMessage::Reveal { .. }
+            | SiloMessage::Nonce { .. }
+            | SiloMessage::Tag { .. }
+            | SiloMessage::Replayed { .. } => {
                 return Err(Fault::Unexpected {
                     message: message.name(),
                     phase: "computing",

@@ -6,18 +6,18 @@ use super::Step;
 use super::committing::Committing;
 use super::phase::{Close, Phase};
 use super::voting::Voting;
+use crate::certificate::Certificate;
 use crate::deal;
 use crate::effect::{CoordinatorEffect, RecordKind};
-use crate::envelope::{Delivery, VerifiedSilo, encode};
+use crate::envelope::{Delivery, Envelope, VerifiedSilo, encode};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
 use crate::round_plan::RoundPlan;
-use crate::secrets::derive_mask_secret;
-use crate::unmask::UnmaskJob;
+use crate::unmask::{PublicSeed, UnmaskJob, kind_of, seed_is_committed};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
-use consilium_crypto::secret::{Secret, Secret32};
+use consilium_crypto::secret::Secret32;
 use consilium_crypto::shamir::Share;
 use consilium_crypto::transcript::hash;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,8 @@ pub(crate) struct Revealing {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Unmasking {
     pub(crate) voted: Voting,
-    pub(crate) seeds: Vec<(SiloName, SecretKind, [u8; 32])>,
+    pub(crate) certificate: Certificate,
+    pub(crate) seeds: Vec<PublicSeed>,
 }
 
 impl Revealing {
@@ -50,7 +51,10 @@ impl Revealing {
             | SiloMessage::ShareKeys { .. }
             | SiloMessage::DealReceipt { .. }
             | SiloMessage::Ready
-            | SiloMessage::MaskedInput { .. } => {
+            | SiloMessage::MaskedInput { .. }
+            | SiloMessage::Nonce { .. }
+            | SiloMessage::Tag { .. }
+            | SiloMessage::Replayed { .. } => {
                 return Err(Fault::Unexpected {
                     message: message.name(),
                     phase: "revealing",
@@ -83,12 +87,7 @@ impl Revealing {
             .iter()
             .filter_map(|dealer| {
                 let position = u32::try_from(keys.position(dealer)?).ok()?;
-                let kind = if survivors.contains(dealer) {
-                    SecretKind::SelfMask
-                } else {
-                    SecretKind::MaskKey
-                };
-                Some((position, kind))
+                Some((position, kind_of(survivors, dealer)))
             })
             .collect();
         let revealed: Vec<(u32, SecretKind)> = shares
@@ -123,7 +122,19 @@ impl Revealing {
                 }
             }
         }
-        let unmasking = Unmasking { voted, seeds };
+        let votes: Vec<Envelope> = voted.votes.values().cloned().collect();
+        let certificate = Certificate::new(
+            step.plan,
+            step.surroundings.membership,
+            &voted.cohort,
+            &voted.survivors,
+            &votes,
+        )?;
+        let unmasking = Unmasking {
+            voted,
+            certificate,
+            seeds,
+        };
         step.effects
             .push(CoordinatorEffect::Unmask(unmasking.job(step.plan)?));
         Ok(Close::Next(Phase::Unmasking(unmasking)))
@@ -133,22 +144,14 @@ impl Revealing {
 impl Unmasking {
     /// The work of the CPU pool.
     pub(crate) fn job(&self, plan: &RoundPlan) -> Result<UnmaskJob, Fault> {
-        let mut self_masks = BTreeMap::new();
-        let mut mask_keys = BTreeMap::new();
-        for (silo, kind, seed) in &self.seeds {
-            let seeds = match kind {
-                SecretKind::SelfMask => &mut self_masks,
-                SecretKind::MaskKey => &mut mask_keys,
-            };
-            seeds.insert(silo.clone(), Secret::new(*seed));
-        }
         let Voting {
             keys,
+            deals,
             cohort,
             survivors,
             ..
         } = &self.voted;
-        UnmaskJob::new(plan, keys, cohort, survivors, &self_masks, &mask_keys)
+        UnmaskJob::new(plan, keys, deals, cohort, survivors, &self.seeds)
     }
 
     pub(crate) fn summed(self, digest: Digest, effects: &mut Vec<CoordinatorEffect>) -> Phase {
@@ -184,16 +187,8 @@ fn rebuild(
         .collect();
     let secret =
         deal::combine(&shares, plan.thresholds.threshold, keys.entries.len()).ok_or_else(bad)?;
-    let (kind, right) = if survivors.contains(dealer) {
-        let commitment = keys.self_mask_commitment(dealer, secret.expose());
-        let committed = deals.entry(dealer).map(|deal| deal.self_mask_commitment);
-        (SecretKind::SelfMask, committed == Some(commitment))
-    } else {
-        let public_key = derive_mask_secret(&secret).public_key();
-        let advertised = keys.entry(dealer).map(|entry| entry.mask);
-        (SecretKind::MaskKey, advertised == Some(public_key))
-    };
-    if right {
+    let kind = kind_of(survivors, dealer);
+    if seed_is_committed(keys, deals, dealer, kind, &secret) {
         Ok((kind, secret))
     } else {
         Err(bad())

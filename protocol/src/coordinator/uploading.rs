@@ -105,6 +105,9 @@ fn signed_root(envelope: &Envelope) -> Option<Digest> {
         | SiloMessage::DealReceipt { .. }
         | SiloMessage::Ready
         | SiloMessage::Vote { .. }
-        | SiloMessage::Reveal { .. } => None,
+        | SiloMessage::Reveal { .. }
+        | SiloMessage::Nonce { .. }
+        | SiloMessage::Tag { .. }
+        | SiloMessage::Replayed { .. } => None,
     }
 }

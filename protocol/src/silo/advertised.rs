@@ -10,6 +10,7 @@ use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::message::SiloMessage;
 use crate::round_plan::RoundPlan;
+use crate::secrets::AttemptSecrets;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,9 +22,9 @@ pub(crate) struct Advertised {
 impl Advertised {
     /// Answers an accepted Open with this attempt's two public keys.
     pub(crate) fn open(step: &mut Step<'_>, plan: RoundPlan) -> Result<Phase, Fault> {
-        let secrets = step.secrets(plan.id)?;
-        let channel_public_key = secrets.channel_secret().public_key();
-        let mask_public_key = secrets.mask_secret().public_key();
+        let seeds = step.seeds(plan.id)?;
+        let channel_public_key = seeds.channel_secret().public_key();
+        let mask_public_key = seeds.mask_secret().public_key();
         let mut nonce = [0; 32];
         step.random.fill(&mut nonce);
         let message = SiloMessage::AdvertiseKeys {
@@ -58,9 +59,13 @@ impl Advertised {
                 message: "AdvertiseKeys",
             });
         }
-        let secrets = step.secrets.as_ref().ok_or(Fault::SecretsGone(plan.id))?;
+        let seeds = step
+            .secrets
+            .as_ref()
+            .and_then(AttemptSecrets::seeds)
+            .ok_or(Fault::SecretsGone(plan.id))?;
         let (message, ciphertexts) =
-            deal::deal(own, secrets, &keys, plan.thresholds.threshold, step.random)?;
+            deal::deal(own, seeds, &keys, plan.thresholds.threshold, step.random)?;
         let deal = step.sign(plan.id, keys.digest, message);
         step.reply = Reply::Send(Delivery {
             envelope: deal.clone(),

@@ -43,10 +43,10 @@ impl Dealt {
             });
         }
         ciphertexts.truncate(book.entries.len());
-        let secrets = step.secrets(plan.id)?;
+        let seeds = step.seeds(plan.id)?;
         let mut good = vec![false; keys.entries.len()];
         for (entry, ciphertext) in book.entries.iter().zip(&ciphertexts) {
-            let opened = deal::open(own, secrets, &keys, &book, &entry.silo, ciphertext);
+            let opened = deal::open(own, seeds, &keys, &book, &entry.silo, ciphertext);
             if let Some(mark) = keys.position(&entry.silo).and_then(|at| good.get_mut(at)) {
                 *mark = opened.is_some();
             }

@@ -11,8 +11,9 @@ use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::mask_job::MaskJob;
 use crate::message::SiloMessage;
-use crate::secrets::AttemptSecrets;
+use crate::secrets::Seeds;
 use consilium_crypto::digest::Digest;
+use consilium_crypto::secret::Secret32;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,13 +24,17 @@ pub(crate) struct Masking {
 }
 
 impl Masking {
-    /// The masks of this attempt.
-    pub(crate) fn job(&self, own: &SiloName, secrets: &AttemptSecrets) -> Result<MaskJob, Fault> {
-        MaskJob::new(
+    /// The masks of this attempt, and the roots of the masks over its tags.
+    pub(crate) fn derive(
+        &self,
+        own: &SiloName,
+        seeds: &Seeds,
+    ) -> Result<(MaskJob, Vec<(SiloName, Secret32)>), Fault> {
+        MaskJob::derive(
             &self.exchange.plan,
             self.input,
             own,
-            secrets,
+            seeds,
             &self.exchange.keys,
             &self.cohort,
         )

@@ -3,10 +3,13 @@
 
 use super::Step;
 use super::advertised::Advertised;
+use super::committed::Committed;
 use super::dealt::Dealt;
 use super::masking::Masking;
 use super::ready::Ready;
-use super::revealed::{Committed, Revealed};
+use super::replaying::{Replayed, Replaying};
+use super::revealed::{Certified, Revealed};
+use super::tagging::{Tagged, Tagging};
 use super::training::Training;
 use super::uploaded::Uploaded;
 use super::voted::Voted;
@@ -15,10 +18,13 @@ use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
 use crate::message::CoordinatorMessage;
-use crate::release::VerifiedSum;
+use crate::release::Trail;
+use crate::replay::ReplayOutcome;
 use crate::round_plan::RoundPlan;
 use crate::secrets::AttemptSecrets;
 use consilium_crypto::digest::Digest;
+use consilium_crypto::mersenne::Element;
+use consilium_crypto::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 /// Where the silo stands in an attempt.
@@ -34,6 +40,10 @@ pub(crate) enum Phase {
     Voted(Voted),
     Revealed(Revealed),
     Committed(Committed),
+    Tagging(Tagging),
+    Tagged(Tagged),
+    Replaying(Replaying),
+    Replayed(Replayed),
 }
 
 /// A question of the coordinator and the answer it got, so that a repeat gets the same bytes.
@@ -115,6 +125,10 @@ impl Phase {
             Self::Voted(_) => "voted",
             Self::Revealed(_) => "revealed",
             Self::Committed(_) => "committed",
+            Self::Tagging(_) => "tagging",
+            Self::Tagged(_) => "tagged",
+            Self::Replaying(_) => "replaying",
+            Self::Replayed(_) => "replayed",
         }
     }
 
@@ -128,8 +142,52 @@ impl Phase {
             Self::Masking(phase) => Some(&phase.exchange.plan),
             Self::Uploaded(phase) => Some(&phase.exchange.plan),
             Self::Voted(phase) => Some(&phase.exchange.plan),
-            Self::Revealed(phase) => Some(&phase.plan),
-            Self::Committed(phase) => Some(&phase.plan),
+            Self::Revealed(_)
+            | Self::Committed(_)
+            | Self::Tagging(_)
+            | Self::Tagged(_)
+            | Self::Replaying(_)
+            | Self::Replayed(_) => self.certified().map(|certified| &certified.plan),
+        }
+    }
+
+    /// What the certificate settled, once there is one.
+    fn certified(&self) -> Option<&Certified> {
+        match self {
+            Self::Revealed(phase) => Some(&phase.certified),
+            Self::Committed(phase) => Some(&phase.certified),
+            Self::Tagging(phase) => Some(&phase.certified),
+            Self::Tagged(phase) => Some(&phase.certified),
+            Self::Replaying(phase) => Some(&phase.certified),
+            Self::Replayed(phase) => Some(&phase.certified),
+            Self::Idle
+            | Self::Advertised(_)
+            | Self::Dealt(_)
+            | Self::Training(_)
+            | Self::Ready(_)
+            | Self::Masking(_)
+            | Self::Uploaded(_)
+            | Self::Voted(_) => None,
+        }
+    }
+
+    /// H(S), once it is committed.
+    fn committed_sum(&self) -> Option<Digest> {
+        match self {
+            Self::Committed(phase) => Some(phase.sum),
+            Self::Tagging(phase) => Some(phase.sum),
+            Self::Tagged(phase) => Some(phase.sum),
+            Self::Replaying(phase) => Some(phase.sum),
+            Self::Replayed(phase) => Some(phase.sum),
+            Self::Idle
+            | Self::Advertised(_)
+            | Self::Dealt(_)
+            | Self::Training(_)
+            | Self::Ready(_)
+            | Self::Masking(_)
+            | Self::Uploaded(_)
+            | Self::Voted(_)
+            | Self::Revealed(_) => None,
         }
     }
 
@@ -144,8 +202,12 @@ impl Phase {
             Self::Masking(phase) => Some(phase.cohort.digest),
             Self::Uploaded(phase) => Some(phase.cohort.digest),
             Self::Voted(phase) => Some(phase.cohort.digest),
-            Self::Revealed(phase) => Some(phase.cohort),
-            Self::Committed(phase) => Some(phase.cohort),
+            Self::Revealed(_)
+            | Self::Committed(_)
+            | Self::Tagging(_)
+            | Self::Tagged(_)
+            | Self::Replaying(_)
+            | Self::Replayed(_) => self.certified().map(|certified| certified.cohort.digest),
         }
     }
 
@@ -160,6 +222,11 @@ impl Phase {
                 | (Self::Uploaded(_), Message::SurvivorProposal { .. })
                 | (Self::Voted(_), Message::Certificate { .. })
                 | (Self::Revealed(_), Message::SumCommitment { .. })
+                | (Self::Committed(_), Message::Challenge { .. })
+                | (
+                    Self::Committed(_) | Self::Tagging(_) | Self::Tagged(_),
+                    Message::Replay(_)
+                )
         )
     }
 
@@ -186,7 +253,19 @@ impl Phase {
             }
             (Self::Voted(phase), Message::Certificate { votes }) => phase.certificate(step, &votes),
             (Self::Revealed(phase), Message::SumCommitment { sum }) => {
-                phase.sum_commitment(step, sum, attachments)
+                phase.sum_commitment(step, sum, &attachments)
+            }
+            (Self::Committed(phase), Message::Challenge { nonces }) => {
+                phase.challenge(step, &nonces)
+            }
+            (Self::Committed(Committed { certified, sum }), Message::Replay(release)) => {
+                Replaying::begin(certified, sum, step, *release, &attachments)
+            }
+            (Self::Tagging(Tagging { certified, sum, .. }), Message::Replay(release)) => {
+                Replaying::begin(certified, sum, step, *release, &attachments)
+            }
+            (Self::Tagged(Tagged { certified, sum }), Message::Replay(release)) => {
+                Replaying::begin(certified, sum, step, *release, &attachments)
             }
             (phase, message) => Err(Fault::Unexpected {
                 message: message.name(),
@@ -216,6 +295,30 @@ impl Phase {
         }
     }
 
+    /// The inner product is known; a second end of the same work changes nothing.
+    pub(crate) fn tagged(
+        self,
+        step: &mut Step<'_>,
+        product: &Secret<Element>,
+    ) -> Result<Self, Fault> {
+        match self {
+            Self::Tagging(phase) => phase.tagged(step, product),
+            phase => Ok(phase),
+        }
+    }
+
+    /// The sum was computed again; a second end of the same work changes nothing.
+    pub(crate) fn replayed(
+        self,
+        step: &mut Step<'_>,
+        outcome: ReplayOutcome,
+    ) -> Result<Self, Fault> {
+        match self {
+            Self::Replaying(phase) => phase.replayed(step, outcome),
+            phase => Ok(phase),
+        }
+    }
+
     /// Asks again for the local work that this phase waits for.
     pub(crate) fn resume(
         &self,
@@ -228,9 +331,14 @@ impl Phase {
                 effects.push(SiloEffect::Train(phase.exchange.plan.clone()));
             }
             Self::Masking(phase) => {
-                if let Some(job) = secrets.and_then(|secrets| phase.job(own, secrets).ok()) {
+                let seeds = secrets.and_then(AttemptSecrets::seeds);
+                if let Some((job, _)) = seeds.and_then(|seeds| phase.derive(own, seeds).ok()) {
                     effects.push(SiloEffect::Mask(job));
                 }
+            }
+            Self::Tagging(phase) => effects.extend(phase.job().ok().map(SiloEffect::Tag)),
+            Self::Replaying(phase) => {
+                effects.extend(phase.job(own).ok().map(SiloEffect::Replay));
             }
             Self::Idle
             | Self::Advertised(_)
@@ -239,49 +347,64 @@ impl Phase {
             | Self::Uploaded(_)
             | Self::Voted(_)
             | Self::Revealed(_)
-            | Self::Committed(_) => {}
+            | Self::Committed(_)
+            | Self::Tagged(_)
+            | Self::Replayed(_) => {}
         }
     }
 
     /// Whether the phase still needs the attempt's secrets.
     pub(crate) fn needs_secrets(&self) -> bool {
         match self {
-            Self::Idle | Self::Revealed(_) | Self::Committed(_) => false,
+            Self::Idle | Self::Tagged(_) | Self::Replaying(_) | Self::Replayed(_) => false,
             Self::Advertised(_)
             | Self::Dealt(_)
             | Self::Training(_)
             | Self::Ready(_)
             | Self::Masking(_)
             | Self::Uploaded(_)
-            | Self::Voted(_) => true,
+            | Self::Voted(_)
+            | Self::Revealed(_)
+            | Self::Committed(_)
+            | Self::Tagging(_) => true,
         }
     }
 
-    /// Whether a verified release is the one that this phase leads to.
-    pub(crate) fn agrees(&self, release: &VerifiedSum, uploads: &Digest) -> Result<(), Fault> {
+    /// Whether a release is the one that this phase leads to.
+    pub(crate) fn agrees(&self, release: &Trail) -> Result<(), Fault> {
         let (cohort, survivors) = match self {
             Self::Masking(phase) => (Some(phase.cohort.digest), None),
             Self::Uploaded(phase) => (Some(phase.cohort.digest), None),
             Self::Voted(phase) => (Some(phase.cohort.digest), Some(phase.survivors.digest)),
-            Self::Revealed(phase) => (Some(phase.cohort), Some(phase.survivors)),
-            Self::Committed(phase) => (Some(phase.cohort), Some(phase.survivors)),
+            Self::Revealed(_)
+            | Self::Committed(_)
+            | Self::Tagging(_)
+            | Self::Tagged(_)
+            | Self::Replaying(_)
+            | Self::Replayed(_) => {
+                let certified = self.certified();
+                (
+                    certified.map(|certified| certified.cohort.digest),
+                    certified.map(|certified| certified.survivors.digest),
+                )
+            }
             Self::Idle
             | Self::Advertised(_)
             | Self::Dealt(_)
             | Self::Training(_)
             | Self::Ready(_) => (None, None),
         };
-        if cohort.is_some_and(|cohort| cohort != release.cohort_digest) {
+        if cohort.is_some_and(|cohort| cohort != release.cohort.digest) {
             return Err(Fault::Equivocation {
                 message: "CohortFreeze",
             });
         }
-        if survivors.is_some_and(|survivors| survivors != *uploads) {
+        if survivors.is_some_and(|survivors| survivors != release.survivors.digest) {
             return Err(Fault::OtherCertificate);
         }
-        match self {
-            Self::Committed(phase) if phase.sum != release.digest => Err(Fault::OtherSum),
-            _ => Ok(()),
+        match self.committed_sum() {
+            Some(sum) if sum != release.sum => Err(Fault::OtherSum),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -53,8 +53,11 @@ impl Ready {
             input,
             cohort,
         };
-        let secrets = step.secrets(masking.exchange.plan.id)?;
-        let job = masking.job(step.surroundings.name, secrets)?;
+        let own = step.surroundings.name;
+        let (job, tag_roots) = masking.derive(own, step.seeds(masking.exchange.plan.id)?)?;
+        if let Some(secrets) = step.secrets.as_mut() {
+            secrets.keep_tag_roots(tag_roots);
+        }
         step.effects.push(SiloEffect::Mask(job));
         Ok(Phase::Masking(masking))
     }

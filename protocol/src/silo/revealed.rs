@@ -1,32 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Holds: X alone. Accepts: the logged commitment to the sum, then the release. Sends: nothing.
+//! Holds: the certificate, and nothing that opens a mask. Accepts: the logged commitment to the sum. Sends: the nonce
+//! that its vote committed to, if its vote is in the certificate.
 
 use super::Step;
-use super::phase::Phase;
+use super::committed::Committed;
+use super::phase::{Phase, Reply};
+use crate::book::{Cohort, DealBook, KeyBook, Survivors};
+use crate::certificate::Certificate;
+use crate::challenge::Subject;
+use crate::envelope::Delivery;
 use crate::fault::Fault;
+use crate::message::SiloMessage;
 use crate::round_plan::RoundPlan;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
+/// What is settled once a certificate has been verified; it stays until the release.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Revealed {
+pub(crate) struct Certified {
     pub(crate) plan: RoundPlan,
-    /// X.
-    pub(crate) cohort: Digest,
-    /// Digest of U3 and its upload roots.
-    pub(crate) survivors: Digest,
+    pub(crate) keys: KeyBook,
+    pub(crate) deals: DealBook,
+    pub(crate) cohort: Cohort,
+    pub(crate) survivors: Survivors,
+    pub(crate) certificate: Certificate,
+    /// Digest of the vector that this silo put in.
+    pub(crate) input: Digest,
 }
 
-/// The sum is committed and logged; it is not known yet.
+impl Certified {
+    /// What a challenge to the sum `sum` is about.
+    pub(crate) fn subject<'a>(&'a self, sum: &'a Digest) -> Subject<'a> {
+        Subject {
+            plan: &self.plan,
+            cohort: &self.cohort.digest,
+            survivors: &self.survivors.digest,
+            sum,
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Committed {
-    pub(crate) plan: RoundPlan,
-    /// X.
-    pub(crate) cohort: Digest,
-    /// Digest of U3 and its upload roots.
-    pub(crate) survivors: Digest,
-    /// H(S).
-    pub(crate) sum: Digest,
+pub(crate) struct Revealed {
+    pub(crate) certified: Certified,
 }
 
 impl Revealed {
@@ -34,22 +50,24 @@ impl Revealed {
         self,
         step: &mut Step<'_>,
         sum: Digest,
-        attachments: Vec<Vec<u8>>,
+        attachments: &[Vec<u8>],
     ) -> Result<Phase, Fault> {
-        let Self {
-            plan,
-            cohort,
-            survivors,
-        } = self;
+        let Self { certified } = self;
+        let id = certified.plan.id;
         let proof = attachments.first().map_or(&[][..], Vec::as_slice);
-        if !step.surroundings.log.sum_is_logged(plan.id, &sum, proof) {
+        // SECURITY: a nonce that is known before the sum is fixed lets the sum be chosen to fit the challenge.
+        if !step.surroundings.log.sum_is_logged(id, &sum, proof) {
             return Err(Fault::SumNotLogged);
         }
-        Ok(Phase::Committed(Committed {
-            plan,
-            cohort,
-            survivors,
-            sum,
-        }))
+        let voted = certified
+            .certificate
+            .nonce_commitment(step.surroundings.name);
+        if voted.is_some() {
+            let nonce = step.secrets(id)?.vote_nonce();
+            let message = SiloMessage::Nonce { sum, nonce };
+            let nonce = step.sign(id, certified.cohort.digest, message);
+            step.reply = Reply::Send(Delivery::bare(nonce));
+        }
+        Ok(Phase::Committed(Committed { certified, sum }))
     }
 }

@@ -63,6 +63,7 @@ impl Uploaded {
         step.reply = Reply::Send(Delivery::bare(vote));
         Ok(Phase::Voted(Voted {
             exchange,
+            input,
             cohort,
             survivors,
         }))

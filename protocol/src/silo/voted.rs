@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Holds: the set it voted for. Accepts: a certificate for that set. Sends: exactly one kind of share of every member of
-//! the cohort, then erases all secrets. Aborts: on a certificate for another set.
+//! the cohort, then erases the seeds. Aborts: on a certificate for another set.
 
 use super::Step;
 use super::phase::{Phase, Reply};
-use super::revealed::Revealed;
+use super::revealed::{Certified, Revealed};
 use super::training::Exchange;
 use crate::book::{Cohort, Survivors};
+use crate::certificate::Certificate;
 use crate::deal;
-use crate::effect::SiloEffect;
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
-use crate::message::SiloMessage;
+use crate::message::{SecretKind, SiloMessage};
+use crate::unmask::kind_of;
+use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Voted {
     pub(crate) exchange: Exchange,
+    pub(crate) input: Digest,
     pub(crate) cohort: Cohort,
     pub(crate) survivors: Survivors,
 }
@@ -29,6 +32,7 @@ impl Voted {
     ) -> Result<Phase, Fault> {
         let Self {
             exchange,
+            input,
             cohort,
             survivors,
         } = self;
@@ -38,34 +42,42 @@ impl Voted {
             deals,
             ciphertexts,
         } = exchange;
-        survivors.verify_certificate(&plan, step.surroundings.membership, &cohort, votes)?;
+        let membership = step.surroundings.membership;
+        let certificate = Certificate::new(&plan, membership, &cohort, &survivors, votes)?;
         let own = step.surroundings.name;
-        let secrets = step.secrets(plan.id)?;
+        let seeds = step.seeds(plan.id)?;
         let mut shares = Vec::with_capacity(cohort.silos.len());
         for (entry, ciphertext) in deals.entries.iter().zip(&ciphertexts) {
             if cohort.silos.binary_search(&entry.silo).is_err() {
                 continue;
             }
-            let dealt = deal::open(own, secrets, &keys, &deals, &entry.silo, ciphertext)
-                .ok_or_else(|| Fault::BadDeal {
+            let dealt = deal::open(own, seeds, &keys, &deals, &entry.silo, ciphertext).ok_or_else(
+                || Fault::BadDeal {
                     silo: entry.silo.clone(),
-                })?;
+                },
+            )?;
             // INVARIANT: one kind per peer. The other kind is dropped here, unrevealed.
-            let share = if survivors.contains(&entry.silo) {
-                dealt.self_mask.clone()
-            } else {
-                dealt.mask_key.clone()
+            let share = match kind_of(&survivors, &entry.silo) {
+                SecretKind::SelfMask => dealt.self_mask.clone(),
+                SecretKind::MaskKey => dealt.mask_key.clone(),
             };
             shares.push(share);
         }
         let reveal = step.sign(plan.id, cohort.digest, SiloMessage::Reveal { shares });
         step.reply = Reply::Send(Delivery::bare(reveal));
-        *step.secrets = None;
-        step.effects.push(SiloEffect::EraseSecrets);
+        if let Some(secrets) = step.secrets.as_mut() {
+            secrets.forget_seeds();
+        }
         Ok(Phase::Revealed(Revealed {
-            plan,
-            cohort: cohort.digest,
-            survivors: survivors.digest,
+            certified: Certified {
+                plan,
+                keys,
+                deals,
+                cohort,
+                survivors,
+                certificate,
+                input,
+            },
         }))
     }
 }

@@ -145,7 +145,7 @@ fn drop_after_upload(count: usize, seed: u64) -> Dropped {
         MaskStream::new(bits, &key).apply(sign, 0, &mut words);
     }
     let unpaired = words.clone();
-    let self_mask: Secret32 = Secret::new(own.borrow()[116..148].try_into().unwrap());
+    let self_mask: Secret32 = Secret::new(own.borrow()[149..181].try_into().unwrap());
     let parts = [silo.as_str().as_bytes()];
     let key = derive_key::<44>(&x, self_mask.expose(), Label::SelfMask, &parts);
     MaskStream::new(bits, &key).apply(Sign::Subtract, 0, &mut words);
@@ -320,7 +320,7 @@ fn no_key_seals_two_deals() {
             }
             (id, k, SiloMessage::ShareKeys { .. }) => {
                 let secrets = silo.machine.as_ref().unwrap().secrets().unwrap();
-                let seed = Secret::new(secrets.expose()[52..84].try_into().unwrap());
+                let seed = Secret::new(secrets.expose()[85..117].try_into().unwrap());
                 noted.borrow_mut().push(Deal {
                     id,
                     k,

@@ -148,13 +148,14 @@ fn other_question(table: &Table, stage: Stage) -> Delivery {
         Stage::Proposal => table.propose(&script.uploads[..last(5)]),
         Stage::Certificate => table.certify(&script.votes[..last(5)]),
         Stage::Commitment => table.commit(&table.plan.model),
+        Stage::Challenge => table.challenge(&script.nonces[..last(5)]),
         Stage::Open | Stage::Release | Stage::Over => panic!("{stage:?} has its own tests"),
     }
 }
 
 #[test]
 fn a_second_different_question_ends_the_attempt_with_both_as_evidence() {
-    let asked_twice = &STAGES[1..7];
+    let asked_twice = &STAGES[1..8];
     for (at, stage) in asked_twice.iter().enumerate() {
         // At once, and as late as possible.
         for until in [asked_twice.get(at + 1).copied(), Some(Stage::Release)] {

@@ -11,7 +11,7 @@ use crate::table::{STAGES, Stage, Table, plan_of};
 fn secret_stages() -> impl Iterator<Item = Stage> {
     STAGES
         .into_iter()
-        .filter(|stage| (Stage::KeyBook..=Stage::Certificate).contains(stage))
+        .filter(|stage| (Stage::KeyBook..=Stage::Challenge).contains(stage))
 }
 
 /// Demands that silo 0 answers nothing of this attempt any more, and never opens it again.
@@ -107,15 +107,31 @@ fn a_damaged_journal_is_refused_or_read_and_never_panics() {
 }
 
 #[test]
-fn a_silo_that_has_revealed_needs_no_secrets_to_see_the_round_through() {
-    for stage in [Stage::Commitment, Stage::Release] {
+fn a_silo_that_has_revealed_keeps_nothing_that_opens_a_mask() {
+    for stage in [Stage::Commitment, Stage::Challenge] {
         let mut table = Table::new(4, 6);
-        table.play_until(stage);
-        let (journal, secrets) = table.picture(0);
-        assert!(secrets.is_none(), "erased with the reveal");
-        table.put_back(0, &(journal, None));
-        table.play_between(stage, Stage::Over, &[0, 1, 2, 3]);
+        table.play_until(Stage::Certificate);
+        let (_, before) = table.picture(0);
+        let before = before.unwrap();
+        assert_eq!(before[84], 1, "the seeds are there until the reveal");
+        let seeds = [85..117, 117..149, 149..181].map(|seed| before[seed].to_vec());
+        table.play_between(Stage::Certificate, stage, &[0, 1, 2, 3]);
+        let (journal, after) = table.picture(0);
+        for seed in seeds {
+            let holds = |bytes: &[u8]| bytes.windows(32).any(|window| window == seed);
+            assert!(!holds(&journal) && !holds(after.as_ref().unwrap()));
+        }
     }
+}
+
+#[test]
+fn a_silo_that_has_answered_the_challenge_needs_no_secrets_to_see_the_round_through() {
+    let mut table = Table::new(4, 6);
+    table.play_until(Stage::Release);
+    let (journal, secrets) = table.picture(0);
+    assert!(secrets.is_none(), "erased with the tag");
+    table.put_back(0, &(journal, None));
+    table.play_between(Stage::Release, Stage::Over, &[0, 1, 2, 3]);
 }
 
 #[test]

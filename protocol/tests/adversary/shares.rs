@@ -194,7 +194,7 @@ impl CorruptDealer {
     ) -> (SiloBody, Vec<Vec<u8>>) {
         let (id, k, _) = read(delivery);
         let seed = |at: usize| -> Secret32 {
-            let from = 52 + 32 * at;
+            let from = 85 + 32 * at;
             Secret::new(secrets[from..from + 32].try_into().unwrap())
         };
         let channel = AgreementSecret::from_seed(&seed(0));

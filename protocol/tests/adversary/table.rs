@@ -12,8 +12,8 @@ use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
 use consilium_protocol::{
     AttemptId, CoordinatorMessage, Delivery, Envelope, Fault, LogVerifier, Membership,
-    PROTOCOL_VERSION, Release, RoundPlan, Sender, SiloEffect, SiloEvent, SiloMachine, SiloMessage,
-    SiloName, SiloSurroundings, VerifiedSum, chunk_digest, upload_root,
+    PROTOCOL_VERSION, Release, ReplayJob, RoundPlan, Sender, SiloEffect, SiloEvent, SiloMachine,
+    SiloMessage, SiloName, SiloSurroundings, Verification, VerifiedSum, chunk_digest, upload_root,
 };
 use serde::Serialize;
 
@@ -29,11 +29,12 @@ pub(crate) enum Stage {
     Proposal,
     Certificate,
     Commitment,
+    Challenge,
     Release,
     Over,
 }
 
-pub(crate) const STAGES: [Stage; 8] = [
+pub(crate) const STAGES: [Stage; 9] = [
     Stage::Open,
     Stage::KeyBook,
     Stage::DealBook,
@@ -41,6 +42,7 @@ pub(crate) const STAGES: [Stage; 8] = [
     Stage::Proposal,
     Stage::Certificate,
     Stage::Commitment,
+    Stage::Challenge,
     Stage::Release,
 ];
 
@@ -87,6 +89,8 @@ pub(crate) struct Outcome {
     pub(crate) rejected: Vec<Fault>,
     pub(crate) finished: Vec<VerifiedSum>,
     pub(crate) masked: Vec<Vec<Vec<u8>>>,
+    /// Sums that the silo was asked to compute again, and did not yet.
+    pub(crate) replays: Vec<ReplayJob>,
 }
 
 /// What was said in the attempt so far, in the order of the seats.
@@ -99,6 +103,8 @@ pub(crate) struct Script {
     pub(crate) uploads: Vec<Envelope>,
     pub(crate) votes: Vec<Envelope>,
     pub(crate) reveals: Vec<Envelope>,
+    pub(crate) nonces: Vec<Envelope>,
+    pub(crate) tags: Vec<Envelope>,
     /// Every question asked, with the seat that it was asked of.
     pub(crate) questions: Vec<(usize, Delivery)>,
     pub(crate) answers: Vec<Delivery>,
@@ -208,6 +214,9 @@ impl Table {
                 SiloMessage::MaskedInput { .. } => self.script.uploads.push(envelope),
                 SiloMessage::Vote { .. } => self.script.votes.push(envelope),
                 SiloMessage::Reveal { .. } => self.script.reveals.push(envelope),
+                SiloMessage::Nonce { .. } => self.script.nonces.push(envelope),
+                SiloMessage::Tag { .. } => self.script.tags.push(envelope),
+                SiloMessage::Replayed { .. } => panic!("nobody was asked to compute again"),
             }
         }
     }
@@ -223,6 +232,7 @@ impl Table {
             Stage::Proposal => self.propose(&script.uploads),
             Stage::Certificate => self.certify(&script.votes),
             Stage::Commitment => self.commit(&self.sum_digest(&self.sum())),
+            Stage::Challenge => self.challenge(&script.nonces),
             Stage::Release | Stage::Over => self.release(&self.honest_release()),
         }
     }
@@ -303,6 +313,13 @@ impl Table {
         }
     }
 
+    pub(crate) fn challenge(&self, nonces: &[Envelope]) -> Delivery {
+        let message = CoordinatorMessage::Challenge {
+            nonces: nonces.to_vec(),
+        };
+        self.bare(self.x(), &message)
+    }
+
     pub(crate) fn release(&self, release: &Release) -> Delivery {
         let message = CoordinatorMessage::Release(Box::new(release.clone()));
         Delivery {
@@ -321,6 +338,21 @@ impl Table {
             votes: self.script.votes.clone(),
             sum: self.sum_digest(&self.sum()),
             seeds: Vec::new(),
+            verification: Verification::Tags {
+                nonces: self.script.nonces.clone(),
+                tags: self.script.tags.clone(),
+            },
+        }
+    }
+
+    /// The word of these silos that they computed a sum again, forged with their own keys.
+    pub(crate) fn forged_replays(&self, x: Digest, sum: Digest, seats: &[usize]) -> Verification {
+        let cover = u32::try_from(self.script.uploads.len()).unwrap();
+        let replayed = SiloMessage::Replayed { sum, cover };
+        let forged = seats.iter().map(|seat| self.forge(*seat, x, &replayed));
+        Verification::Replay {
+            cover,
+            replayed: forged.collect(),
         }
     }
 
@@ -507,6 +539,18 @@ impl Table {
                         });
                         outcome.masked.push(chunks);
                     }
+                    SiloEffect::Tag(mut job) => {
+                        let bits = job.plan().word_bits().unwrap();
+                        let (id, size) = (job.plan().id, job.plan().chunk_fields as usize);
+                        assert_eq!(job.input(), input_digest(&seat.vector));
+                        for (index, values) in seat.vector.chunks(size).enumerate() {
+                            let words: Vec<u64> = values.iter().map(|x| bits.encode(*x)).collect();
+                            job.add_chunk(index as u64, &words);
+                        }
+                        let product = job.finish();
+                        events.push(SiloEvent::Tagged { id, product });
+                    }
+                    SiloEffect::Replay(job) => outcome.replays.push(job),
                     SiloEffect::EraseSecrets => {}
                     SiloEffect::Finished(sum) => outcome.finished.push(sum),
                     SiloEffect::Aborted {

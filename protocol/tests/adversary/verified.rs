@@ -190,10 +190,13 @@ fn a_release_that_differs_in_one_thing_from_what_was_certified_is_refused() {
     }
     let honest = table.honest_release();
     assert!(verify(&table, &table.release(&honest), table.sum()).is_ok());
-    // Four of five votes are a quorum, whichever they are.
+    // Four of five votes are a quorum, whichever they are, and what they certify can be vouched for by replays. But the
+    // tags answer a challenge that five votes made.
     for left_out in 0..5 {
         let mut release = honest.clone();
         release.votes.remove(left_out);
+        assert!(verify(&table, &table.release(&release), table.sum()).is_err());
+        release.verification = table.forged_replays(table.x(), release.sum, &[0, 1]);
         assert!(verify(&table, &table.release(&release), table.sum()).is_ok());
     }
 }
@@ -231,6 +234,8 @@ fn forged_release(table: &Table, change: fn(&Table, &mut Release)) -> Delivery {
             table.forge(seat, x, &vote)
         })
         .collect();
+    let survivors: Vec<usize> = (0..release.survivors.len()).collect();
+    release.verification = table.forged_replays(x, release.sum, &survivors);
     table.release(&release)
 }
 
@@ -239,7 +244,12 @@ fn a_certified_release_over_other_survivors_than_the_silo_voted_for_is_evidence(
     let fewer = |table: &Table, release: &mut Release| {
         release.survivors = roots(&table.script.uploads[..4]);
     };
-    for stage in [Stage::Certificate, Stage::Commitment, Stage::Release] {
+    for stage in [
+        Stage::Certificate,
+        Stage::Commitment,
+        Stage::Challenge,
+        Stage::Release,
+    ] {
         let mut table = Table::new(5, 8);
         table.play_until(stage);
         let proposal = table.question(Stage::Proposal, 0).envelope;
@@ -302,6 +312,7 @@ fn a_certified_release_over_another_cohort_than_the_silo_masked_for_is_evidence(
         nonce_commitment: survivors,
     };
     release.votes = (0..4).map(|seat| table.forge(seat, x, &vote)).collect();
+    release.verification = table.forged_replays(x, release.sum, &[0, 1, 2, 3]);
     let delivery = table.release(&release);
     let envelope = delivery.envelope.clone();
     let outcome = table.tell(0, SiloEvent::Released { delivery, sum });

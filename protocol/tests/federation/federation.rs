@@ -3,6 +3,7 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
+use consilium_crypto::packing;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::signing::SigningKey;
@@ -12,8 +13,8 @@ use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
     CoordinatorSurroundings, Deadlines, Delivery, Fault, LogVerifier, Membership, RecordKind,
-    RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, Thresholds,
-    VerifiedSum, chunk_digest, upload_root,
+    ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings,
+    Thresholds, VerifiedSum, chunk_digest, upload_root,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -92,6 +93,10 @@ pub(crate) struct Federation {
     to_coordinator: VecDeque<CoordinatorEvent>,
     held_back: Vec<CoordinatorEvent>,
     spool: BTreeMap<(SiloName, u64), Vec<u8>>,
+    /// Whether the coordinator adds one unit to one coordinate before it commits.
+    pub(crate) false_sum: bool,
+    /// How often a silo computed the sum again.
+    pub(crate) replays: usize,
     /// What the coordinator knows, whether or not it releases it.
     pub(crate) sum: Vec<u64>,
     pub(crate) released: Option<(Vec<SiloName>, Vec<SiloName>)>,
@@ -113,6 +118,49 @@ pub(crate) struct Federation {
 }
 
 struct Spool<'a>(&'a BTreeMap<(SiloName, u64), Vec<u8>>);
+
+/// What the coordinator serves to a silo that computes the sum again.
+pub(crate) struct Served<'a> {
+    pub(crate) uploads: &'a BTreeMap<SiloName, Vec<Vec<u8>>>,
+    /// The packed sum.
+    pub(crate) sum: Vec<Vec<u8>>,
+}
+
+impl<'a> Served<'a> {
+    pub(crate) fn new(
+        plan: &RoundPlan,
+        uploads: &'a BTreeMap<SiloName, Vec<Vec<u8>>>,
+        sum: &[u64],
+    ) -> Self {
+        let bits = plan.word_bits().unwrap();
+        let chunks = sum.chunks(plan.chunk_fields as usize);
+        let sum = chunks.map(|words| packing::pack(bits, words)).collect();
+        Self { uploads, sum }
+    }
+}
+
+impl ChunkSource for Served<'_> {
+    fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
+        let chunks = self.uploads.get(silo);
+        let chunk = chunks.and_then(|chunks| chunks.get(index as usize));
+        chunk
+            .cloned()
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+impl ReplaySource for Served<'_> {
+    fn chunk_digests(&self, silo: &SiloName) -> std::io::Result<Vec<Digest>> {
+        let chunks = self.uploads.get(silo).ok_or(std::io::ErrorKind::NotFound)?;
+        Ok(chunks.iter().map(|chunk| chunk_digest(chunk)).collect())
+    }
+    fn sum_chunk(&self, index: u64) -> std::io::Result<Vec<u8>> {
+        Ok(self.sum[index as usize].clone())
+    }
+    fn sum_digests(&self) -> std::io::Result<Vec<Digest>> {
+        Ok(self.sum.iter().map(|chunk| chunk_digest(chunk)).collect())
+    }
+}
 
 impl ChunkSource for Spool<'_> {
     fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
@@ -169,6 +217,8 @@ impl Federation {
             to_coordinator: VecDeque::new(),
             held_back: Vec::new(),
             spool: BTreeMap::new(),
+            false_sum: false,
+            replays: 0,
             sum: Vec::new(),
             released: None,
             abandoned: None,
@@ -341,6 +391,23 @@ impl Federation {
                         return;
                     }
                 }
+                SiloEffect::Tag(mut job) => {
+                    let (id, size) = (job.plan().id, job.plan().chunk_fields as usize);
+                    for (index, values) in self.silos[at].vector.chunks(size).enumerate() {
+                        let words: Vec<u64> = values.iter().map(|x| bits.encode(*x)).collect();
+                        job.add_chunk(index as u64, &words);
+                    }
+                    let product = job.finish();
+                    self.silo_event(at, SiloEvent::Tagged { id, product });
+                }
+                SiloEffect::Replay(job) => {
+                    self.replays += 1;
+                    let served = Served::new(job.plan(), &self.uploads, &self.sum);
+                    if let Ok(outcome) = job.run(&served) {
+                        let id = job.plan().id;
+                        self.silo_event(at, SiloEvent::Replayed { id, outcome });
+                    }
+                }
                 SiloEffect::EraseSecrets => assert!(
                     self.silos[at].machine.as_ref().unwrap().secrets().is_none()
                         || self.silos[at].machine.as_ref().unwrap().phase_name() == "advertised"
@@ -495,8 +562,15 @@ impl Federation {
                     self.records.push(format!("{kind:?}"));
                 }
                 CoordinatorEffect::Unmask(job) => {
-                    self.sum = job.run(&Spool(&self.spool)).unwrap();
-                    let digest = job.digest(&self.sum).unwrap();
+                    self.sum.clear();
+                    let digest = job.run(&Spool(&self.spool), &mut self.sum).unwrap();
+                    let digest = if self.false_sum {
+                        let mask = job.plan().word_bits().unwrap().mask();
+                        self.sum[7] = self.sum[7].wrapping_add(1) & mask;
+                        job.digest(&self.sum).unwrap()
+                    } else {
+                        digest
+                    };
                     self.to_coordinator
                         .push_back(CoordinatorEvent::Summed { digest });
                 }
@@ -508,6 +582,14 @@ impl Federation {
                         .collect();
                     self.to_coordinator
                         .push_back(CoordinatorEvent::SumLogged { proofs });
+                }
+                CoordinatorEffect::CheckSum(mut product) => {
+                    let size = product.plan().chunk_fields as usize;
+                    for (index, words) in self.sum.chunks(size).enumerate() {
+                        product.add_chunk(index as u64, words);
+                    }
+                    self.to_coordinator
+                        .push_back(CoordinatorEvent::Checked { product });
                 }
                 CoordinatorEffect::Released { survivors, dropped } => {
                     self.released = Some((survivors, dropped));

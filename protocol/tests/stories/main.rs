@@ -7,10 +7,10 @@
 #[allow(dead_code, reason = "each crate of tests uses a part of the harness")]
 mod federation;
 
-use consilium_protocol::{Fault, SiloName};
+use consilium_protocol::{Fault, SiloName, VerifiedBy};
 use federation::{Federation, Trouble};
 
-const SILO_MESSAGES: [&str; 7] = [
+const SILO_MESSAGES: [&str; 9] = [
     "AdvertiseKeys",
     "ShareKeys",
     "DealReceipt",
@@ -18,14 +18,17 @@ const SILO_MESSAGES: [&str; 7] = [
     "MaskedInput",
     "Vote",
     "Reveal",
+    "Nonce",
+    "Tag",
 ];
-const COORDINATOR_MESSAGES: [&str; 7] = [
+const COORDINATOR_MESSAGES: [&str; 8] = [
     "KeyBook",
     "DealBook",
     "CohortFreeze",
     "SurvivorProposal",
     "Certificate",
     "SumCommitment",
+    "Challenge",
     "Release",
 ];
 
@@ -68,6 +71,68 @@ fn masks_cancel_and_every_silo_verifies_the_sum() {
 }
 
 #[test]
+fn a_round_in_which_everybody_lives_is_verified_by_tags() {
+    for count in 3..=9 {
+        let mut federation = Federation::new(count, 1, Trouble::None);
+        let plan = federation.plan(1, 1, None);
+        federation.run(plan);
+        let finished = federation.silos.iter().map(|silo| &silo.finished[0]);
+        assert!(
+            finished
+                .clone()
+                .all(|sum| sum.verified_by == VerifiedBy::Tags)
+        );
+        assert_eq!(federation.replays, 0);
+        assert!(!federation.records.contains(&"Replayed".to_owned()));
+    }
+}
+
+#[test]
+fn a_round_that_loses_a_silo_after_its_upload_stands_by_replay() {
+    for count in 4..=9 {
+        for before in ["Vote", "Reveal", "Nonce", "Tag"] {
+            let mut federation = Federation::new(count, 21, Trouble::Drop { silo: 1, before });
+            let plan = federation.plan(1, 1, None);
+            federation.run(plan);
+            assert_released(&federation, count);
+            assert!(federation.records.contains(&"Replayed".to_owned()));
+            let living = federation
+                .silos
+                .iter()
+                .filter(|silo| silo.name.as_str() != "silo-01");
+            for silo in living {
+                assert_eq!(silo.finished[0].verified_by, VerifiedBy::Replay);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_coordinator_that_adds_one_unit_to_one_coordinate_releases_nothing() {
+    // With all tags there, and with one missing.
+    let missing = Trouble::Drop {
+        silo: 1,
+        before: "Tag",
+    };
+    for trouble in [Trouble::None, missing] {
+        let mut federation = Federation::new(4, 22, trouble);
+        federation.false_sum = true;
+        let plan = federation.plan(1, 1, None);
+        federation.run(plan);
+        assert!(federation.released.is_none());
+        assert!(federation.abandoned.is_some());
+        for silo in federation
+            .silos
+            .iter()
+            .filter(|silo| silo.machine.is_some())
+        {
+            assert_eq!(silo.aborted, vec![Fault::FalseSum]);
+            assert!(silo.finished.is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_silo_may_drop_at_any_phase() {
     for count in 4..=9 {
         for before in SILO_MESSAGES {
@@ -75,7 +140,7 @@ fn a_silo_may_drop_at_any_phase() {
             let plan = federation.plan(1, 1, None);
             federation.run(plan);
             // From its upload on, the sum holds the silo's input whether or not it lives to see it.
-            let survivors = if matches!(before, "Vote" | "Reveal") {
+            let survivors = if matches!(before, "Vote" | "Reveal" | "Nonce" | "Tag") {
                 count
             } else {
                 count - 1
@@ -91,7 +156,7 @@ fn three_silos_tolerate_no_drop() {
         let mut federation = Federation::new(3, 3, Trouble::Drop { silo: 2, before });
         let plan = federation.plan(1, 1, None);
         federation.run(plan);
-        if before == "Reveal" {
+        if matches!(before, "Reveal" | "Nonce" | "Tag") {
             // Two of three shares rebuild every seed; all three inputs are in the sum.
             assert_released(&federation, 3);
             continue;

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use consilium_audit::entry::{EventKind, Outcome};
 use consilium_crypto::digest::Digest;
+use consilium_crypto::mersenne::Element;
+use consilium_crypto::secret::Secret;
 use consilium_protocol::{
     AttemptId, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect, SiloEvent,
 };
@@ -88,6 +90,16 @@ impl Agent {
                     let outcome = work::mask(&files, &job).map_err(|fault| explain(&fault));
                     inputs.send(Input::Masked { id, outcome })
                 });
+            }
+            SiloEffect::Tag(job) => {
+                let (files, inputs, id) = (self.files.clone(), self.inputs.clone(), job.plan().id);
+                std::thread::spawn(move || {
+                    let outcome = work::tag(&files, job).map_err(|fault| explain(&fault));
+                    inputs.send(Input::Tagged { id, outcome })
+                });
+            }
+            SiloEffect::Replay(job) => {
+                warn!(study, id = %job.plan().id, "the sum of this attempt is not verified by tags");
             }
             SiloEffect::Upload { id, root, then } => self.upload(study, id, root, then),
             // The step that erased them from the machine has erased their file.
@@ -196,6 +208,25 @@ impl Agent {
             )?;
         }
         self.step(&study, SiloEvent::Masked { id, root, length })
+    }
+
+    /// The challenge is answered.
+    pub(super) fn tagged(
+        &mut self,
+        id: AttemptId,
+        outcome: Result<Secret<Element>, String>,
+    ) -> Result<(), AgentFault> {
+        let Some(study) = self.study_of(id) else {
+            return Ok(());
+        };
+        match outcome {
+            Ok(product) => self.step(&study, SiloEvent::Tagged { id, product }),
+            // Without this tag the survivors compute the sum again.
+            Err(reason) => {
+                warn!(%study, "no tag is sent: {reason}");
+                Ok(())
+            }
+        }
     }
 
     /// The last chunk and the signed root are on their way.

@@ -2,12 +2,16 @@
 //! Long work on threads of its own: training, masking, uploading. Its results come back as inputs.
 
 use consilium_crypto::digest::Digest;
+use consilium_crypto::mersenne::Element;
 use consilium_crypto::packing::packed_length;
+use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::{Contribution, ContributionFault};
 use consilium_policies::Isolation;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
-use consilium_protocol::{AttemptId, Delivery, MaskJob, RoundPlan, chunk_digest, upload_root};
+use consilium_protocol::{
+    AttemptId, Delivery, MaskJob, RoundPlan, TagJob, chunk_digest, upload_root,
+};
 use consilium_wire::v1::{self, silo_frame};
 
 use super::{Agent, Input};
@@ -82,6 +86,13 @@ pub(super) fn mask(files: &AttemptFiles, job: &MaskJob) -> Result<(Digest, u64),
     let plan = job.plan();
     let input = files.read_input(plan.id, &job.input(), plan.vector.dimension)?;
     update_pipeline::mask(input, job, files.spool_masked(plan.id)?)
+}
+
+/// Applies the challenge to the stored vector, and to no other than the one that was masked.
+pub(super) fn tag(files: &AttemptFiles, job: TagJob) -> Result<Secret<Element>, PipelineFault> {
+    let plan = job.plan();
+    let input = files.read_input(plan.id, &job.input(), plan.vector.dimension)?;
+    update_pipeline::tag(input, job)
 }
 
 impl Agent {

@@ -384,9 +384,13 @@ impl Hospital {
                     self.to_peers.push_back((to, delivery, self.sum.clone()));
                 }
                 CoordinatorEffect::Unmask(job) => {
-                    self.sum = job.run(&self.spool).unwrap();
-                    let digest = job.digest(&self.sum).unwrap();
+                    self.sum.clear();
+                    let digest = job.run(&self.spool, &mut self.sum).unwrap();
                     self.events.push_back(CoordinatorEvent::Summed { digest });
+                }
+                CoordinatorEffect::CheckSum(mut product) => {
+                    product.add_chunk(0, &self.sum);
+                    self.events.push_back(CoordinatorEvent::Checked { product });
                 }
                 CoordinatorEffect::CommitSum(digest) => {
                     let place = self.record(EventKind::RoundSumCommitted, &digest);
@@ -479,6 +483,13 @@ impl Hospital {
                             delivery: then,
                         });
                     }
+                    SiloEffect::Tag(mut job) => {
+                        let id = job.plan().id;
+                        job.add_chunk(0, &vec![0; job.plan().fields_in_chunk(0)]);
+                        let product = job.finish();
+                        events.push_back(SiloEvent::Tagged { id, product });
+                    }
+                    SiloEffect::Replay(_) => panic!("{to}: no tag is missing"),
                     SiloEffect::EraseSecrets | SiloEffect::Finished(_) => {}
                     SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
                         panic!("{to}: {fault}")

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A quorum of equal votes: the only thing that unlocks a reveal, and what fixes whose nonces make the challenge.
+
+use crate::book::{Cohort, Survivors, demand_sorted, list_digest};
+use crate::envelope::Envelope;
+use crate::fault::Fault;
+use crate::id::SiloName;
+use crate::membership::Membership;
+use crate::message::SiloMessage;
+use crate::round_plan::RoundPlan;
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use serde::{Deserialize, Serialize};
+
+/// A certificate whose votes hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Certificate {
+    /// Over the votes and X.
+    pub(crate) digest: Digest,
+    /// Who voted, sorted, with the commitments to their nonces.
+    pub(crate) voters: Vec<(SiloName, Digest)>,
+}
+
+impl Certificate {
+    /// Verifies a quorum of equal votes by distinct survivors.
+    pub(crate) fn new(
+        plan: &RoundPlan,
+        membership: &Membership,
+        cohort: &Cohort,
+        survivors: &Survivors,
+        votes: &[Envelope],
+    ) -> Result<Self, Fault> {
+        let mut voters = Vec::with_capacity(votes.len());
+        for envelope in votes {
+            let verified = envelope.verify_silo(membership, plan.id, &cohort.digest)?;
+            let SiloMessage::Vote {
+                survivors: voted,
+                nonce_commitment,
+            } = verified.message
+            else {
+                return Err(Fault::NoQuorum);
+            };
+            if voted != survivors.digest {
+                return Err(Fault::OtherCertificate);
+            }
+            if !survivors.contains(&verified.silo) {
+                return Err(Fault::BadList {
+                    list: "certificate",
+                });
+            }
+            voters.push((verified.silo, nonce_commitment));
+        }
+        demand_sorted("certificate", voters.iter().map(|(silo, _)| silo))?;
+        if voters.len() < plan.thresholds_quorum() {
+            return Err(Fault::NoQuorum);
+        }
+        Ok(Self {
+            digest: list_digest(Label::Certificate, &cohort.digest, votes),
+            voters,
+        })
+    }
+
+    /// What a voter's nonce must hash to.
+    pub(crate) fn nonce_commitment(&self, silo: &SiloName) -> Option<&Digest> {
+        let at = self
+            .voters
+            .binary_search_by(|(voter, _)| voter.cmp(silo))
+            .ok()?;
+        self.voters.get(at).map(|(_, commitment)| commitment)
+    }
+}

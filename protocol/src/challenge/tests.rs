@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use super::*;
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
+use consilium_crypto::signing::SigningKey;
+use consilium_privacy::noise_plan::VectorPlan;
+
+fn plan(dimension: u64, word_bits: u8) -> RoundPlan {
+    let key = SigningKey::from_seed(&Secret::new([3; 32])).verifying_key();
+    let names = ["a", "b", "c"].map(|name| SiloName::parse(name).unwrap());
+    let membership = Membership {
+        epoch: 1,
+        roster_root: digest(b"roster"),
+        coordinator: key,
+        silos: names.iter().cloned().map(|name| (name, key)).collect(),
+        colluders: 1,
+    };
+    let id = AttemptId {
+        epoch: 1,
+        round: 1,
+        attempt: 1,
+    };
+    let vector = VectorPlan::plain(dimension, 3, word_bits, 0).unwrap();
+    let nothing = digest(b"nothing");
+    RoundPlan::new(id, &membership, &names, Some(0), nothing, nothing, vector).unwrap()
+}
+
+fn digest(text: &[u8]) -> Digest {
+    hash(Label::VectorInput, &[text])
+}
+
+/// The coefficients by the description: the 61 upper bits of each word of the stream.
+fn coefficients(challenge: &Challenge, cohort: &Digest, count: usize) -> Vec<i128> {
+    let key = derive_key::<44>(
+        cohort,
+        challenge.digest.as_bytes(),
+        Label::ChallengeStream,
+        &[],
+    );
+    let mut stream = MaskSet::new(WordBits::new(64).unwrap());
+    stream.push(Sign::Add, &key);
+    let mut words = vec![0; count];
+    stream.apply(0, &mut words);
+    words
+        .into_iter()
+        .map(|word| i128::from(word >> 3))
+        .collect()
+}
+
+#[test]
+fn the_inner_product_is_that_of_signed_integers_at_every_width() {
+    let mut random = InsecureSeededRandom::from_seed(11);
+    let (cohort, count) = (digest(b"X"), 40_000_usize);
+    for word_bits in [8, 16, 24, 33, 48, 64] {
+        let plan = plan(count as u64, word_bits);
+        let bits = plan.word_bits().unwrap();
+        let challenge = Challenge {
+            digest: digest(&[word_bits]),
+        };
+        let words: Vec<u64> = (0..count)
+            .map(|_| random.next_u64() & bits.mask())
+            .collect();
+        let p = i128::from(PRIME);
+        let expected = coefficients(&challenge, &cohort, count)
+            .iter()
+            .zip(&words)
+            .fold(0_i128, |sum, (coefficient, word)| {
+                (sum + coefficient * i128::from(bits.lift(*word))).rem_euclid(p)
+            });
+        let mut product = challenge.inner_product(&plan, &cohort).unwrap();
+        // In any order.
+        let size = plan.chunk_fields as usize;
+        for (index, chunk) in words.chunks(size).enumerate().rev() {
+            product.add_chunk(index as u64, chunk);
+        }
+        assert_eq!(i128::from(product.product.expose().value()), expected);
+    }
+}
+
+#[test]
+fn an_integer_of_two_to_the_sixtieth_has_no_checked_inner_product() {
+    let plan = plan(3, 64);
+    let challenge = Challenge {
+        digest: digest(b"c"),
+    };
+    let inner_product = |integer: i64| {
+        let mut product = challenge.inner_product(&plan, &digest(b"X")).unwrap();
+        product.add_chunk(0, &[0, integer.cast_unsigned(), 5]);
+        product.finish_within_range()
+    };
+    let most = (1 << 60) - 1;
+    for inside in [0, 1, -1, most, -most] {
+        assert!(inner_product(inside).is_some(), "{inside}");
+    }
+    for outside in [most + 1, -most - 1, i64::MAX, i64::MIN] {
+        assert!(inner_product(outside).is_none(), "{outside}");
+    }
+    // The reason: these two differ by the prime.
+    let (low, high) = (-most - 1, most);
+    assert_eq!(i128::from(high) - i128::from(low), i128::from(PRIME));
+}
+
+#[test]
+fn one_unit_more_at_one_coordinate_is_another_inner_product() {
+    let (cohort, plan) = (digest(b"X"), plan(5, 32));
+    let challenge = Challenge {
+        digest: digest(b"c"),
+    };
+    let inner_product = |words: &[u64]| {
+        let mut product = challenge.inner_product(&plan, &cohort).unwrap();
+        product.add_chunk(0, words);
+        product.finish_within_range().unwrap()
+    };
+    let words = [1, 2, 3, 4, 5];
+    let right = inner_product(&words);
+    for at in 0..5 {
+        let mut changed = words;
+        changed[at] += 1;
+        assert_ne!(inner_product(&changed), right);
+    }
+}
