@@ -312,7 +312,7 @@ impl Hospital {
         let delivery = self.to_agent.pop_front().unwrap();
         self.deliver(label, &delivery);
         match delivery.envelope.peek_name() {
-            Some("DealBook") => self.results(1),
+            Some("DealBook" | "Challenge") => self.results(1),
             Some("CohortFreeze") => self.results(2),
             _ => {}
         }
