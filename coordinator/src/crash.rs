@@ -21,6 +21,8 @@ pub enum CrashPlace {
     DealBook,
     /// The CohortFreeze.
     Frozen,
+    /// A part of a silo's upload, before anybody counted it.
+    Spooled,
     /// The SurvivorProposal.
     Proposed,
     /// The Certificate.
@@ -39,11 +41,12 @@ pub enum CrashPlace {
 
 impl CrashPlace {
     /// Every place in a round that gives a sum, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Opened,
         Self::KeyBook,
         Self::DealBook,
         Self::Frozen,
+        Self::Spooled,
         Self::Proposed,
         Self::Certified,
         Self::Unmasked,
@@ -62,6 +65,7 @@ impl CrashPlace {
             Self::KeyBook => "key-book",
             Self::DealBook => "deal-book",
             Self::Frozen => "frozen",
+            Self::Spooled => "spooled",
             Self::Proposed => "proposed",
             Self::Certified => "certified",
             Self::Unmasked => "unmasked",

@@ -29,16 +29,25 @@ pub enum Input {
         /// The message.
         delivery: Delivery,
     },
-    /// A chunk of a silo's masked vector is on the disk.
+    /// Chunks of a silo's masked vector are on the disk.
     Spooled {
         /// Which silo.
         from: SiloName,
         /// Which attempt.
         id: AttemptId,
-        /// Its length.
+        /// Their length.
         bytes: u64,
         /// Whether every chunk is there now.
         complete: bool,
+    },
+    /// A silo sent a chunk that cannot be part of the upload whose root it signed.
+    BadChunk {
+        /// Which silo.
+        from: SiloName,
+        /// Which attempt.
+        id: AttemptId,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A silo takes no further part in a study.
     Declined {

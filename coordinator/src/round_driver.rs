@@ -9,7 +9,9 @@ mod accusation;
 mod conclusion;
 mod pending;
 mod presence;
+mod stored_sum;
 mod sum;
+mod uploads;
 
 use crate::crash::{CrashPlace, reached};
 use crate::federation::{Federation, unix_milliseconds};
@@ -171,8 +173,13 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 if delivery.envelope.peek_attempt() != Some(self.plan.id) {
                     return Ok(());
                 }
-                self.step(CoordinatorEvent::Delivered { from, delivery })
-                    .await
+                self.delivered(from, delivery).await
+            }
+            Input::BadChunk { from, id, reason } => {
+                if id != self.plan.id {
+                    return Ok(());
+                }
+                self.chunk_refused(from, reason).await
             }
             Input::Spooled {
                 from,
@@ -183,6 +190,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 if id != self.plan.id {
                     return Ok(());
                 }
+                self.reach(CrashPlace::Spooled);
                 self.run.study.bytes_received = self.run.study.bytes_received.saturating_add(bytes);
                 if complete {
                     self.count_upload(from).await
@@ -232,6 +240,11 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
 
     /// Lets the machine handle one event and carries out what it asks for.
     async fn step(&mut self, event: CoordinatorEvent) -> Result<(), RunFault> {
+        self.step_and_tell(event).await.map(|_taken| ())
+    }
+
+    /// The same; says whether the machine took the event and rejected nothing.
+    async fn step_and_tell(&mut self, event: CoordinatorEvent) -> Result<bool, RunFault> {
         let evidence = match &event {
             CoordinatorEvent::Delivered { delivery, .. } => Some(delivery.envelope.clone()),
             CoordinatorEvent::Uploaded { .. }
@@ -251,17 +264,21 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         &mut self,
         event: CoordinatorEvent,
         evidence: Option<Envelope>,
-    ) -> Result<(), RunFault> {
+    ) -> Result<bool, RunFault> {
         let Some(machine) = self.machine.take() else {
-            return Ok(());
+            return Ok(false);
         };
         let roster = Arc::clone(&self.run.roster);
         let surroundings = surroundings(self.run.federation, &roster.membership);
         let mut effects = Vec::new();
         self.machine =
             Some(machine.handle(&surroundings, unix_milliseconds(), event, &mut effects));
+        let rejected =
+            |effect: &CoordinatorEffect| matches!(effect, CoordinatorEffect::Rejected { .. });
+        let taken = !effects.iter().any(rejected);
         self.accuse(&mut effects, evidence).await?;
-        self.carry_out(effects).await
+        self.carry_out(effects).await?;
+        Ok(taken)
     }
 
     /// Persist, then audit, then send.

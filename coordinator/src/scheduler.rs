@@ -108,6 +108,7 @@ impl Scheduler {
                     | Input::Consent { .. }
                     | Input::Delivered { .. }
                     | Input::Spooled { .. }
+                    | Input::BadChunk { .. }
                     | Input::Declined { .. }
                     | Input::RosterChanged,
                 ) => {}

@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One session per silo: who it is, what it says, and what is sent to it.
 
+mod receiving;
+mod sending;
+
 use crate::enrolment_service::internal;
 use crate::federation::Federation;
 use crate::input::Input;
 use crate::log_keeper::now;
-use crate::sessions::{Outgoing, PackedSum, SessionNumber};
+use crate::sessions::SessionNumber;
 use crate::store::StoredStart;
 use consilium_audit::{Actor, Event, EventKind};
 use consilium_certs::{ChannelBinding, Role};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::packing;
 use consilium_crypto::signing::Signature;
-use consilium_protocol::{RoundPlan, SiloName};
+use consilium_protocol::SiloName;
 use consilium_wire::server::PeerInfo;
+use consilium_wire::v1;
 use consilium_wire::v1::coordinator_frame::Frame as Sent;
 use consilium_wire::v1::federation_server::Federation as FederationRpc;
 use consilium_wire::v1::silo_frame::Frame as Received;
-use consilium_wire::{limits, v1};
+use receiving::Receiving;
+pub(crate) use receiving::chunk_length;
+use sending::pump;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Frames that wait in the transport; the rest waits in the session's own queue.
-const FRAMES_IN_TRANSPORT: usize = 32;
+const FRAMES_IN_TRANSPORT: usize = 4;
 
 /// How long a silo may take to say who it is.
 const HELLO_TIME: Duration = Duration::from_secs(10);
@@ -242,51 +247,6 @@ fn end(federation: &Federation, silo: &SiloName, number: &SessionNumber) {
     }
 }
 
-/// Sends what waits for a silo, one frame after another.
-async fn pump(
-    federation: Arc<Federation>,
-    mut queue: mpsc::UnboundedReceiver<Outgoing>,
-    frames: Frames,
-) {
-    while let Some(outgoing) = queue.recv().await {
-        let sent = match outgoing {
-            Outgoing::Frame(frame) => frames.send(Ok(*frame)).await.is_ok(),
-            Outgoing::Sum(sum) => send_sum(&federation, sum, &frames).await,
-        };
-        if !sent {
-            return;
-        }
-    }
-    // A newer session or roster has taken over.
-    frames
-        .send(Err(Status::aborted("the session was closed; open another")))
-        .await
-        .ok();
-}
-
-async fn send_sum(federation: &Federation, sum: PackedSum, frames: &Frames) -> bool {
-    let spool = Arc::clone(&federation.spool);
-    let bytes = match tokio::task::spawn_blocking(move || spool.get(&sum.blob)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(fault)) => {
-            tracing::error!(fault = %crate::explain(&fault), "a released sum cannot be sent");
-            return true;
-        }
-        Err(_) => return false,
-    };
-    let count = u64::try_from(bytes.len().div_ceil(sum.chunk_bytes.max(1))).unwrap_or(u64::MAX);
-    for (index, chunk) in (0..).zip(bytes.chunks(sum.chunk_bytes.max(1))) {
-        let chunk = v1::ReleaseChunk::new(sum.id, index, count, chunk.to_vec());
-        let frame = v1::CoordinatorFrame {
-            frame: Some(Sent::ReleaseChunk(chunk)),
-        };
-        if frames.send(Ok(frame)).await.is_err() {
-            return false;
-        }
-    }
-    true
-}
-
 /// Takes a silo's frames until its stream ends.
 async fn listen(
     federation: &Arc<Federation>,
@@ -294,7 +254,8 @@ async fn listen(
     session: &SessionNumber,
     incoming: &mut Streaming<v1::SiloFrame>,
 ) -> Result<(), Status> {
-    while let Some(v1::SiloFrame { frame }) = incoming.message().await? {
+    let mut upload = Receiving::new(federation, silo);
+    while let Some(v1::SiloFrame { frame }) = upload.next_frame(incoming).await? {
         // Another roster ends all sessions, and a newer session of the silo its older ones.
         if !federation.sessions.is_current(silo, session) {
             return Err(Status::aborted("the session was closed; open another"));
@@ -309,10 +270,10 @@ async fn listen(
                 from,
                 delivery: message.into_delivery()?,
             },
-            Some(Received::Chunk(chunk)) => match spool_chunk(federation, silo, chunk).await? {
-                Some(input) => input,
-                None => continue,
-            },
+            Some(Received::Chunk(chunk)) => {
+                upload.take(chunk).await?;
+                continue;
+            }
             Some(Received::Consent(consent)) => Input::Consent { from, consent },
             Some(Received::Cosignature(cosignature)) => {
                 federation.log.cosignature(silo, cosignature);
@@ -341,75 +302,15 @@ async fn listen(
     Ok(())
 }
 
-/// Keeps a chunk and acknowledges it. A chunk of another attempt than the one in flight is ignored: its silo is told
-/// about the attempt's end by other means.
-async fn spool_chunk(
-    federation: &Arc<Federation>,
-    silo: &SiloName,
-    chunk: v1::UploadChunk,
-) -> Result<Option<Input>, Status> {
-    let id = chunk.id();
-    let Some(plan) = federation.current_plan().filter(|plan| plan.id == id) else {
-        return Ok(None);
-    };
-    if plan.silos.binary_search(silo).is_err() {
-        return Err(Status::permission_denied(
-            "a chunk for an attempt without this silo",
-        ));
-    }
-    if chunk.index >= plan.chunk_count() || chunk.data.len() != chunk_length(&plan, chunk.index) {
-        return Err(Status::invalid_argument(
-            "a chunk of another length or place than planned",
-        ));
-    }
-    if !is_packed(&plan, chunk.index, &chunk.data) {
-        return Err(Status::invalid_argument(
-            "a chunk whose unused bits are not zero",
-        ));
-    }
-    let (index, spool, from) = (chunk.index, Arc::clone(&federation.spool), silo.clone());
-    let bytes = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
-    let count = tokio::task::spawn_blocking(move || spool.add_chunk(id, &from, index, &chunk.data))
-        .await
-        .map_err(|_| Status::unavailable("stopping"))?
-        .map_err(|fault| Status::failed_precondition(crate::explain(&fault)))?;
-    federation.sessions.send(
-        silo,
-        Sent::ChunkAcknowledged(v1::ChunkAcknowledged::new(id, index)),
-    );
-    let complete = count == plan.chunk_count();
-    Ok(Some(Input::Spooled {
-        from: silo.clone(),
-        id,
-        bytes,
-        complete,
-    }))
-}
-
-/// Whether a chunk unpacks. The silo signs what it uploads, but what does not unpack can never be summed.
-fn is_packed(plan: &RoundPlan, index: u64, data: &[u8]) -> bool {
-    plan.word_bits().is_ok_and(|word_bits| {
-        packing::unpack(word_bits, data, plan.fields_in_chunk(index)).is_ok()
-    })
-}
-
-/// The packed length of one chunk.
-pub(crate) fn chunk_length(plan: &RoundPlan, index: u64) -> usize {
-    (plan.fields_in_chunk(index) * usize::from(plan.vector.word_bits)).div_ceil(8)
-}
-
-const _: () = assert!(limits::CHUNK_BYTES < limits::MESSAGE_BYTES);
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use super::*;
-    use consilium_crypto::ring::WordBits;
     use consilium_crypto::secret::Secret;
     use consilium_crypto::signing::SigningKey;
     use consilium_crypto::transcript::sha256;
     use consilium_privacy::noise_plan::VectorPlan;
-    use consilium_protocol::{AttemptId, Membership};
+    use consilium_protocol::{AttemptId, Membership, RoundPlan};
 
     /// A plan whose only chunk has three words of twenty bits, so that four bits of it are unused.
     pub(crate) fn plan() -> RoundPlan {
@@ -438,16 +339,5 @@ pub(crate) mod tests {
         };
         let (model, task) = (sha256(b"model"), sha256(b"task"));
         RoundPlan::new(id, &membership, &silos, Some(0), model, task, vector).unwrap()
-    }
-
-    #[test]
-    fn a_chunk_with_a_bit_set_where_no_word_is_is_not_taken() {
-        let plan = plan();
-        let word_bits = WordBits::new(20).unwrap();
-        let mut chunk = packing::pack(word_bits, &[1, 2, 3]);
-        assert_eq!(chunk.len(), chunk_length(&plan, 0));
-        assert!(is_packed(&plan, 0, &chunk));
-        *chunk.last_mut().unwrap() |= 0x80;
-        assert!(!is_packed(&plan, 0, &chunk));
     }
 }

@@ -269,6 +269,7 @@ impl<'a> StudyRun<'a> {
             | Input::Consent { .. }
             | Input::Delivered { .. }
             | Input::Spooled { .. }
+            | Input::BadChunk { .. }
             | Input::Submitted => Ok(()),
         }
     }

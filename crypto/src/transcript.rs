@@ -26,6 +26,22 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     Digest::from_bytes(Sha256::digest(bytes).into())
 }
 
+/// Plain SHA-256 of bytes that come piece by piece.
+#[derive(Clone, Debug, Default)]
+pub struct Sha256Stream(Sha256);
+
+impl Sha256Stream {
+    /// Takes in the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces as if they had been one.
+    pub fn finish(self) -> Digest {
+        Digest::from_bytes(self.0.finalize().into())
+    }
+}
+
 /// HKDF-SHA256 ([RFC 5869]): extract with the transcript digest `salt` and the secret, expand with
 /// the label and the parts encoded as in [`hash`].
 ///
@@ -78,6 +94,17 @@ mod tests {
                 .map(|text| HEXLOWER.decode(text.as_bytes()).unwrap());
             let key = expand::<82>(&salt, &ikm, &info);
             assert_eq!(key.expose()[..okm.len()], okm);
+        }
+    }
+
+    #[test]
+    fn pieces_hash_like_the_whole() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for at in [0, 1, 63, 64, 65, 256] {
+            let mut stream = Sha256Stream::default();
+            stream.update(&bytes[..at]);
+            stream.update(&bytes[at..]);
+            assert_eq!(stream.finish(), sha256(&bytes));
         }
     }
 

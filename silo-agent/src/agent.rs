@@ -15,6 +15,7 @@ mod releases;
 mod restore;
 mod rounds;
 mod steps;
+mod uploads;
 mod witnessing;
 mod work;
 
@@ -57,6 +58,7 @@ use crate::silo_folder::{SigningKeyFault, SiloFolder, membership};
 use crate::study_terms::{StudyTerms, TermsFault};
 use crate::trainer::Trainer;
 use releases::ReleaseParts;
+use uploads::RunningUpload;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ pub(crate) enum Input {
         id: AttemptId,
         outcome: Result<Secret<Element>, String>,
     },
-    /// The upload was handed to the network, or why not.
+    /// The coordinator has the upload on its disk, or why not.
     Uploaded {
         id: AttemptId,
         session: Session,
@@ -198,8 +200,8 @@ pub(crate) struct Agent {
     /// Studies whose data a trainer is looking at.
     checking: BTreeSet<String>,
     session: Option<Session>,
-    /// The upload that is on its way, and over which session.
-    upload: Option<(AttemptId, Session)>,
+    /// The upload that is on its way.
+    upload: Option<RunningUpload>,
     log_size: watch::Sender<u64>,
     inputs: SyncSender<Input>,
     next_poll: Instant,
@@ -324,11 +326,13 @@ impl Agent {
         match input {
             Input::Link(LinkEvent::Connected(session)) => {
                 self.session = Some(session);
+                self.upload = None;
                 self.releases = ReleaseParts::default();
                 Ok(self.journal.set_status("connection", "connected")?)
             }
             Input::Link(LinkEvent::Disconnected) => {
                 self.session = None;
+                self.upload = None;
                 Ok(self
                     .journal
                     .set_status("connection", "not connected; trying again")?)
@@ -355,7 +359,7 @@ impl Agent {
             Frame::Protocol(message) => Some(message.study_id.as_str()),
             Frame::Cosign(_)
             | Frame::ReleaseChunk(_)
-            | Frame::ChunkAcknowledged(_)
+            | Frame::UploadProgress(_)
             | Frame::Welcome(_)
             | Frame::Heartbeat(_) => None,
         };
@@ -370,8 +374,14 @@ impl Agent {
             Frame::Protocol(message) => self.protocol_message(message),
             Frame::Cosign(request) => self.cosign(&request),
             Frame::ReleaseChunk(chunk) => self.release_chunk(chunk),
-            // The upload's end is what counts; the welcome and heartbeats are the link's.
-            Frame::ChunkAcknowledged(_) | Frame::Welcome(_) | Frame::Heartbeat(_) => Ok(()),
+            Frame::UploadProgress(progress) => {
+                if let Some(upload) = &self.upload {
+                    upload.progress(&progress);
+                }
+                Ok(())
+            }
+            // The welcome and heartbeats are the link's.
+            Frame::Welcome(_) | Frame::Heartbeat(_) => Ok(()),
         }
     }
 

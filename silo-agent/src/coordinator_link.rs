@@ -258,8 +258,8 @@ fn tell<E>(agent: &SyncSender<E>, event: E) -> Result<Option<E>, SessionFault> {
 
 /// Answers that may wait for the network: a few attempts' worth.
 const ANSWERS_WAITING: usize = 256;
-/// Chunks of an upload that may wait for the network.
-const CHUNKS_WAITING: usize = 16;
+/// Chunks of an upload that may wait for the network, beside those that HTTP/2 lets through.
+pub(crate) const CHUNKS_WAITING: usize = 4;
 const PAUSE_WHEN_FULL: Duration = Duration::from_millis(5);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 

@@ -37,7 +37,9 @@ pub enum CrashPlace {
     LedgerCommitted,
     /// The masked vector is spooled and its root burned.
     Burned,
-    /// The masked vector was handed to the network.
+    /// Half of the masked vector was handed to the network.
+    HalfUploaded,
+    /// The coordinator said that the whole masked vector is on its disk.
     Uploaded,
     /// The survivors were voted on.
     Voted,
@@ -60,7 +62,7 @@ impl CrashPoint {
 
 impl CrashPlace {
     /// Every place, in the order of a round.
-    pub const ALL: [CrashPlace; 14] = [
+    pub const ALL: [CrashPlace; 15] = [
         CrashPlace::LedgerReserved,
         CrashPlace::Opened,
         CrashPlace::Advertised,
@@ -70,6 +72,7 @@ impl CrashPlace {
         CrashPlace::Frozen,
         CrashPlace::LedgerCommitted,
         CrashPlace::Burned,
+        CrashPlace::HalfUploaded,
         CrashPlace::Uploaded,
         CrashPlace::Voted,
         CrashPlace::Revealed,
@@ -89,6 +92,7 @@ impl CrashPlace {
             CrashPlace::Prepared => "prepared",
             CrashPlace::Frozen => "frozen",
             CrashPlace::Burned => "burned",
+            CrashPlace::HalfUploaded => "half-uploaded",
             CrashPlace::Uploaded => "uploaded",
             CrashPlace::Voted => "voted",
             CrashPlace::Revealed => "revealed",

@@ -2,6 +2,7 @@
 //! Between the generated messages and the protocol's own types.
 
 use crate::v1;
+use consilium_crypto::digest::Digest;
 use consilium_protocol::{AttemptId, Delivery, Envelope, Sender, SiloName};
 
 /// Bytes from a peer that are not what their field should hold.
@@ -123,15 +124,16 @@ impl v1::UploadChunk {
     }
 }
 
-impl v1::ChunkAcknowledged {
-    /// The acknowledgement of a chunk.
+impl v1::UploadProgress {
+    /// The first `held` chunks of the upload under `root` are there.
     #[must_use]
-    pub fn new(id: AttemptId, index: u64) -> Self {
+    pub fn new(id: AttemptId, root: Digest, held: u64) -> Self {
         Self {
             epoch: id.epoch,
             round: id.round,
             attempt: id.attempt,
-            index,
+            root: root.as_bytes().to_vec(),
+            held,
         }
     }
 

@@ -97,15 +97,15 @@ fn masked_words(
         "--round",
         "1",
     ])?;
-    let chunk = uploads
+    let file = uploads
         .get("silos")
         .and_then(serde_json::Value::as_array)
         .into_iter()
         .flatten()
         .find(|upload| upload.get("silo").and_then(serde_json::Value::as_str) == Some(silo))
-        .and_then(|upload| upload.get("chunks")?.get(0)?.get("file")?.as_str())
-        .context("`coordinator uploads` lists no chunk of this hospital")?;
-    let bytes = fs::read(chunk).with_context(|| format!("reading `{chunk}`"))?;
+        .and_then(|upload| upload.get("file")?.as_str())
+        .context("`coordinator uploads` lists no upload of this hospital")?;
+    let bytes = fs::read(file).with_context(|| format!("reading `{file}`"))?;
     let count = usize::try_from(plan.dimension)?;
     Ok(packing::unpack(
         WordBits::new(plan.word_bits)?,

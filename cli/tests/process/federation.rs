@@ -264,6 +264,11 @@ impl Federation {
         assert_eq!(report["verified"], true, "{report}");
     }
 
+    /// What one process has said.
+    pub(crate) fn log_of(&self, name: &str) -> String {
+        fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
     /// Everything that the processes have said, for the message of a failed test.
     pub(crate) fn logs(&self) -> String {
         let mut text = String::new();

@@ -15,3 +15,4 @@ mod founding;
 mod researchers;
 mod studies;
 mod tamper;
+mod uploads;

@@ -26,6 +26,19 @@ pub(crate) fn private(rounds: u32, spare: u32) -> String {
     )
 }
 
+/// The statistics with so many levels in either column of the first table: its cells are as many as their square.
+pub(crate) fn wide(levels: u32) -> String {
+    let more: String = (2..levels)
+        .map(|level| format!(", x{level} = \"x{level}\""))
+        .collect();
+    let text = replaced(
+        STATISTICS,
+        "\"indomethacin\" }",
+        &format!("\"indomethacin\"{more} }}"),
+    );
+    replaced(&text, "\"yes\" }", &format!("\"yes\"{more} }}"))
+}
+
 /// The text with one of its parts replaced; the part must be there.
 #[track_caller]
 pub(crate) fn replaced(text: &str, part: &str, by: &str) -> String {

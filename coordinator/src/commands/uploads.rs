@@ -38,14 +38,11 @@ struct Uploads {
 #[derive(Serialize)]
 struct SiloUpload {
     silo: String,
-    bytes: u64,
-    chunks: Vec<ChunkFile>,
-}
-
-#[derive(Serialize)]
-struct ChunkFile {
-    sha256: String,
     file: PathBuf,
+    bytes: u64,
+    chunks: u64,
+    chunks_expected: u64,
+    root: Option<String>,
 }
 
 pub(super) fn uploads(arguments: UploadsArguments) -> anyhow::Result<()> {
@@ -87,18 +84,17 @@ pub(super) fn uploads(arguments: UploadsArguments) -> anyhow::Result<()> {
         .invited
         .iter()
         .map(|silo| {
-            let upload = spool.upload(attempt, silo)?;
-            let chunks = upload
-                .blobs()
-                .map(|blob| ChunkFile {
-                    sha256: blob.to_string(),
-                    file: spool.chunk_path(attempt, &blob),
-                })
-                .collect();
+            let progress = spool.progress(attempt, silo)?;
+            let (bytes, chunks, chunks_expected) = progress
+                .as_ref()
+                .map_or((0, 0, 0), |known| (known.bytes, known.held, known.count));
             Ok(SiloUpload {
                 silo: silo.to_string(),
-                bytes: upload.length(),
+                file: spool.upload_path(attempt, silo),
+                bytes,
                 chunks,
+                chunks_expected,
+                root: progress.map(|known| known.root.to_string()),
             })
         })
         .collect::<anyhow::Result<_>>()?;
@@ -119,19 +115,16 @@ fn words(uploads: &Uploads) -> String {
         uploads.attempt
     )];
     for upload in &uploads.silos {
-        lines.push(match upload.chunks.len() {
+        lines.push(match upload.chunks {
             0 => format!("  `{}`: nothing", upload.silo),
-            count => format!(
-                "  `{}`: {} bytes in {count} chunks",
-                upload.silo, upload.bytes
+            held => format!(
+                "  `{}`: {} bytes, {held} of {} chunks\n    {}",
+                upload.silo,
+                upload.bytes,
+                upload.chunks_expected,
+                upload.file.display()
             ),
         });
-        lines.extend(
-            upload
-                .chunks
-                .iter()
-                .map(|chunk| format!("    {}", chunk.file.display())),
-        );
     }
     lines.join("\n")
 }

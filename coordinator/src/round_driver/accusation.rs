@@ -51,14 +51,15 @@ impl RoundDriver<'_, '_> {
             self.pending.records.push(record);
         }
         let cancel = CoordinatorEvent::Cancel { reason };
-        self.handle(cancel, None).await
+        self.handle(cancel, None).await?;
+        Ok(())
     }
 
-    fn is_first(&mut self, silo: Option<&SiloName>) -> bool {
+    pub(super) fn is_first(&mut self, silo: Option<&SiloName>) -> bool {
         silo.is_some_and(|silo| self.pending.accused.insert(silo.clone()))
     }
 
-    async fn keep_evidence(&self, proof: &Envelope) -> Result<Digest, RunFault> {
+    pub(super) async fn keep_evidence(&self, proof: &Envelope) -> Result<Digest, RunFault> {
         let bytes = serde_json::to_vec(proof).unwrap_or_default();
         let log = &self.run.federation.log;
         Ok(log.with(move |log| log.put_object(&bytes)).await?)

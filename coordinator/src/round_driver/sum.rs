@@ -2,11 +2,11 @@
 //! From spooled uploads to a committed sum, and from the released sum to the next model.
 
 use super::RoundDriver;
+use super::stored_sum::{StoredSum, for_each_chunk};
 use crate::crash::CrashPlace;
-use crate::silo_service::chunk_length;
+use crate::spool::{Spool, SpoolFault};
 use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
-use consilium_crypto::packing;
 use consilium_learning::{Step, TaskFault};
 use consilium_protocol::{
     CoordinatorEvent, InnerProduct, RoundPlan, SiloName, UnmaskFault, UnmaskJob,
@@ -29,33 +29,6 @@ pub(super) enum Work {
 }
 
 impl RoundDriver<'_, '_> {
-    /// After a restart: uploads whose last chunk was spooled and not yet counted.
-    pub(super) async fn count_spooled_uploads(&mut self) -> Result<(), RunFault> {
-        for silo in self.plan.silos.clone() {
-            self.count_upload(silo).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn count_upload(&mut self, from: SiloName) -> Result<(), RunFault> {
-        let (spool, id, silo) = (
-            Arc::clone(&self.run.federation.spool),
-            self.plan.id,
-            from.clone(),
-        );
-        let upload = tokio::task::spawn_blocking(move || spool.upload(id, &silo))
-            .await
-            .map_err(|_| RunFault::BrokeOff)??;
-        match upload.root(self.plan.chunk_count()) {
-            Some(root) => {
-                let length = upload.length();
-                self.step(CoordinatorEvent::Uploaded { from, root, length })
-                    .await
-            }
-            None => Ok(()),
-        }
-    }
-
     pub(super) async fn take_work(&mut self, work: Work) -> Result<(), RunFault> {
         match work {
             Work::Summed { blob, digest } => {
@@ -85,12 +58,15 @@ impl RoundDriver<'_, '_> {
         let spool = Arc::clone(&self.run.federation.spool);
         let plan = self.plan.clone();
         self.work.spawn_blocking(move || {
-            let mut sum = Vec::new();
+            let mut sum = StoredSum::begin(&spool, &plan)?;
             let digest = match job.run(&spool.chunks_of(plan.id), &mut sum) {
                 Ok(digest) => digest,
-                Err(fault) => return Ok(unusable(&fault)),
+                Err(fault) => {
+                    let undamaged = |silo: &SiloName| spool.is_undamaged(plan.id, silo);
+                    return unusable(&fault, undamaged);
+                }
             };
-            let blob = spool.put(&pack_sum(&plan, &sum)?)?;
+            let blob = sum.finish()?;
             Ok(Work::Summed { blob, digest })
         });
     }
@@ -104,9 +80,9 @@ impl RoundDriver<'_, '_> {
         let spool = Arc::clone(&self.run.federation.spool);
         self.work.spawn_blocking(move || {
             let plan = product.plan().clone();
-            for (index, words) in sum_chunks(&plan, &spool.get(&blob)?)? {
-                product.add_chunk(index, &words);
-            }
+            for_each_chunk(&spool, &plan, &blob, |index, words| {
+                product.add_chunk(index, words);
+            })?;
             Ok(Work::Checked { product })
         });
         Ok(())
@@ -134,7 +110,7 @@ impl RoundDriver<'_, '_> {
             self.run.model()?,
         );
         let advanced = tokio::task::spawn_blocking(move || {
-            let sum = unpack_sum(&plan, &spool.get(&blob)?)?;
+            let sum = read_sum(&spool, &plan, &blob)?;
             Ok::<_, RunFault>(
                 task.decode(&vector, &sum)
                     .and_then(|decoded| task.advance(&model, &decoded)),
@@ -145,49 +121,29 @@ impl RoundDriver<'_, '_> {
 }
 
 /// What a silo signed may be no sum's part; what our disk lost is nobody's fault. Neither may stop the service.
-fn unusable(fault: &UnmaskFault) -> Work {
+fn unusable(
+    fault: &UnmaskFault,
+    undamaged: impl FnOnce(&SiloName) -> Result<bool, SpoolFault>,
+) -> Result<Work, RunFault> {
     let silo = match fault {
-        UnmaskFault::OtherUpload { silo } => Some(silo.clone()),
+        // Every chunk was looked at when it came: is it still what was signed?
+        UnmaskFault::OtherUpload { silo } => undamaged(silo)?.then(|| silo.clone()),
         UnmaskFault::Spool { .. } | UnmaskFault::Sum(_) | UnmaskFault::OtherSum => None,
     };
-    Work::Unusable {
+    Ok(Work::Unusable {
         silo,
         reason: crate::explain(fault),
-    }
+    })
 }
 
-/// The sum as it travels: packed chunk by chunk.
-fn pack_sum(plan: &RoundPlan, sum: &[u64]) -> Result<Vec<u8>, RunFault> {
+/// The sum as integers of the centred range.
+fn read_sum(spool: &Spool, plan: &RoundPlan, blob: &Digest) -> Result<Vec<i64>, RunFault> {
     let word_bits = plan.word_bits()?;
-    let size = usize::try_from(plan.chunk_fields)
-        .unwrap_or(usize::MAX)
-        .max(1);
-    Ok(sum
-        .chunks(size)
-        .flat_map(|words| packing::pack(word_bits, words))
-        .collect())
-}
-
-/// The packed sum as integers of the centred range.
-fn unpack_sum(plan: &RoundPlan, packed: &[u8]) -> Result<Vec<i64>, RunFault> {
-    let word_bits = plan.word_bits()?;
-    let words = sum_chunks(plan, packed)?
-        .into_iter()
-        .flat_map(|(_, words)| words);
-    Ok(words.map(|word| word_bits.lift(word)).collect())
-}
-
-/// The packed sum as the words of each chunk.
-fn sum_chunks(plan: &RoundPlan, packed: &[u8]) -> Result<Vec<(u64, Vec<u64>)>, RunFault> {
-    let word_bits = plan.word_bits()?;
-    (0..)
-        .zip(packed.chunks(chunk_length(plan, 0).max(1)))
-        .map(|(index, chunk)| {
-            packing::unpack(word_bits, chunk, plan.fields_in_chunk(index))
-                .map(|words| (index, words))
-                .map_err(|_| RunFault::Incomplete("the stored sum does not fit its plan"))
-        })
-        .collect()
+    let mut sum = Vec::with_capacity(usize::try_from(plan.vector.dimension).unwrap_or(0));
+    for_each_chunk(spool, plan, blob, |_, words| {
+        sum.extend(words.iter().map(|word| word_bits.lift(*word)));
+    })?;
+    Ok(sum)
 }
 
 #[cfg(test)]
@@ -198,12 +154,16 @@ mod tests {
     #[test]
     fn an_upload_that_is_no_sums_part_is_its_silos_and_a_lost_one_nobodys() {
         let silo = SiloName::parse("3_UK").unwrap();
-        let other = unusable(&UnmaskFault::OtherUpload { silo: silo.clone() });
-        assert!(matches!(other, Work::Unusable { silo: Some(name), .. } if name == silo));
-        let lost = unusable(&UnmaskFault::Spool {
+        let other = UnmaskFault::OtherUpload { silo: silo.clone() };
+        let signed = unusable(&other, |_| Ok(true)).unwrap();
+        assert!(matches!(signed, Work::Unusable { silo: Some(name), .. } if name == silo));
+        let damaged = unusable(&other, |_| Ok(false)).unwrap();
+        assert!(matches!(damaged, Work::Unusable { silo: None, .. }));
+        let lost = UnmaskFault::Spool {
             silo,
             source: std::io::ErrorKind::NotFound.into(),
-        });
+        };
+        let lost = unusable(&lost, |_| Ok(true)).unwrap();
         assert!(matches!(lost, Work::Unusable { silo: None, reason } if reason.contains("3_UK")));
     }
 }

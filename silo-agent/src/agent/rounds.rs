@@ -13,6 +13,7 @@ use consilium_protocol::{
 use consilium_wire::v1;
 use tracing::warn;
 
+use super::uploads::RunningUpload;
 use super::{Agent, AgentFault, Delayed, Input, work};
 use crate::coordinator_link::Session;
 use crate::crash::CrashPlace;
@@ -229,18 +230,15 @@ impl Agent {
         }
     }
 
-    /// The last chunk and the signed root are on their way.
+    /// The coordinator has the whole upload on its disk.
     pub(super) fn uploaded(
         &mut self,
         id: AttemptId,
         session: &Session,
         outcome: Result<(), String>,
     ) -> Result<(), AgentFault> {
-        if self
-            .upload
-            .as_ref()
-            .is_some_and(|(running, over)| *running == id && over.is(session))
-        {
+        let is_this = |running: &RunningUpload| running.is(id, session);
+        if self.upload.as_ref().is_some_and(is_this) {
             self.upload = None;
         }
         match outcome {

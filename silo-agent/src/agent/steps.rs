@@ -41,6 +41,7 @@ impl Agent {
                 opened: Instant::now(),
             });
             self.delayed.clear();
+            self.upload = None;
         }
         let verified = effects.iter().find_map(|effect| match effect {
             SiloEffect::Finished(verified) => Some(verified),
@@ -76,6 +77,7 @@ impl Agent {
         if attempt_now.is_none() {
             self.attempt = None;
             self.delayed.clear();
+            self.upload = None;
         }
         Ok(())
     }

@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Long work on threads of its own: training, masking, uploading. Its results come back as inputs.
+//! Long work on threads of its own: training and masking. Its results come back as inputs.
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
-use consilium_crypto::packing::packed_length;
 use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::{Contribution, ContributionFault};
 use consilium_policies::Isolation;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
-use consilium_protocol::{
-    AttemptId, Delivery, MaskJob, RoundPlan, TagJob, chunk_digest, upload_root,
-};
-use consilium_wire::v1::{self, silo_frame};
+use consilium_protocol::{AttemptId, MaskJob, RoundPlan, TagJob};
 
-use super::{Agent, Input};
+use super::Agent;
 use crate::attempt_files::AttemptFiles;
 use crate::consent::job;
-use crate::coordinator_link::Session;
 use crate::durable_file::FileFault;
 use crate::explain;
 use crate::journal::StudyState;
@@ -138,81 +133,4 @@ impl Agent {
             isolation: policy.policy.floor.isolation,
         })
     }
-
-    /// Sends the spooled chunks and then the message that signs their root, on a thread of its own.
-    /// One at a time: however often it is asked for again, the upload over one session runs once.
-    pub(super) fn upload(&mut self, study: &str, id: AttemptId, root: Digest, then: Delivery) {
-        let Some(session) = self.session.clone() else {
-            return;
-        };
-        let is_running =
-            |(running, over): &(AttemptId, Session)| *running == id && over.is(&session);
-        if self.upload.as_ref().is_some_and(is_running) {
-            return;
-        }
-        self.upload = Some((id, session.clone()));
-        let plan = self
-            .attempt
-            .as_ref()
-            .map(|attempt| attempt.plan.clone())
-            .filter(|plan| plan.id == id);
-        let (files, inputs, study) = (self.files.clone(), self.inputs.clone(), study.to_owned());
-        std::thread::spawn(move || {
-            let outcome = match plan {
-                Some(plan) => upload(&files, &session, &plan, root, &study, then),
-                None => Err("the attempt is over".to_owned()),
-            };
-            inputs.send(Input::Uploaded {
-                id,
-                session,
-                outcome,
-            })
-        });
-    }
-}
-
-/// Only bytes that hash to the burned root leave.
-fn upload(
-    files: &AttemptFiles,
-    session: &Session,
-    plan: &RoundPlan,
-    root: Digest,
-    study: &str,
-    then: Delivery,
-) -> Result<(), String> {
-    let word_bits = plan.word_bits().map_err(|fault| explain(&fault))?;
-    let chunk = |index: u64, offset: u64| {
-        let length = packed_length(word_bits, plan.fields_in_chunk(index));
-        let bytes = files
-            .read_masked(plan.id, offset, length)
-            .map_err(|fault| explain(&fault))?;
-        Ok::<_, String>((
-            bytes,
-            offset.saturating_add(u64::try_from(length).unwrap_or(u64::MAX)),
-        ))
-    };
-    let (mut digests, mut offset) = (Vec::new(), 0);
-    for index in 0..plan.chunk_count() {
-        let (bytes, next) = chunk(index, offset)?;
-        digests.push(chunk_digest(&bytes));
-        offset = next;
-    }
-    if upload_root(&digests) != root {
-        return Err("the spooled vector is not the one that the masks were spent on".to_owned());
-    }
-    let send = |frame| session.upload(frame).map_err(|fault| explain(&fault));
-    offset = 0;
-    for (index, digest) in (0..plan.chunk_count()).zip(digests) {
-        let (bytes, next) = chunk(index, offset)?;
-        if chunk_digest(&bytes) != digest {
-            return Err("the spooled vector changed while it was sent".to_owned());
-        }
-        send(silo_frame::Frame::Chunk(v1::UploadChunk::new(
-            plan.id, index, bytes,
-        )))?;
-        offset = next;
-    }
-    send(silo_frame::Frame::Protocol(v1::ProtocolMessage::new(
-        study, then,
-    )))
 }

@@ -545,7 +545,7 @@ pub mod silo_frame {
 /// What the coordinator sends.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CoordinatorFrame {
-    #[prost(oneof = "coordinator_frame::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "coordinator_frame::Frame", tags = "1, 2, 3, 4, 6, 7, 8, 9")]
     pub frame: ::core::option::Option<coordinator_frame::Frame>,
 }
 /// Nested message and enum types in `CoordinatorFrame`.
@@ -560,14 +560,14 @@ pub mod coordinator_frame {
         Ended(super::StudyEnded),
         #[prost(message, tag = "4")]
         Protocol(super::ProtocolMessage),
-        #[prost(message, tag = "5")]
-        ChunkAcknowledged(super::ChunkAcknowledged),
         #[prost(message, tag = "6")]
         Cosign(super::CosignRequest),
         #[prost(message, tag = "7")]
         ReleaseChunk(super::ReleaseChunk),
         #[prost(message, tag = "8")]
         Heartbeat(super::Heartbeat),
+        #[prost(message, tag = "9")]
+        UploadProgress(super::UploadProgress),
     }
 }
 /// The first frame of a session.
@@ -622,7 +622,9 @@ pub struct ProtocolMessage {
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub attachments: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
 }
-/// One chunk of a masked vector: the position is its index.
+/// One chunk of a masked vector: the position is its index. Chunks come in
+/// order, after the MaskedInput that signs their root; that message's one
+/// attachment holds the digests of all chunks, one after another.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadChunk {
     #[prost(uint64, tag = "1")]
@@ -636,17 +638,23 @@ pub struct UploadChunk {
     #[prost(bytes = "vec", tag = "5")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
-/// The chunk is on the coordinator's disk.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ChunkAcknowledged {
+/// How much of a masked vector is on the coordinator's disk: the answer to its
+/// MaskedInput, in every session anew, and said again after every group of
+/// chunks. The silo goes on from there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadProgress {
     #[prost(uint64, tag = "1")]
     pub epoch: u64,
     #[prost(uint64, tag = "2")]
     pub round: u64,
     #[prost(uint32, tag = "3")]
     pub attempt: u32,
-    #[prost(uint64, tag = "4")]
-    pub index: u64,
+    /// The root that the silo signed.
+    #[prost(bytes = "vec", tag = "4")]
+    pub root: ::prost::alloc::vec::Vec<u8>,
+    /// So many chunks, from the first one on, are there whole.
+    #[prost(uint64, tag = "5")]
+    pub held: u64,
 }
 /// A study that this silo is invited to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

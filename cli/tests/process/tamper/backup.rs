@@ -151,25 +151,22 @@ fn put_back(federation: &Federation, backup: &str) {
     copy(&federation.path(backup), &federation.path(VICTIM));
 }
 
-/// What the coordinator holds of the victim: the digests of its masked chunks for each attempt.
-fn answers(federation: &Federation) -> BTreeMap<String, String> {
+/// What the coordinator holds of the victim: its masked vector of each attempt.
+fn answers(federation: &Federation) -> BTreeMap<String, Vec<u8>> {
     uploaded_attempts(federation, VICTIM)
         .into_iter()
         .map(|attempt| {
             let file = Path::new("coordinator/blobs/uploads")
                 .join(&attempt)
                 .join(VICTIM);
-            (
-                attempt,
-                fs::read_to_string(federation.at().join(file)).unwrap(),
-            )
+            (attempt, fs::read(federation.at().join(file)).unwrap())
         })
         .collect()
 }
 
 /// Asserts that the answers of before are as they were; there may be later ones.
 #[track_caller]
-fn assert_only_more(before: &BTreeMap<String, String>, federation: &Federation) {
+fn assert_only_more(before: &BTreeMap<String, Vec<u8>>, federation: &Federation) {
     let now = answers(federation);
     assert!(!before.is_empty());
     for (attempt, answer) in before {

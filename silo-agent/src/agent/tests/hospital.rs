@@ -22,7 +22,8 @@ use consilium_learning::contribution::Contribution;
 use consilium_policies::Policy;
 use consilium_protocol::{
     ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings,
-    Deadlines, LogVerifier, RecordKind, SiloEffect, SiloEvent, chunk_digest, upload_root,
+    Deadlines, LogVerifier, RecordKind, SiloEffect, SiloEvent, SiloMessage, chunk_digest,
+    upload_root,
 };
 
 use super::super::*;
@@ -313,7 +314,11 @@ impl Hospital {
         self.deliver(label, &delivery);
         match delivery.envelope.peek_name() {
             Some("DealBook" | "Challenge") => self.results(1),
-            Some("CohortFreeze") => self.results(2),
+            Some("CohortFreeze") => {
+                self.results(1);
+                self.receive_upload();
+                self.results(1);
+            }
             _ => {}
         }
         for delayed in &mut self.agent.delayed {
@@ -344,6 +349,32 @@ impl Hospital {
         }
     }
 
+    /// Takes the whole upload as a coordinator does that has nothing of it, and says so.
+    pub(super) fn receive_upload(&mut self) {
+        let Some(frame) = self.outgoing.uploads.blocking_recv() else {
+            return;
+        };
+        let signed = frame.clone().frame.unwrap();
+        self.heard(frame);
+        let silo_frame::Frame::Protocol(message) = signed else {
+            panic!("an upload begins with its signed root");
+        };
+        let envelope = message.into_delivery().unwrap().envelope;
+        let Some(SiloMessage::MaskedInput { root, .. }) = envelope.peek_silo_message() else {
+            panic!("an upload begins with its signed root");
+        };
+        let id = envelope.peek_attempt().unwrap();
+        self.say_held(id, root, 0);
+        let chunk = self.outgoing.uploads.blocking_recv().unwrap();
+        self.heard(chunk);
+        self.say_held(id, root, 1);
+    }
+
+    pub(super) fn say_held(&mut self, id: AttemptId, root: Digest, held: u64) {
+        let progress = v1::UploadProgress::new(id, root, held);
+        self.frame(coordinator_frame::Frame::UploadProgress(progress));
+    }
+
     /// Takes what the agent sent off the line.
     fn listen(&mut self) {
         while let Ok(frame) = self
@@ -352,16 +383,20 @@ impl Hospital {
             .try_recv()
             .or_else(|_| self.outgoing.uploads.try_recv())
         {
-            let from = silo_name(NAMES[OWN]);
-            match frame.frame.unwrap() {
-                silo_frame::Frame::Protocol(message) => {
-                    let delivery = message.into_delivery().unwrap();
-                    self.events
-                        .push_back(CoordinatorEvent::Delivered { from, delivery });
-                }
-                silo_frame::Frame::Chunk(chunk) => self.uploaded(from, chunk.data),
-                other => self.said.push(other),
+            self.heard(frame);
+        }
+    }
+
+    fn heard(&mut self, frame: v1::SiloFrame) {
+        let from = silo_name(NAMES[OWN]);
+        match frame.frame.unwrap() {
+            silo_frame::Frame::Protocol(message) => {
+                let delivery = message.into_delivery().unwrap();
+                self.events
+                    .push_back(CoordinatorEvent::Delivered { from, delivery });
             }
+            silo_frame::Frame::Chunk(chunk) => self.uploaded(from, chunk.data),
+            other => self.said.push(other),
         }
     }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What leaves for a silo: one frame after another, and sums from the disk one chunk at a time.
+
+use super::Frames;
+use crate::federation::Federation;
+use crate::sessions::{Outgoing, PackedSum};
+use crate::spool::{BlobReader, SpoolFault};
+use consilium_wire::v1;
+use consilium_wire::v1::coordinator_frame::Frame as Sent;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+/// Sends what waits for a silo, one frame after another.
+pub(super) async fn pump(
+    federation: Arc<Federation>,
+    mut queue: mpsc::UnboundedReceiver<Outgoing>,
+    frames: Frames,
+) {
+    while let Some(outgoing) = queue.recv().await {
+        let sent = match outgoing {
+            Outgoing::Frame(frame) => frames.send(Ok(*frame)).await.is_ok(),
+            Outgoing::Sum(sum) => send_sum(&federation, sum, &frames).await,
+        };
+        if !sent {
+            return;
+        }
+    }
+    // A newer session or roster has taken over.
+    frames
+        .send(Err(Status::aborted("the session was closed; open another")))
+        .await
+        .ok();
+}
+
+/// Says whether the session goes on.
+async fn send_sum(federation: &Federation, sum: PackedSum, frames: &Frames) -> bool {
+    let (spool, blob) = (Arc::clone(&federation.spool), sum.blob);
+    let opened = tokio::task::spawn_blocking(move || spool.reader(&blob)).await;
+    let mut reader = match opened {
+        Ok(Ok(reader)) => reader,
+        Ok(Err(fault)) => return cannot_be_sent(&fault),
+        Err(_) => return false,
+    };
+    let chunk_bytes = sum.chunk_bytes.max(1);
+    let count = reader
+        .left()
+        .div_ceil(u64::try_from(chunk_bytes).unwrap_or(u64::MAX));
+    for index in 0..count {
+        let (data, rest) = match next(reader, chunk_bytes).await {
+            Ok(Ok((Some(data), rest))) => (data, rest),
+            Ok(Ok((None, _))) => return true,
+            // What has been sent of it is no sum without its last chunk.
+            Ok(Err(fault)) => return cannot_be_sent(&fault),
+            Err(_) => return false,
+        };
+        reader = rest;
+        let chunk = v1::ReleaseChunk::new(sum.id, index, count, data);
+        let frame = v1::CoordinatorFrame {
+            frame: Some(Sent::ReleaseChunk(chunk)),
+        };
+        if frames.send(Ok(frame)).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+type Piece = (Option<Vec<u8>>, BlobReader);
+
+/// Reads on without holding up the other sessions.
+async fn next(
+    mut reader: BlobReader,
+    bytes: usize,
+) -> Result<Result<Piece, SpoolFault>, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(move || Ok((reader.next(bytes)?, reader))).await
+}
+
+fn cannot_be_sent(fault: &SpoolFault) -> bool {
+    tracing::error!(fault = %crate::explain(fault), "a released sum cannot be sent");
+    true
+}
