@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What one silo's data contribute to a round, before the agent protects it.
 
+use std::io::{self, Read, Write};
+
 use thiserror::Error;
 
 use crate::model::read_numbers;
@@ -22,21 +24,39 @@ pub enum Contribution {
 
 impl Contribution {
     /// One byte for the kind, the length of a vector (u64), then every number (f64), little-endian.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let (kind, dimension, numbers): (u8, usize, Vec<f64>) = match self {
-            Self::Sum(sum) => (SUM, sum.len(), sum.clone()),
-            Self::PatientVectors { dimension, vectors } => (
-                PATIENT_VECTORS,
-                *dimension,
-                vectors.iter().flatten().copied().collect(),
-            ),
+    ///
+    /// # Errors
+    /// Whatever `target` reports.
+    pub fn write_to(&self, target: &mut impl Write) -> io::Result<()> {
+        let (kind, dimension) = match self {
+            Self::Sum(sum) => (SUM, sum.len()),
+            Self::PatientVectors { dimension, .. } => (PATIENT_VECTORS, *dimension),
         };
-        let mut bytes = Vec::with_capacity(9 + 8 * numbers.len());
-        bytes.push(kind);
-        bytes.extend(u64::try_from(dimension).unwrap_or(u64::MAX).to_le_bytes());
-        for number in numbers {
-            bytes.extend(number.to_le_bytes());
+        target.write_all(&[kind])?;
+        target.write_all(&u64::try_from(dimension).unwrap_or(u64::MAX).to_le_bytes())?;
+        let mut write = |numbers: &[f64]| {
+            for piece in numbers.chunks(NUMBERS_AT_ONCE) {
+                let bytes: Vec<u8> = piece
+                    .iter()
+                    .flat_map(|number| number.to_le_bytes())
+                    .collect();
+                target.write_all(&bytes)?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::Sum(sum) => write(sum),
+            Self::PatientVectors { vectors, .. } => {
+                vectors.iter().try_for_each(|vector| write(vector))
+            }
         }
+    }
+
+    /// What [`Self::write_to`] writes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        #[expect(clippy::expect_used, reason = "a vector takes every byte")]
+        self.write_to(&mut bytes).expect("memory takes every byte");
         bytes
     }
 
@@ -66,6 +86,87 @@ impl Contribution {
     }
 }
 
+/// Which of the two contributions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContributionKind {
+    /// As [`Contribution::Sum`].
+    Sum,
+    /// As [`Contribution::PatientVectors`].
+    PatientVectors,
+}
+
+/// A contribution on its way through a pipe: a long one is never in memory as a whole. Numbers that are not finite pass.
+#[derive(Debug)]
+pub struct ContributionReader<R> {
+    source: R,
+    kind: ContributionKind,
+    dimension: usize,
+}
+
+impl<R: Read> ContributionReader<R> {
+    /// Reads the head of what [`Contribution::write_to`] wrote, for a task of `dimension` coordinates.
+    ///
+    /// # Errors
+    /// [`ContributionFault`] when it is of another kind or dimension.
+    pub fn open(mut source: R, dimension: usize) -> Result<Self, ContributionFault> {
+        let (mut kind, mut stated) = ([0; 1], [0; 8]);
+        source
+            .read_exact(&mut kind)
+            .and_then(|()| source.read_exact(&mut stated))
+            .map_err(|_| ContributionFault::Shape)?;
+        if dimension == 0 || u64::try_from(dimension) != Ok(u64::from_le_bytes(stated)) {
+            return Err(ContributionFault::Dimension);
+        }
+        let kind = match kind {
+            [SUM] => ContributionKind::Sum,
+            [PATIENT_VECTORS] => ContributionKind::PatientVectors,
+            _ => return Err(ContributionFault::Shape),
+        };
+        Ok(Self {
+            source,
+            kind,
+            dimension,
+        })
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> ContributionKind {
+        self.kind
+    }
+
+    /// The length of a vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// The next numbers: `most` of them, fewer only before the end, none at the end.
+    ///
+    /// # Errors
+    /// [`ContributionFault::Shape`] when it breaks off within a number.
+    pub fn next_numbers(&mut self, most: usize) -> Result<Vec<f64>, ContributionFault> {
+        let length = u64::try_from(most).unwrap_or(u64::MAX).saturating_mul(8);
+        let mut bytes = Vec::with_capacity(most.saturating_mul(8));
+        (&mut self.source)
+            .take(length)
+            .read_to_end(&mut bytes)
+            .map_err(|_| ContributionFault::Shape)?;
+        read_numbers(&bytes).ok_or(ContributionFault::Shape)
+    }
+
+    /// The next whole vector, or `None` at the end.
+    ///
+    /// # Errors
+    /// [`ContributionFault::Shape`] when it breaks off within a vector.
+    pub fn next_vector(&mut self) -> Result<Option<Vec<f64>>, ContributionFault> {
+        let vector = self.next_numbers(self.dimension)?;
+        match vector.len() {
+            0 => Ok(None),
+            length if length == self.dimension => Ok(Some(vector)),
+            _ => Err(ContributionFault::Shape),
+        }
+    }
+}
+
 /// Why bytes are no contribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ContributionFault {
@@ -77,10 +178,14 @@ pub enum ContributionFault {
     Dimension,
 }
 
+/// Numbers that are turned into bytes at one time.
+const NUMBERS_AT_ONCE: usize = 4096;
+
 const SUM: u8 = 1;
 const PATIENT_VECTORS: u8 = 2;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -101,6 +206,32 @@ mod tests {
             vectors: vec![],
         };
         assert_eq!(Contribution::from_bytes(&nobody.to_bytes(), 3), Ok(nobody));
+    }
+
+    #[test]
+    fn a_contribution_is_read_piece_by_piece_to_its_end() {
+        let sum = Contribution::Sum(vec![1.5, -2.0, 3.0]).to_bytes();
+        let mut reader = ContributionReader::open(sum.as_slice(), 3).unwrap();
+        assert_eq!(reader.kind(), ContributionKind::Sum);
+        assert_eq!(reader.next_numbers(2).unwrap(), [1.5, -2.0]);
+        assert_eq!(reader.next_numbers(2).unwrap(), [3.0]);
+        assert!(reader.next_numbers(2).unwrap().is_empty());
+        let vectors = Contribution::PatientVectors {
+            dimension: 2,
+            vectors: vec![vec![1.0, 2.0], vec![3.0, 4.0]],
+        };
+        let bytes = vectors.to_bytes();
+        let mut reader = ContributionReader::open(bytes.as_slice(), 2).unwrap();
+        assert_eq!(reader.next_vector().unwrap(), Some(vec![1.0, 2.0]));
+        assert_eq!(reader.next_vector().unwrap(), Some(vec![3.0, 4.0]));
+        assert_eq!(reader.next_vector().unwrap(), None);
+        for torn in [bytes.len() - 1, bytes.len() - 8] {
+            let mut reader = ContributionReader::open(&bytes[..torn], 2).unwrap();
+            assert!(reader.next_vector().unwrap().is_some());
+            assert_eq!(reader.next_vector(), Err(ContributionFault::Shape));
+        }
+        assert!(ContributionReader::open(bytes.as_slice(), 3).is_err());
+        assert!(ContributionReader::open(&[7_u8; 9][..], 2).is_err());
     }
 
     #[test]

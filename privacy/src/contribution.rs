@@ -17,11 +17,11 @@ use crate::noise_plan::NoisePlan;
 /// A vector of another length than `dimension`, or one that is not finite, counts as zero: whether a
 /// round goes on must not depend on what a patient's vector holds.
 // SECURITY: the generator is the concrete type that the operating system seeds; no other is accepted.
-pub fn noised_sum<'patient>(
+pub fn noised_sum(
     plan: &NoisePlan,
     norm: ClippingNorm,
     dimension: usize,
-    patients: impl IntoIterator<Item = &'patient [f64]>,
+    patients: impl IntoIterator<Item: AsRef<[f64]>>,
     random: &mut RoundRandom,
 ) -> Result<Vec<i64>, ContributionFault> {
     noised_sum_from(plan, norm, dimension, patients, random)
@@ -42,17 +42,18 @@ pub enum ContributionFault {
     Variance(#[from] VarianceFault),
 }
 
-fn noised_sum_from<'patient>(
+fn noised_sum_from(
     plan: &NoisePlan,
     norm: ClippingNorm,
     dimension: usize,
-    patients: impl IntoIterator<Item = &'patient [f64]>,
+    patients: impl IntoIterator<Item: AsRef<[f64]>>,
     random: &mut impl RandomSource,
 ) -> Result<Vec<i64>, ContributionFault> {
     let noise = DiscreteGaussian::new(plan.variance)?;
     let mut sum = vec![0_i64; dimension];
     let mut counted = 0_u64;
     for patient in patients {
+        let patient = patient.as_ref();
         counted += 1;
         if counted > plan.patients_cap {
             return Err(ContributionFault::TooManyPatients {
@@ -159,7 +160,7 @@ mod tests {
         let draw = |seed: u8| {
             let mut random =
                 RoundRandom::from_seed(consilium_crypto::secret::Secret32::new([seed; 32]));
-            noised_sum(&plan(10), norm, 3, [], &mut random).unwrap()
+            noised_sum(&plan(10), norm, 3, [[0.0; 3]; 0], &mut random).unwrap()
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

@@ -11,6 +11,8 @@
 //! Secrets are written before the journal's step that refers to them and older ones are erased after it, so that
 //! the journal's step and the secrets always match: a journal restored from a backup finds none.
 
+mod input;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,13 +20,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use consilium_crypto::digest::Digest;
-use consilium_crypto::label::Label;
 use consilium_crypto::secret::Secret;
-use consilium_crypto::transcript::hash;
 use consilium_protocol::AttemptId;
 
 use crate::durable_file::{self, FileFault};
 use crate::randomness;
+pub(crate) use input::{InputReader, InputWriter};
 
 /// The folder `attempts/` of one silo.
 #[derive(Clone, Debug)]
@@ -133,17 +134,10 @@ impl AttemptFiles {
         Ok(())
     }
 
-    /// Stores the vector that will be masked, and names it.
-    pub(crate) fn write_input(&self, id: AttemptId, input: &[i64]) -> Result<Digest, FileFault> {
-        let path = self.of(id).join("input");
-        let _writing = self.writing(&path)?;
+    /// Begins to store the vector that will be masked.
+    pub(crate) fn store_input(&self, id: AttemptId) -> Result<InputWriter, FileFault> {
         durable_file::private_folder(&self.of(id))?;
-        let mut bytes = Vec::with_capacity(input.len().saturating_mul(8));
-        for field in input {
-            bytes.extend_from_slice(&field.to_le_bytes());
-        }
-        durable_file::write_secret(&path, &bytes)?;
-        Ok(hash(Label::VectorInput, &[&bytes]))
+        InputWriter::create(self, self.of(id).join("input"))
     }
 
     /// Names the vector that is stored, if one is.
@@ -152,33 +146,19 @@ impl AttemptFiles {
         if !path.exists() {
             return Ok(None);
         }
-        let bytes = read_whole(&path)?;
-        Ok(Some(hash(Label::VectorInput, &[bytes.expose()])))
+        input::name_of(&path).map(Some)
     }
 
     /// Reads the stored vector, if it is still the one that was named, and of that many fields.
     ///
     /// SECURITY: masks are spent on one vector; a file that was changed or exchanged is never masked.
-    /// COST: the whole vector in memory, eight bytes a field, so that what was checked is what is masked.
     pub(crate) fn read_input(
         &self,
         id: AttemptId,
         named: &Digest,
         fields: u64,
     ) -> Result<InputReader, FileFault> {
-        let path = self.of(id).join("input");
-        let bytes = read_whole(&path)?;
-        let length = u64::try_from(bytes.expose().len()).unwrap_or(u64::MAX);
-        if Some(length) != fields.checked_mul(8)
-            || hash(Label::VectorInput, &[bytes.expose()]) != *named
-        {
-            return Err(FileFault::OtherVector(path));
-        }
-        Ok(InputReader {
-            bytes,
-            read: 0,
-            path,
-        })
+        InputReader::open(self.of(id).join("input"), named, fields)
     }
 
     /// Starts the spool of the masked vector.
@@ -270,29 +250,6 @@ impl AttemptFiles {
     }
 }
 
-/// The stored vector, read from its beginning.
-#[derive(Debug)]
-pub(crate) struct InputReader {
-    bytes: Secret<Vec<u8>>,
-    read: usize,
-    path: PathBuf,
-}
-
-impl InputReader {
-    /// The next fields.
-    pub(crate) fn next(&mut self, count: usize) -> Result<Vec<i64>, FileFault> {
-        let end = self.read.saturating_add(count.saturating_mul(8));
-        let bytes = self.bytes.expose().get(self.read..end);
-        let bytes = bytes.ok_or_else(|| FileFault::OtherVector(self.path.clone()))?;
-        self.read = end;
-        let (fields, _) = bytes.as_chunks::<8>();
-        Ok(fields
-            .iter()
-            .map(|field| i64::from_le_bytes(*field))
-            .collect())
-    }
-}
-
 /// The masked vector while it is being written.
 #[derive(Debug)]
 pub(crate) struct MaskedSpool {
@@ -354,6 +311,16 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileFault> {
 mod tests {
     use super::*;
 
+    fn write_input(
+        files: &AttemptFiles,
+        id: AttemptId,
+        fields: &[i64],
+    ) -> Result<Digest, FileFault> {
+        let mut writer = files.store_input(id)?;
+        writer.push(fields)?;
+        writer.finish()
+    }
+
     const ID: AttemptId = AttemptId {
         epoch: 1,
         round: 4,
@@ -392,12 +359,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = AttemptFiles::open(folder.path()).unwrap();
         assert!(files.stored_input(ID).unwrap().is_none());
-        let digest = files.write_input(ID, &[1, -2, i64::MIN]).unwrap();
+        let digest = write_input(&files, ID, &[1, -2, i64::MIN]).unwrap();
         assert_eq!(files.stored_input(ID).unwrap(), Some(digest));
         let mut reader = files.read_input(ID, &digest, 3).unwrap();
-        assert_eq!(reader.next(1).unwrap(), [1]);
-        assert_eq!(reader.next(2).unwrap(), [-2, i64::MIN]);
-        assert!(reader.next(1).is_err());
+        assert_eq!(reader.next_piece().unwrap(), [1, -2, i64::MIN]);
+        assert!(reader.next_piece().unwrap().is_empty());
         let mut spool = files.spool_masked(ID).unwrap();
         spool.append(b"abc").unwrap();
         spool.append(b"def").unwrap();
@@ -413,28 +379,76 @@ mod tests {
     fn a_vector_that_is_longer_or_another_than_the_journal_names_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let files = AttemptFiles::open(folder.path()).unwrap();
-        let digest = files.write_input(ID, &[1, 2, 3]).unwrap();
+        let digest = write_input(&files, ID, &[1, 2, 3]).unwrap();
         assert!(files.read_input(ID, &digest, 2).is_err());
-        let longer = files.write_input(ID, &[1, 2, 3, 4]).unwrap();
+        let longer = write_input(&files, ID, &[1, 2, 3, 4]).unwrap();
         assert!(files.read_input(ID, &digest, 3).is_err());
         assert!(files.read_input(ID, &longer, 3).is_err());
         assert!(files.read_input(ID, &longer, 4).is_ok());
     }
 
     #[test]
+    fn a_vector_of_several_pieces_has_one_name_however_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        let size = usize::try_from(consilium_protocol::CHUNK_FIELDS).unwrap();
+        let fields: Vec<i64> = (0..).take(2 * size + 3).collect();
+        let digest = write_input(&files, ID, &fields).unwrap();
+        let mut writer = files.store_input(ID).unwrap();
+        for part in fields.chunks(1000) {
+            writer.push(part).unwrap();
+        }
+        assert_eq!(writer.finish().unwrap(), digest);
+        assert_eq!(files.stored_input(ID).unwrap(), Some(digest));
+        let count = u64::try_from(fields.len()).unwrap();
+        let mut reader = files.read_input(ID, &digest, count).unwrap();
+        for piece in fields.chunks(size) {
+            assert_eq!(reader.next_piece().unwrap(), piece);
+        }
+        assert!(reader.next_piece().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_piece_that_changes_after_the_whole_was_checked_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        let size = usize::try_from(consilium_protocol::CHUNK_FIELDS).unwrap();
+        let digest = write_input(&files, ID, &vec![7; size + 1]).unwrap();
+        let count = u64::try_from(size + 1).unwrap();
+        let mut reader = files.read_input(ID, &digest, count).unwrap();
+        assert_eq!(reader.next_piece().unwrap().len(), size);
+        let path = files.of(ID).join("input");
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert!(reader.next_piece().is_err());
+    }
+
+    #[test]
+    fn a_vector_that_is_not_finished_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        let mut writer = files.store_input(ID).unwrap();
+        writer.push(&[1, 2, 3]).unwrap();
+        drop(writer);
+        assert!(entries(&files.of(ID)).unwrap().is_empty());
+        assert!(files.stored_input(ID).unwrap().is_none());
+    }
+
+    #[test]
     fn threads_of_an_agent_that_has_ended_write_nothing_under_the_next_one() {
         let folder = tempfile::tempdir().unwrap();
         let ended = AttemptFiles::open(folder.path()).unwrap();
-        let digest = ended.write_input(ID, &[1]).unwrap();
+        let digest = write_input(&ended, ID, &[1]).unwrap();
         let mut spool = ended.clone().spool_masked(ID).unwrap();
         spool.append(b"abc").unwrap();
         ended.close();
         assert!(matches!(spool.append(b"def"), Err(FileFault::Closed(_))));
         assert!(spool.finish().is_err());
-        assert!(ended.clone().write_input(ID, &[2]).is_err());
+        assert!(write_input(&ended.clone(), ID, &[2]).is_err());
         assert!(ended.clone().spool_masked(ID).is_err());
         let next = AttemptFiles::open(folder.path()).unwrap();
         assert_eq!(next.stored_input(ID).unwrap(), Some(digest));
-        assert!(next.write_input(ID, &[2]).is_ok());
+        assert!(write_input(&next, ID, &[2]).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 //! Starts a trainer child for one question, and believes only an answer from behind high enough walls.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -128,7 +128,7 @@ impl Trainer {
         };
         match self.ask_behind(&request, needed)? {
             Finding::Described(description) => Ok(description),
-            Finding::Probed(_) | Finding::Checked(_) | Finding::Contributed(..) => {
+            Finding::Probed(_) | Finding::Checked(_) | Finding::Contributed(_) => {
                 Err(TrainerFault::OtherAnswer)
             }
         }
@@ -138,39 +138,46 @@ impl Trainer {
     pub(crate) fn check(&self, job: Job, needed: Isolation) -> Result<TableFacts, TrainerFault> {
         match self.ask_behind(&Request::Check(job), needed)? {
             Finding::Checked(facts) => Ok(facts),
-            Finding::Probed(_) | Finding::Described(_) | Finding::Contributed(..) => {
+            Finding::Probed(_) | Finding::Described(_) | Finding::Contributed(_) => {
                 Err(TrainerFault::OtherAnswer)
             }
         }
     }
 
-    /// The contribution's bytes at a public model.
-    pub(crate) fn contribute(
+    /// Has the contribution at a public model computed, and hands it to `take` while it is read.
+    pub(crate) fn contribute<T, F: From<TrainerFault>>(
         &self,
         job: Job,
         model: Vec<u8>,
         needed: Isolation,
-    ) -> Result<(Vec<u8>, TableFacts), TrainerFault> {
-        match self.ask_behind(&Request::Contribute { job, model }, needed)? {
-            Finding::Contributed(bytes, facts) => Ok((bytes, facts)),
-            Finding::Probed(_) | Finding::Described(_) | Finding::Checked(_) => {
-                Err(TrainerFault::OtherAnswer)
+        take: impl FnOnce(&mut dyn Read) -> Result<T, F>,
+    ) -> Result<(T, TableFacts), F> {
+        let request = Request::Contribute { job, model };
+        self.converse(&request, |answer, pipe| {
+            match believed(answer, needed)? {
+                // SECURITY: not a byte of it is read before the walls are known to have been high enough.
+                Finding::Contributed(facts) => Ok((take(pipe)?, facts)),
+                Finding::Probed(_) | Finding::Described(_) | Finding::Checked(_) => {
+                    Err(TrainerFault::OtherAnswer.into())
+                }
             }
-        }
+        })
     }
 
     fn ask_behind(&self, request: &Request, needed: Isolation) -> Result<Finding, TrainerFault> {
-        let answer = self.ask(request)?;
-        if answer.isolation < needed {
-            return Err(TrainerFault::Isolation {
-                reached: answer.isolation,
-                needed,
-            });
-        }
-        answer.outcome.map_err(TrainerFault::Data)
+        believed(self.ask(request)?, needed)
     }
 
     fn ask(&self, request: &impl Serialize) -> Result<Answer, TrainerFault> {
+        self.converse(request, |answer, _| Ok(answer))
+    }
+
+    /// Asks one question; `take` gets the answer and what follows it on the pipe.
+    fn converse<T, F: From<TrainerFault>>(
+        &self,
+        request: &impl Serialize,
+        take: impl FnOnce(Answer, &mut dyn Read) -> Result<T, F>,
+    ) -> Result<T, F> {
         let mut child = Killed(self.start().map_err(TrainerFault::Start)?);
         let (input, output) = (child.0.stdin.take(), child.0.stdout.take());
         let watch = Watch::over(&child.0, self.longest);
@@ -178,12 +185,17 @@ impl Trainer {
             let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
             write_message(&mut input, request)?;
             drop(input);
-            read_message(&mut output.ok_or(io::ErrorKind::BrokenPipe)?)
+            let mut output = output.ok_or(io::ErrorKind::BrokenPipe)?;
+            Ok((read_message(&mut output)?, output))
         })();
+        let taken = match answered {
+            Ok((answer, mut rest)) => take(answer, &mut rest),
+            Err(fault) => Err(TrainerFault::NoAnswer(fault).into()),
+        };
         if watch.end() {
-            return Err(TrainerFault::TooLong(self.longest));
+            return Err(TrainerFault::TooLong(self.longest).into());
         }
-        answered.map_err(TrainerFault::NoAnswer)
+        taken
     }
 
     /// No environment, no keys, no descriptor but the pipe, and no way to print.
@@ -202,6 +214,17 @@ impl Trainer {
             .stderr(Stdio::null())
             .spawn()
     }
+}
+
+/// What was found, if the walls were high enough.
+fn believed(answer: Answer, needed: Isolation) -> Result<Finding, TrainerFault> {
+    if answer.isolation < needed {
+        return Err(TrainerFault::Isolation {
+            reached: answer.isolation,
+            needed,
+        });
+    }
+    answer.outcome.map_err(TrainerFault::Data)
 }
 
 /// Kills a child that does not answer in time.

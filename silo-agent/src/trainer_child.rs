@@ -11,12 +11,13 @@ pub(crate) mod pipe;
 pub(crate) mod sandbox;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::process::{Command, ExitCode};
 
 use consilium_crypto::transcript::sha256;
+use consilium_learning::contribution::Contribution;
 use consilium_learning::model::Model;
 use consilium_learning::study::Study;
 use consilium_learning::table::Table;
@@ -29,16 +30,23 @@ use sandbox::enclose;
 pub fn trainer_child_main() -> ExitCode {
     let mut input = io::stdin().lock();
     let mut output = io::stdout().lock();
-    let answered = read_message::<Request>(&mut input)
-        .map(answer)
-        .and_then(|answer| write_message(&mut output, &answer));
+    let answered =
+        read_message::<Request>(&mut input)
+            .map(answer)
+            .and_then(|(answer, contribution)| {
+                write_message(&mut output, &answer)?;
+                if let Some(contribution) = contribution {
+                    contribution.write_to(&mut output)?;
+                }
+                output.flush()
+            });
     match answered {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn answer(request: Request) -> Answer {
+fn answer(request: Request) -> (Answer, Option<Contribution>) {
     let path = match &request {
         Request::Probe { .. } => None,
         Request::Describe { data } => Some(data.clone()),
@@ -50,16 +58,21 @@ fn answer(request: Request) -> Answer {
         readable.push(file.as_raw_fd());
     }
     let isolation = enclose(&readable, &[io::stdout().as_raw_fd()]);
+    let mut contribution = None;
     let outcome = file.and_then(|file| match (request, file) {
         (Request::Probe { bait }, _) => Ok(Finding::Probed(open_ways_out(&bait))),
         (Request::Describe { .. }, Some(file)) => describe(file).map(Finding::Described),
         (Request::Check(job), Some(file)) => check(&job, file),
-        (Request::Contribute { job, model }, Some(file)) => contribute(&job, &model, file),
+        (Request::Contribute { job, model }, Some(file)) => {
+            let (computed, facts) = contribute(&job, &model, file)?;
+            contribution = Some(computed);
+            Ok(Finding::Contributed(facts))
+        }
         (Request::Describe { .. } | Request::Check(_) | Request::Contribute { .. }, None) => {
             Err("the data file was not opened".to_owned())
         }
     });
-    Answer { isolation, outcome }
+    (Answer { isolation, outcome }, contribution)
 }
 
 fn open(path: &str) -> Result<File, String> {
@@ -129,7 +142,7 @@ fn check(job: &Job, file: File) -> Result<Finding, String> {
     Ok(Finding::Checked(facts(&task, &table(job, &study, file)?)))
 }
 
-fn contribute(job: &Job, model: &[u8], file: File) -> Result<Finding, String> {
+fn contribute(job: &Job, model: &[u8], file: File) -> Result<(Contribution, TableFacts), String> {
     let study = study(job)?;
     let task = Task::new(&study).map_err(|fault| fault.to_string())?;
     let model = Model::from_bytes(model).map_err(|fault| fault.to_string())?;
@@ -137,10 +150,7 @@ fn contribute(job: &Job, model: &[u8], file: File) -> Result<Finding, String> {
     let contribution = task
         .contribution(&model, &table)
         .map_err(|fault| fault.to_string())?;
-    Ok(Finding::Contributed(
-        contribution.to_bytes(),
-        facts(&task, &table),
-    ))
+    Ok((contribution, facts(&task, &table)))
 }
 
 fn study(job: &Job) -> Result<Study, String> {

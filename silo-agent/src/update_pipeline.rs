@@ -10,18 +10,23 @@
 //! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, add up and noise are one function of the
 //! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
+use std::io::Read;
+
 use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
 use consilium_crypto::random::RoundRandom;
+use consilium_crypto::ring::WordBits;
 use consilium_crypto::secret::Secret;
-use consilium_learning::contribution::Contribution;
+use consilium_learning::contribution::{
+    ContributionFault as ShapeFault, ContributionKind, ContributionReader,
+};
 use consilium_privacy::contribution::{ContributionFault, noised_sum};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
-use consilium_protocol::{MaskJob, PlanFault, TagJob, chunk_digest, upload_root};
+use consilium_protocol::{MaskJob, PlanFault, RoundPlan, TagJob, chunk_digest, upload_root};
 
-use crate::attempt_files::{InputReader, MaskedSpool};
+use crate::attempt_files::{InputReader, InputWriter, MaskedSpool};
 use crate::durable_file::FileFault;
 
 /// Why a contribution does not become a vector.
@@ -61,34 +66,55 @@ pub(crate) enum PipelineFault {
     /// The words of the plan.
     #[error("the plan's words cannot be masked")]
     Words(#[source] PlanFault),
+    /// The plan cuts the vector otherwise than it is stored.
+    #[error("chunk {0} of the plan is no piece of the stored vector")]
+    OtherChunk(u64),
+    /// What came is no contribution, or broke off.
+    #[error(transparent)]
+    Shape(#[from] ShapeFault),
     /// The attempt's files.
     #[error(transparent)]
     File(#[from] FileFault),
 }
 
-/// Turns a contribution into the integers that will be masked. `clip` is the study's, and absent without noise.
+/// Turns a contribution, while it is read, into the integers that will be masked, and stores them. `clip` is the study's,
+/// and absent without noise.
+///
+/// COST: without noise one piece is in memory; with noise the sum, and one patient's vector as it is quantised.
 pub(crate) fn protect(
-    contribution: Contribution,
+    contribution: &mut ContributionReader<impl Read>,
     plan: &VectorPlan,
     clip: Option<ClippingNorm>,
     random: &mut RoundRandom,
-) -> Result<Vec<i64>, PipelineFault> {
-    match (contribution, &plan.noise, clip) {
-        (Contribution::PatientVectors { dimension, vectors }, Some(noise), Some(clip)) => {
-            check_dimension(dimension, plan)?;
-            let patients = vectors.iter().map(Vec::as_slice);
-            Ok(noised_sum(noise, clip, dimension, patients, random)?)
+    input: &mut InputWriter,
+) -> Result<(), PipelineFault> {
+    match (contribution.kind(), &plan.noise, clip) {
+        (ContributionKind::PatientVectors, Some(noise), Some(clip)) => {
+            let dimension = check_dimension(contribution.dimension(), plan)?;
+            let mut torn = None;
+            let patients = std::iter::from_fn(|| match contribution.next_vector() {
+                Ok(vector) => vector,
+                Err(fault) => {
+                    torn = Some(fault);
+                    None
+                }
+            });
+            let sum = noised_sum(noise, clip, dimension, patients, random)?;
+            match torn {
+                Some(fault) => Err(fault.into()),
+                None => Ok(input.push(&sum)?),
+            }
         }
-        (Contribution::Sum(sum), None, None) => encode(&sum, plan),
-        (Contribution::PatientVectors { .. }, Some(_), None) => Err(PipelineFault::OtherKind {
+        (ContributionKind::Sum, None, None) => encode(contribution, plan, input),
+        (ContributionKind::PatientVectors, Some(_), None) => Err(PipelineFault::OtherKind {
             given: "one vector per patient",
             expected: "names no clipping norm",
         }),
-        (Contribution::PatientVectors { .. }, None, _) => Err(PipelineFault::OtherKind {
+        (ContributionKind::PatientVectors, None, _) => Err(PipelineFault::OtherKind {
             given: "one vector per patient",
             expected: "has no noise",
         }),
-        (Contribution::Sum(_), _, _) => Err(PipelineFault::OtherKind {
+        (ContributionKind::Sum, _, _) => Err(PipelineFault::OtherKind {
             given: "a sum over patients",
             expected: "clips every patient",
         }),
@@ -96,22 +122,37 @@ pub(crate) fn protect(
 }
 
 /// A sum without noise as fixed-point numbers; one that is not finite or too large is refused.
-fn encode(sum: &[f64], plan: &VectorPlan) -> Result<Vec<i64>, PipelineFault> {
-    check_dimension(sum.len(), plan)?;
+fn encode(
+    contribution: &mut ContributionReader<impl Read>,
+    plan: &VectorPlan,
+    input: &mut InputWriter,
+) -> Result<(), PipelineFault> {
+    let dimension = check_dimension(contribution.dimension(), plan)?;
     let format = plan.fixed_point().map_err(PipelineFault::FixedPoint)?;
-    sum.iter()
-        .enumerate()
-        .map(|(coordinate, value)| {
+    let mut coordinate = 0;
+    loop {
+        let numbers = contribution.next_numbers(NUMBERS_AT_ONCE)?;
+        if numbers.is_empty() {
+            break;
+        }
+        let encoded = numbers.iter().zip(coordinate..).map(|(value, coordinate)| {
             format
                 .encode(*value)
                 .map_err(|source| PipelineFault::Encoding { coordinate, source })
-        })
-        .collect()
+        });
+        input.push(&encoded.collect::<Result<Vec<_>, _>>()?)?;
+        coordinate += numbers.len();
+    }
+    if coordinate == dimension {
+        Ok(())
+    } else {
+        Err(ShapeFault::Shape.into())
+    }
 }
 
-fn check_dimension(given: usize, plan: &VectorPlan) -> Result<(), PipelineFault> {
+fn check_dimension(given: usize, plan: &VectorPlan) -> Result<usize, PipelineFault> {
     if u64::try_from(given).ok() == Some(plan.dimension) {
-        Ok(())
+        Ok(given)
     } else {
         Err(PipelineFault::OtherDimension {
             given,
@@ -130,11 +171,7 @@ pub(crate) fn mask(
     let word_bits = plan.word_bits().map_err(PipelineFault::Words)?;
     let mut digests = Vec::new();
     for index in 0..plan.chunk_count() {
-        let fields = input.next(plan.fields_in_chunk(index))?;
-        let words: Vec<u64> = fields
-            .into_iter()
-            .map(|field| word_bits.encode(field))
-            .collect();
+        let words = next_words(&mut input, plan, word_bits, index)?;
         let packed = job.mask_chunk(index, &words);
         digests.push(chunk_digest(&packed));
         spool.append(&packed)?;
@@ -151,15 +188,31 @@ pub(crate) fn tag(
     let plan = job.plan().clone();
     let word_bits = plan.word_bits().map_err(PipelineFault::Words)?;
     for index in 0..plan.chunk_count() {
-        let fields = input.next(plan.fields_in_chunk(index))?;
-        let words: Vec<u64> = fields
-            .into_iter()
-            .map(|field| word_bits.encode(field))
-            .collect();
+        let words = next_words(&mut input, &plan, word_bits, index)?;
         job.add_chunk(index, &words);
     }
     Ok(job.finish())
 }
+
+/// The stored integers of one chunk as words.
+fn next_words(
+    input: &mut InputReader,
+    plan: &RoundPlan,
+    word_bits: WordBits,
+    index: u64,
+) -> Result<Vec<u64>, PipelineFault> {
+    let fields = input.next_piece()?;
+    if fields.len() != plan.fields_in_chunk(index) {
+        return Err(PipelineFault::OtherChunk(index));
+    }
+    Ok(fields
+        .into_iter()
+        .map(|field| word_bits.encode(field))
+        .collect())
+}
+
+/// Numbers of a contribution without noise that are in memory at one time.
+const NUMBERS_AT_ONCE: usize = 32_768;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

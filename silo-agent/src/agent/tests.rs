@@ -111,7 +111,9 @@ fn a_stored_vector_that_was_exchanged_is_not_masked() {
         .iter()
         .map(|field| i64::from_le_bytes(*field))
         .collect();
-    hospital.agent.files.write_input(id, &written).unwrap();
+    let mut exchanged = hospital.agent.files.store_input(id).unwrap();
+    exchanged.push(&written).unwrap();
+    exchanged.finish().unwrap();
     let freeze = hospital.to_agent.pop_front().unwrap();
     hospital.deliver(&study, &freeze);
     hospital.results(1);

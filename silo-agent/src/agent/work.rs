@@ -4,7 +4,7 @@
 use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
 use consilium_crypto::secret::Secret;
-use consilium_learning::contribution::{Contribution, ContributionFault};
+use consilium_learning::contribution::{ContributionFault, ContributionReader};
 use consilium_policies::Isolation;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
@@ -65,11 +65,21 @@ pub(super) fn prepare(
     if let Some(input) = files.stored_input(id)? {
         return Ok(Prepared { input, facts: None });
     }
-    let (bytes, facts) = trainer.contribute(order.job, order.model, order.isolation)?;
-    let contribution = Contribution::from_bytes(&bytes, order.dimension)?;
-    let mut random = randomness::round_random();
-    let protected = update_pipeline::protect(contribution, &order.vector, order.clip, &mut random)?;
-    let input = files.write_input(id, &protected)?;
+    let TrainingOrder {
+        job,
+        model,
+        dimension,
+        vector,
+        clip,
+        isolation,
+    } = order;
+    let (input, facts) = trainer.contribute(job, model, isolation, |pipe| {
+        let mut contribution = ContributionReader::open(pipe, dimension)?;
+        let mut input = files.store_input(id)?;
+        let mut random = randomness::round_random();
+        update_pipeline::protect(&mut contribution, &vector, clip, &mut random, &mut input)?;
+        Ok::<_, PrepareFault>(input.finish()?)
+    })?;
     Ok(Prepared {
         input,
         facts: Some(facts),

@@ -60,8 +60,8 @@ pub(crate) enum Finding {
     Described(Description),
     /// The table was read.
     Checked(TableFacts),
-    /// The contribution's bytes, and what was seen while reading.
-    Contributed(Vec<u8>, TableFacts),
+    /// What was seen while reading; the contribution follows on the pipe, to its end.
+    Contributed(TableFacts),
 }
 
 /// A file that is being registered.
@@ -119,4 +119,4 @@ fn too_long() -> io::Error {
     )
 }
 
-const MOST_BYTES: u32 = 2 << 30;
+const MOST_BYTES: u32 = 1 << 30;

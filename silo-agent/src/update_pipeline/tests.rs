@@ -1,9 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 use consilium_crypto::secret::Secret;
+use consilium_learning::contribution::Contribution;
 use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
+use consilium_protocol::AttemptId;
 
 use super::*;
+use crate::attempt_files::AttemptFiles;
+
+/// What is stored of a contribution.
+fn protect(
+    contribution: Contribution,
+    plan: &VectorPlan,
+    clip: Option<ClippingNorm>,
+    random: &mut RoundRandom,
+) -> Result<Vec<i64>, PipelineFault> {
+    let id = AttemptId {
+        epoch: 1,
+        round: 1,
+        attempt: 1,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let files = AttemptFiles::open(folder.path()).unwrap();
+    let dimension = match &contribution {
+        Contribution::Sum(sum) => sum.len(),
+        Contribution::PatientVectors { dimension, .. } => *dimension,
+    };
+    let bytes = contribution.to_bytes();
+    let mut reader = ContributionReader::open(bytes.as_slice(), dimension).unwrap();
+    let mut writer = files.store_input(id).unwrap();
+    super::protect(&mut reader, plan, clip, random, &mut writer)?;
+    let name = writer.finish().unwrap();
+    let fields = u64::try_from(dimension).unwrap();
+    Ok(files
+        .read_input(id, &name, fields)
+        .unwrap()
+        .next_piece()
+        .unwrap())
+}
 
 fn random() -> RoundRandom {
     RoundRandom::from_seed(Secret::new([7; 32]))
@@ -154,4 +188,32 @@ fn too_many_patients_or_another_length_is_refused() {
         protect(short, &plan, Some(norm()), &mut random()),
         Err(PipelineFault::OtherDimension { .. })
     ));
+}
+
+#[test]
+fn a_contribution_that_breaks_off_is_refused_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = AttemptFiles::open(folder.path()).unwrap();
+    let id = AttemptId {
+        epoch: 1,
+        round: 1,
+        attempt: 1,
+    };
+    let noised = VectorPlan::noised(3, noise_plan()).unwrap();
+    let plain = VectorPlan::plain(3, 4, 64, 32).unwrap();
+    let sum = Contribution::Sum(vec![1.0, 2.0, 3.0]);
+    let vectors = Contribution::PatientVectors {
+        dimension: 3,
+        vectors: vec![vec![0.0; 3]; 2],
+    };
+    for (contribution, plan, clip) in [(sum, plain, None), (vectors, noised, Some(norm()))] {
+        let bytes = contribution.to_bytes();
+        let torn = &bytes[..bytes.len() - 8];
+        let mut reader = ContributionReader::open(torn, 3).unwrap();
+        let mut writer = files.store_input(id).unwrap();
+        let outcome = super::protect(&mut reader, &plan, clip, &mut random(), &mut writer);
+        assert!(matches!(outcome, Err(PipelineFault::Shape(_))));
+        drop(writer);
+        assert!(files.stored_input(id).unwrap().is_none());
+    }
 }

@@ -596,7 +596,7 @@ pub(super) fn trainer(folder: &Path) -> Trainer {
         Finding::Probed(Vec::new()),
         Finding::Described(description),
         Finding::Checked(facts.clone()),
-        Finding::Contributed(Contribution::Sum(vec![1.0; dimension]).to_bytes(), facts),
+        Finding::Contributed(facts),
     ];
     for (kind, finding) in findings.into_iter().enumerate() {
         let answer = Answer {
@@ -605,6 +605,9 @@ pub(super) fn trainer(folder: &Path) -> Trainer {
         };
         let mut bytes = Vec::new();
         write_message(&mut bytes, &answer).unwrap();
+        if matches!(answer.outcome, Ok(Finding::Contributed(_))) {
+            bytes.extend(Contribution::Sum(vec![1.0; dimension]).to_bytes());
+        }
         fs::write(folder.join(format!("answer.{kind}")), bytes).unwrap();
     }
     let script = format!(
