@@ -130,6 +130,11 @@ impl Federation {
         self.coordinator.take().unwrap().wait_for_abort(DEATH);
     }
 
+    /// The coordinator's process, for a test that looks at it.
+    pub(crate) fn coordinator(&self) -> &Running {
+        self.coordinator.as_ref().unwrap()
+    }
+
     pub(crate) fn kill_coordinator(&mut self) {
         self.coordinator.take().unwrap().kill();
     }
