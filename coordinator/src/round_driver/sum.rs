@@ -25,7 +25,7 @@ pub(super) enum Work {
     /// H(S) is committed.
     Committed { proof: Vec<u8> },
     /// The challenge was applied to the sum.
-    Checked { product: InnerProduct },
+    Checked { product: Box<InnerProduct> },
 }
 
 impl RoundDriver<'_, '_> {
@@ -49,7 +49,10 @@ impl RoundDriver<'_, '_> {
                     .collect();
                 self.step(CoordinatorEvent::SumLogged { proofs }).await
             }
-            Work::Checked { product } => self.step(CoordinatorEvent::Checked { product }).await,
+            Work::Checked { product } => {
+                let product = *product;
+                self.step(CoordinatorEvent::Checked { product }).await
+            }
         }
     }
 
@@ -83,6 +86,7 @@ impl RoundDriver<'_, '_> {
             for_each_chunk(&spool, &plan, &blob, |index, words| {
                 product.add_chunk(index, words);
             })?;
+            let product = Box::new(product);
             Ok(Work::Checked { product })
         });
         Ok(())
