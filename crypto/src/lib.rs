@@ -17,7 +17,6 @@
 //! per key, and takes the key away.
 
 pub mod digest;
-mod gf256;
 mod hex_bytes;
 pub mod key_agreement;
 pub mod label;

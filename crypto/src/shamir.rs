@@ -1,94 +1,146 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Shamir's secret sharing ([1979]) of 32-byte secrets over GF(2^8), each byte on its own.
+//! Shamir's secret sharing ([1979]) of 32-byte secrets, in a field of characteristic two.
 //!
-//! Splitting is ours, because it must be repeatable from injected randomness; shares have the form of
-//! the `shamirsecretsharing` crate, which combines. That crate accepts a forged abscissa of zero,
-//! duplicates, too few shares and none at all, so [`combine`] checks everything first.
+//! Up to 255 shares are points over GF(2^8), each byte of the secret on its own, in the form of the
+//! `shamirsecretsharing` crate; more are points over GF(2^16), each two bytes on their own. [`Threshold`]
+//! chooses the field by the number of shares.
 //!
-//! A share carries no proof of its own: check it against its commitment, and the combined secret
-//! against the dealer's.
+//! [`combine`] demands exactly the threshold of distinct shares at abscissae that were dealt: a forged
+//! abscissa of zero would replace the secret. A share carries no proof of its own: check it against its
+//! commitment, and the combined secret against the dealer's.
 //!
 //! [1979]: https://doi.org/10.1145/359168.359176
 
+mod field;
+mod gf256;
+mod gf65536;
+mod interpolation;
+
 use std::fmt;
 
-use shamirsecretsharing::hazmat::combine_keyshares;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use crate::gf256::Lanes;
 use crate::random::RandomSource;
 use crate::secret::{Secret, Secret32};
+pub use field::Field;
+use field::Lanes;
+use gf256::Gf256Lanes;
+use gf65536::Gf65536Lanes;
+pub use interpolation::Interpolation;
 
-/// How many bytes a share has: the abscissa, then one byte per byte of the secret.
-pub const SHARE_LENGTH: usize = 33;
-
-/// How many shares exist and how many of them give the secret.
+/// How many shares exist, how many of them give the secret, and in which field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threshold {
-    threshold: u8,
-    shares: u8,
+    threshold: u16,
+    shares: u16,
+    field: Field,
 }
 
 impl Threshold {
-    /// `threshold` out of `shares`, with 2 <= threshold <= shares <= 255.
+    /// `threshold` out of `shares`, with 2 <= threshold <= shares <= 65535, in the smaller field that
+    /// has room.
     ///
     /// # Errors
     /// [`ShamirFault::Threshold`] outside that range.
     pub fn new(threshold: u32, shares: u32) -> Result<Self, ShamirFault> {
+        Self::within(Field::for_shares(shares), threshold, shares)
+    }
+
+    /// The same in a field of the caller's choice.
+    ///
+    /// # Errors
+    /// [`ShamirFault::Threshold`] when the field has no room for that many shares.
+    pub fn within(field: Field, threshold: u32, shares: u32) -> Result<Self, ShamirFault> {
         let fault = ShamirFault::Threshold { threshold, shares };
-        if threshold < 2 || threshold > shares {
+        if threshold < 2 || threshold > shares || shares > field.most_shares() {
             return Err(fault);
         }
-        match (u8::try_from(threshold), u8::try_from(shares)) {
-            (Ok(threshold), Ok(shares)) => Ok(Self { threshold, shares }),
+        match (u16::try_from(threshold), u16::try_from(shares)) {
+            (Ok(threshold), Ok(shares)) => Ok(Self {
+                threshold,
+                shares,
+                field,
+            }),
             _ => Err(fault),
         }
     }
 
     /// How many shares give the secret.
-    pub fn threshold(self) -> u8 {
-        self.threshold
+    pub fn threshold(self) -> u32 {
+        self.threshold.into()
     }
 
     /// How many shares there are.
-    pub fn shares(self) -> u8 {
-        self.shares
+    pub fn shares(self) -> u32 {
+        self.shares.into()
+    }
+
+    /// The field that shares are points over.
+    pub fn field(self) -> Field {
+        self.field
     }
 }
 
-/// One share: an abscissa and the value there of 32 polynomials. Wiped on drop.
-pub struct Share(Secret<[u8; SHARE_LENGTH]>);
+/// One share: an abscissa and the value there of one polynomial for each element of the secret. Wiped
+/// on drop.
+pub struct Share {
+    field: Field,
+    abscissa: u16,
+    value: Secret32,
+}
 
 impl Share {
-    /// Takes the 33 bytes of a share.
+    /// Takes the bytes of a share, whose number tells its field.
     ///
     /// # Errors
     /// [`ShamirFault::Length`], or [`ShamirFault::Abscissa`] for an abscissa of zero, where the
     /// secret itself would lie.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ShamirFault> {
-        let share = Secret::from_slice(bytes).ok_or(ShamirFault::Length {
-            length: bytes.len(),
-        })?;
-        if bytes.first() == Some(&0) {
-            return Err(ShamirFault::Abscissa { abscissa: 0 });
-        }
-        Ok(Self(share))
+        let length = bytes.len();
+        let field = [Field::Gf256, Field::Gf65536]
+            .into_iter()
+            .find(|field| field.share_length() == length)
+            .ok_or(ShamirFault::Length { length })?;
+        let abscissa = field
+            .abscissa(bytes)
+            .ok_or(ShamirFault::Abscissa { abscissa: 0 })?;
+        let value = bytes
+            .last_chunk::<32>()
+            .and_then(|value| Secret::from_slice(value))
+            .ok_or(ShamirFault::Length { length })?;
+        Ok(Self {
+            field,
+            abscissa,
+            value,
+        })
     }
 
-    /// The 33 bytes.
-    pub fn to_bytes(&self) -> Secret<[u8; SHARE_LENGTH]> {
-        self.0.duplicate()
+    /// The bytes: 33 or 34, as the field says.
+    pub fn to_bytes(&self) -> Secret<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.field.share_length());
+        let [low, high] = self.abscissa.to_le_bytes();
+        bytes.push(low);
+        match self.field {
+            Field::Gf256 => {}
+            Field::Gf65536 => bytes.push(high),
+        }
+        bytes.extend_from_slice(self.value.expose());
+        Secret::new(bytes)
     }
 
     /// The abscissa: 1 for the first share.
-    pub fn index(&self) -> u8 {
-        self.0.expose()[0]
+    pub fn index(&self) -> u16 {
+        self.abscissa
     }
 
     /// A second copy.
     #[must_use]
     pub fn duplicate(&self) -> Self {
-        Self(self.0.duplicate())
+        Self {
+            field: self.field,
+            abscissa: self.abscissa,
+            value: self.value.duplicate(),
+        }
     }
 }
 
@@ -100,60 +152,53 @@ impl fmt::Debug for Share {
 
 /// Splits `secret` into all the shares of `threshold`, at abscissae 1, 2, 3 and so on.
 pub fn split(secret: &Secret32, threshold: Threshold, random: &mut dyn RandomSource) -> Vec<Share> {
+    match threshold.field {
+        Field::Gf256 => split_over::<Gf256Lanes>(secret, threshold, random),
+        Field::Gf65536 => split_over::<Gf65536Lanes>(secret, threshold, random),
+    }
+}
+
+fn split_over<L: Lanes>(
+    secret: &Secret32,
+    threshold: Threshold,
+    random: &mut dyn RandomSource,
+) -> Vec<Share> {
     // Highest power first, the secret last, as Horner's rule takes them.
     let mut coefficients = Zeroizing::new(Vec::with_capacity(threshold.threshold.into()));
     for _ in 1..threshold.threshold {
-        coefficients.push(Lanes::from_bytes(random.secret32().expose()));
+        coefficients.push(L::from_bytes(random.secret32().expose()));
     }
-    coefficients.push(Lanes::from_bytes(secret.expose()));
+    coefficients.push(L::from_bytes(secret.expose()));
 
     (1..=threshold.shares)
         .map(|abscissa| {
-            let mut value = Lanes::ZERO;
+            let mut value = L::ZERO;
             for coefficient in coefficients.iter() {
-                value = value.times(abscissa).plus(*coefficient);
+                value = value.times(abscissa.into()).plus(*coefficient);
             }
-            Share(Secret::filled(|share: &mut [u8; SHARE_LENGTH]| {
-                share[0] = abscissa;
-                value.write_to(&mut share[1..]);
-                value.zeroize();
-            }))
+            Share {
+                field: threshold.field,
+                abscissa,
+                value: Secret::filled(|bytes| {
+                    value.write_to(bytes);
+                    value.zeroize();
+                }),
+            }
         })
         .collect()
 }
 
 /// Recovers the secret from exactly as many shares as the threshold asks for.
 ///
-/// Nothing here can tell a true share from a false one: check the result against its commitment.
+/// For several secrets shared at the same abscissae, take one [`Interpolation`]. Nothing here can tell a
+/// true share from a false one: check the result against its commitment.
 ///
 /// # Errors
-/// [`ShamirFault::Count`], [`ShamirFault::Abscissa`] or [`ShamirFault::Duplicate`].
+/// [`ShamirFault::Count`], [`ShamirFault::Abscissa`], [`ShamirFault::Duplicate`] or
+/// [`ShamirFault::OtherField`].
 pub fn combine(shares: &[Share], threshold: Threshold) -> Result<Secret32, ShamirFault> {
-    if shares.len() != usize::from(threshold.threshold) {
-        return Err(ShamirFault::Count {
-            given: shares.len(),
-            needed: threshold.threshold,
-        });
-    }
-    let mut seen = [false; 256];
-    for share in shares {
-        let abscissa = share.index();
-        if abscissa == 0 || abscissa > threshold.shares {
-            return Err(ShamirFault::Abscissa { abscissa });
-        }
-        if std::mem::replace(&mut seen[usize::from(abscissa)], true) {
-            return Err(ShamirFault::Duplicate { abscissa });
-        }
-    }
-
-    let mut shares_to_wipe = Zeroizing::new(Vec::with_capacity(shares.len()));
-    shares_to_wipe.extend(shares.iter().map(|share| share.0.expose().to_vec()));
-    #[expect(
-        clippy::expect_used,
-        reason = "the only failure is another share length"
-    )]
-    let secret = Zeroizing::new(combine_keyshares(&shares_to_wipe).expect("shares have 33 bytes"));
-    Ok(Secret::filled(|bytes| bytes.copy_from_slice(&secret)))
+    let abscissae: Vec<u16> = shares.iter().map(Share::index).collect();
+    Interpolation::new(&abscissae, threshold)?.combine(shares)
 }
 
 /// Why shares cannot be made or combined.
@@ -161,7 +206,7 @@ pub fn combine(shares: &[Share], threshold: Threshold) -> Result<Secret32, Shami
 pub enum ShamirFault {
     /// The parameters are out of range.
     #[error(
-        "cannot share `{threshold}` of `{shares}`, choose a threshold of at least 2 and at most the number of shares, which is at most 255"
+        "cannot share `{threshold}` of `{shares}`, choose a threshold of at least 2 and at most the number of shares, which is at most 65535, or 255 over GF(2^8)"
     )]
     Threshold {
         /// The threshold asked for.
@@ -170,22 +215,28 @@ pub enum ShamirFault {
         shares: u32,
     },
     /// A share has another length.
-    #[error("share has `{length}` bytes instead of 33")]
+    #[error("share has `{length}` bytes instead of 33 or 34")]
     Length {
         /// Its length in bytes.
         length: usize,
     },
     /// A share lies where no share was dealt.
-    #[error("share has abscissa `{abscissa}`, which was never dealt")]
+    #[error("share has abscissa `{abscissa}`, which was never dealt or is not this share's")]
     Abscissa {
         /// The abscissa.
-        abscissa: u8,
+        abscissa: u16,
     },
     /// Two shares lie at the same place.
     #[error("two shares have abscissa `{abscissa}`")]
     Duplicate {
         /// The abscissa.
-        abscissa: u8,
+        abscissa: u16,
+    },
+    /// A share is a point over the other field.
+    #[error("share at abscissa `{abscissa}` has the length of shares of another number of silos")]
+    OtherField {
+        /// The abscissa.
+        abscissa: u16,
     },
     /// More or fewer shares than the threshold.
     #[error("`{given}` shares were given, exactly `{needed}` are needed")]
@@ -193,6 +244,6 @@ pub enum ShamirFault {
         /// How many were given.
         given: usize,
         /// How many the threshold asks for.
-        needed: u8,
+        needed: u32,
     },
 }

@@ -15,6 +15,7 @@ use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
 use consilium_crypto::secret::Secret;
+use consilium_crypto::shamir::Field;
 use consilium_crypto::transcript::hash;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -176,8 +177,9 @@ impl KeyBook {
         let Some(position) = self.position(recipient) else {
             return false;
         };
-        let abscissa = revealed.share.first().map(|x| usize::from(*x));
-        if revealed.share.len() != 33 || abscissa != Some(position + 1) {
+        let count = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        let abscissa = Field::for_shares(count).abscissa(&revealed.share);
+        if abscissa.map(usize::from) != Some(position + 1) {
             return false;
         }
         let leaf = self.leaf(&deal.silo, recipient, revealed.kind, &revealed.share);

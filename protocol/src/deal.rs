@@ -13,7 +13,7 @@ use consilium_crypto::merkle;
 use consilium_crypto::random::RandomSource;
 use consilium_crypto::sealing;
 use consilium_crypto::secret::Secret32;
-use consilium_crypto::shamir::{self, Share, Threshold};
+use consilium_crypto::shamir::{self, Interpolation, Share, Threshold};
 use consilium_crypto::transcript::derive_key;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -117,10 +117,33 @@ pub(crate) fn open(
         .then_some(dealt)
 }
 
-/// Rebuilds a secret from proven shares of one dealer and kind.
-pub(crate) fn combine(shares: &[Share], threshold: u32, count: usize) -> Option<Secret32> {
-    let threshold = shamir_threshold(threshold, count).ok()?;
-    shamir::combine(shares, threshold).ok()
+/// Rebuilds secrets from proven shares of one dealer and kind after the other.
+///
+/// COST: the same silos reveal for every dealer, so the coefficients of the last secret serve the next one too.
+pub(crate) struct Combiner {
+    threshold: Option<Threshold>,
+    last: Option<Interpolation>,
+}
+
+impl Combiner {
+    /// For secrets of which `threshold` of `count` shares are needed.
+    pub(crate) fn new(threshold: u32, count: usize) -> Self {
+        Self {
+            threshold: shamir_threshold(threshold, count).ok(),
+            last: None,
+        }
+    }
+
+    pub(crate) fn combine(&mut self, shares: &[Share]) -> Option<Secret32> {
+        let interpolation = match self.last.take().filter(|last| last.fits(shares)) {
+            Some(last) => last,
+            None => {
+                let abscissae: Vec<u16> = shares.iter().map(Share::index).collect();
+                Interpolation::new(&abscissae, self.threshold?).ok()?
+            }
+        };
+        self.last.insert(interpolation).combine(shares).ok()
+    }
 }
 
 fn shamir_threshold(threshold: u32, count: usize) -> Result<Threshold, Fault> {
@@ -156,3 +179,7 @@ fn deal_key(
 fn associated_data(keys: &KeyBook) -> Digest {
     keys.digest
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

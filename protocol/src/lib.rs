@@ -47,8 +47,8 @@ pub use message::{
 pub use release::{VerifiedBy, VerifiedSum, verify_release};
 pub use replay::{ReplayJob, ReplayOutcome, ReplaySource};
 pub use round_plan::{
-    CHUNK_FIELDS, MaskCipher, PROTOCOL_VERSION, PlanFault, READY_GRID_MILLISECONDS, RoundPlan,
-    Thresholds,
+    CHUNK_FIELDS, MOST_SILOS, MaskCipher, PROTOCOL_VERSION, PlanFault, READY_GRID_MILLISECONDS,
+    RoundPlan, Thresholds,
 };
 pub use silo::{RestoreFault, SiloMachine, SiloSurroundings};
 pub use unmask::{ChunkSource, SumSink, UnmaskFault, UnmaskJob};

@@ -94,7 +94,7 @@ pub struct RevealedShare {
     pub dealer: u32,
     /// Which secret.
     pub kind: SecretKind,
-    /// 33 bytes: abscissa and value.
+    /// Abscissa and value: 33 bytes, or 34 when there are more than 255 silos.
     pub share: Vec<u8>,
     /// Merkle path to the dealer's root.
     pub path: Vec<Digest>,

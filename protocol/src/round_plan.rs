@@ -17,6 +17,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// Fields in one upload chunk: a multiple of 128, so that every chunk is whole bytes at every width.
 pub const CHUNK_FIELDS: u32 = 32_768;
 
+/// The most silos of one round. Messages of everybody about everybody grow with the square of their number.
+pub const MOST_SILOS: usize = 1000;
+
 /// The public grid on which silos announce that they are ready, in milliseconds after Open.
 pub const READY_GRID_MILLISECONDS: u32 = 200;
 
@@ -155,8 +158,8 @@ pub enum PlanFault {
         /// The most that is safe.
         most: u32,
     },
-    /// More than 255 silos.
-    #[error("{0} silos are more than the 255 that this version shares keys among")]
+    /// More than [`MOST_SILOS`].
+    #[error("{0} silos are more than the {MOST_SILOS} that a round is open to")]
     TooManySilos(usize),
     /// A vector of no length or a width that cannot be packed.
     #[error("a vector of {dimension} words of {word_bits} bits cannot be aggregated")]
@@ -249,7 +252,7 @@ impl RoundPlan {
             return Err(PlanFault::UnknownSilo(stranger.clone()));
         }
         let count = u32::try_from(silos.len()).unwrap_or(u32::MAX);
-        if silos.len() > 255 {
+        if silos.len() > MOST_SILOS {
             return Err(PlanFault::TooManySilos(silos.len()));
         }
         let plan = Self {

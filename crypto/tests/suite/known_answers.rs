@@ -185,6 +185,26 @@ fn shares_are_those_of_version_1() {
     assert_eq!(shares.len(), 5);
 }
 
+#[test]
+fn shares_over_words_are_those_of_version_1() {
+    for vector in each(&load(include_str!("../vectors/shamir-gf65536-v1.json"))) {
+        let number = |field| u32::try_from(integer(vector, field)).unwrap();
+        let threshold = Threshold::new(number("threshold"), number("shares")).unwrap();
+        let coefficients = each(&vector["coefficients"]).iter().flat_map(hex).collect();
+        let shares = shamir::split(
+            &secret(vector, "secret"),
+            threshold,
+            &mut Dictated(coefficients),
+        );
+        for expected in each(&vector["shown"]).iter().map(hex) {
+            let share = shares
+                .iter()
+                .find(|share| share.index().to_le_bytes() == expected[..2]);
+            assert_eq!(*share.unwrap().to_bytes().expose(), expected);
+        }
+    }
+}
+
 fn label(vector: &Value) -> Label {
     let text = format!("consilium/v1/{}", vector["label"].as_str().unwrap());
     let found = Label::ALL.iter().find(|label| label.as_str() == text);

@@ -2,13 +2,21 @@
 //! Shares: every threshold subset, forged shares, and the foreign implementation.
 
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
-use consilium_crypto::shamir::{SHARE_LENGTH, ShamirFault, Share, Threshold, combine, split};
+use consilium_crypto::shamir::{
+    Field, Interpolation, ShamirFault, Share, Threshold, combine, split,
+};
 use consilium_crypto::{Secret, Secret32};
 use proptest::prelude::*;
 use shamirsecretsharing::hazmat::{combine_keyshares, create_keyshares};
 
+const FIELDS: [Field; 2] = [Field::Gf256, Field::Gf65536];
+
 fn threshold(threshold: u32, shares: u32) -> Threshold {
     Threshold::new(threshold, shares).unwrap()
+}
+
+fn within(field: Field, threshold: u32, shares: u32) -> Threshold {
+    Threshold::within(field, threshold, shares).unwrap()
 }
 
 /// Every subset of the shares, as a bit pattern turned into copies.
@@ -26,17 +34,21 @@ fn subsets(shares: &[Share]) -> impl Iterator<Item = Vec<Share>> {
 #[test]
 fn exactly_the_subsets_of_threshold_size_give_the_secret() {
     let mut random = InsecureSeededRandom::from_seed(1);
-    for n in 2..=7 {
+    for (field, n) in FIELDS
+        .into_iter()
+        .flat_map(|field| (2..=7).map(move |n| (field, n)))
+    {
+        let reference = Reference::new(field);
         for t in 2..=n {
             let secret = random.secret32();
-            let shares = split(&secret, threshold(t, n), &mut random);
+            let shares = split(&secret, within(field, t, n), &mut random);
             for subset in subsets(&shares) {
                 let size = u32::try_from(subset.len()).unwrap();
-                match combine(&subset, threshold(t, n)) {
+                match combine(&subset, within(field, t, n)) {
                     Ok(combined) => {
                         assert_eq!(size, t);
                         assert!(combined.equals(&secret));
-                        assert_eq!(interpolate(&subset), *secret.expose());
+                        assert_eq!(reference.interpolate(&subset), *secret.expose());
                     }
                     Err(fault) => {
                         assert_ne!(size, t);
@@ -51,14 +63,18 @@ fn exactly_the_subsets_of_threshold_size_give_the_secret() {
 #[test]
 fn too_few_shares_give_another_value_even_to_one_who_interpolates() {
     let mut random = InsecureSeededRandom::from_seed(2);
-    for n in 3..=7 {
+    for (field, n) in FIELDS
+        .into_iter()
+        .flat_map(|field| (3..=7).map(move |n| (field, n)))
+    {
+        let reference = Reference::new(field);
         for t in 3..=n {
             let secret = random.secret32();
-            let shares = split(&secret, threshold(t, n), &mut random);
+            let shares = split(&secret, within(field, t, n), &mut random);
             for subset in subsets(&shares) {
                 let size = u32::try_from(subset.len()).unwrap();
                 if size > 0 && size < t {
-                    assert_ne!(interpolate(&subset), *secret.expose());
+                    assert_ne!(reference.interpolate(&subset), *secret.expose());
                 }
             }
         }
@@ -75,6 +91,126 @@ fn one_share_less_than_the_threshold_fits_every_secret() {
         seen.insert(shares[0].to_bytes().expose()[1]);
     }
     assert_eq!(seen.len(), 256);
+
+    // The same over words, of which the source gives the 256 whose two bytes are equal.
+    let words = within(Field::Gf65536, 2, 3);
+    let mut seen = std::collections::BTreeSet::new();
+    for slope in 0..=255 {
+        let shares = split(&Secret::new([0x42; 32]), words, &mut Constant(slope));
+        seen.insert(shares[0].to_bytes().expose()[2..4].to_vec());
+    }
+    assert_eq!(seen.len(), 256);
+}
+
+#[test]
+fn shares_are_the_values_of_the_polynomial_that_was_drawn() {
+    for field in FIELDS {
+        let reference = Reference::new(field);
+        for (t, n) in [(2, 2), (3, 5), (7, 7), (40, 60), (128, 255)] {
+            let secret = InsecureSeededRandom::from_seed(8).secret32();
+            let mut drawn = InsecureSeededRandom::from_seed(9);
+            let highest_first: Vec<[u8; 32]> = (1..t).map(|_| *drawn.secret32().expose()).collect();
+            let mut random = InsecureSeededRandom::from_seed(9);
+            let shares = split(&secret, within(field, t, n), &mut random);
+            for (share, abscissa) in shares.iter().zip(1_u16..) {
+                let value = reference.evaluate(&highest_first, secret.expose(), abscissa);
+                let abscissa = &abscissa.to_le_bytes()[..reference.element_bytes()];
+                assert_eq!(*share.to_bytes().expose(), [abscissa, &value].concat());
+            }
+        }
+    }
+}
+
+#[test]
+fn five_hundred_silos_share_a_secret_that_any_251_recover() {
+    let mut random = InsecureSeededRandom::from_seed(6);
+    let (t, n) = (251, 500);
+    let secret = random.secret32();
+    let mut shares = split(&secret, threshold(t, n), &mut random);
+    assert_eq!(shares.len(), 500);
+    let reference = Reference::new(Field::Gf65536);
+    for _ in 0..5 {
+        for place in (1..shares.len()).rev() {
+            let other = random.next_u64() % u64::try_from(place + 1).unwrap();
+            shares.swap(place, usize::try_from(other).unwrap());
+        }
+        let chosen: Vec<Share> = shares[..251].iter().map(Share::duplicate).collect();
+        assert!(combine(&chosen, threshold(t, n)).unwrap().equals(&secret));
+        assert_eq!(reference.interpolate(&chosen), *secret.expose());
+        // One share less fits another secret.
+        assert_ne!(reference.interpolate(&chosen[1..]), *secret.expose());
+    }
+}
+
+#[test]
+fn the_field_follows_from_the_number_of_shares() {
+    for (n, field, length) in [
+        (2, Field::Gf256, 33),
+        (255, Field::Gf256, 33),
+        (256, Field::Gf65536, 34),
+        (1000, Field::Gf65536, 34),
+    ] {
+        assert_eq!(threshold(2, n).field(), field);
+        let mut random = InsecureSeededRandom::from_seed(7);
+        let secret = random.secret32();
+        let shares = split(&secret, threshold(2, n), &mut random);
+        let last = shares.last().unwrap();
+        assert_eq!(u32::from(last.index()), n);
+        let bytes = last.to_bytes();
+        assert_eq!(bytes.expose().len(), length);
+        assert_eq!(field.abscissa(bytes.expose()), Some(last.index()));
+        assert_eq!(field.abscissa(&bytes.expose()[1..]), None);
+        let read = Share::from_bytes(bytes.expose()).unwrap();
+        assert_eq!(read.to_bytes().expose(), bytes.expose());
+        let pair = [read, shares[0].duplicate()];
+        assert!(combine(&pair, threshold(2, n)).unwrap().equals(&secret));
+    }
+}
+
+#[test]
+fn coefficients_serve_all_secrets_shared_at_the_same_abscissae() {
+    let mut random = InsecureSeededRandom::from_seed(10);
+    for field in FIELDS {
+        let threshold = within(field, 3, 5);
+        let interpolation = Interpolation::new(&[5, 1, 4], threshold).unwrap();
+        for _ in 0..20 {
+            let secret = random.secret32();
+            let shares = split(&secret, threshold, &mut random);
+            let chosen = [4, 0, 3].map(|place: usize| shares[place].duplicate());
+            assert!(interpolation.fits(&chosen));
+            assert!(interpolation.combine(&chosen).unwrap().equals(&secret));
+            // In another order, or at other places, they are not these coefficients' shares.
+            let other = [0, 4, 3].map(|place: usize| shares[place].duplicate());
+            assert!(!interpolation.fits(&other));
+            assert_eq!(
+                interpolation.combine(&other).err(),
+                Some(ShamirFault::Abscissa { abscissa: 1 })
+            );
+            assert_eq!(
+                interpolation.combine(&chosen[..2]).err(),
+                Some(ShamirFault::Count {
+                    given: 2,
+                    needed: 3
+                })
+            );
+        }
+    }
+}
+
+#[test]
+fn shares_of_the_other_field_are_refused() {
+    let mut random = InsecureSeededRandom::from_seed(11);
+    let secret = random.secret32();
+    for (dealt, asked) in [
+        (Field::Gf256, Field::Gf65536),
+        (Field::Gf65536, Field::Gf256),
+    ] {
+        let shares = split(&secret, within(dealt, 2, 2), &mut random);
+        assert_eq!(
+            combine(&shares, within(asked, 2, 2)).err(),
+            Some(ShamirFault::OtherField { abscissa: 1 })
+        );
+    }
 }
 
 #[test]
@@ -102,6 +238,7 @@ fn our_shares_combine_in_the_foreign_implementation() {
 #[test]
 fn foreign_shares_combine_here_in_every_subset() {
     let secret = [0x37; 32];
+    let reference = Reference::new(Field::Gf256);
     for n in 2..=7_u8 {
         for t in 2..=n {
             let shares: Vec<Share> = create_keyshares(&secret, n, t)
@@ -112,7 +249,7 @@ fn foreign_shares_combine_here_in_every_subset() {
             for subset in subsets(&shares).filter(|subset| subset.len() == usize::from(t)) {
                 let combined = combine(&subset, threshold(t.into(), n.into())).unwrap();
                 assert_eq!(combined.expose(), &secret);
-                assert_eq!(interpolate(&subset), secret);
+                assert_eq!(reference.interpolate(&subset), secret);
             }
         }
     }
@@ -131,24 +268,36 @@ fn a_forged_share_at_zero_that_would_replace_the_secret_is_refused() {
         combine_keyshares(&[forged.clone(), honest[0].clone()]).unwrap(),
         [0x66; 32]
     );
-    // What we do.
+    // What we do, in either field.
+    for forged in [&forged, &[&[0], forged.as_slice()].concat()] {
+        assert_eq!(
+            Share::from_bytes(forged).err(),
+            Some(ShamirFault::Abscissa { abscissa: 0 })
+        );
+    }
     assert_eq!(
-        Share::from_bytes(&forged).err(),
+        Interpolation::new(&[1, 0], threshold(2, 300)).err(),
         Some(ShamirFault::Abscissa { abscissa: 0 })
     );
 }
 
 #[test]
 fn duplicates_wrong_counts_and_strange_abscissae_are_refused() {
+    for field in FIELDS {
+        refuses_duplicates_wrong_counts_and_strange_abscissae(within(field, 3, 5));
+    }
+}
+
+fn refuses_duplicates_wrong_counts_and_strange_abscissae(threshold: Threshold) {
     let mut random = InsecureSeededRandom::from_seed(4);
-    let shares = split(&random.secret32(), threshold(3, 5), &mut random);
+    let shares = split(&random.secret32(), threshold, &mut random);
     let given = |positions: &[usize]| -> Vec<Share> {
         positions
             .iter()
             .map(|position| shares[*position].duplicate())
             .collect()
     };
-    let fault = |shares: &[Share]| combine(shares, threshold(3, 5)).err();
+    let fault = |shares: &[Share]| combine(shares, threshold).err();
 
     assert_eq!(
         fault(&[]),
@@ -176,7 +325,7 @@ fn duplicates_wrong_counts_and_strange_abscissae_are_refused() {
         Some(ShamirFault::Duplicate { abscissa: 1 })
     );
 
-    let mut beyond = *shares[0].to_bytes().expose();
+    let mut beyond = shares[0].to_bytes().expose().clone();
     beyond[0] = 6;
     let mut strange = given(&[1, 2]);
     strange.push(Share::from_bytes(&beyond).unwrap());
@@ -187,19 +336,23 @@ fn duplicates_wrong_counts_and_strange_abscissae_are_refused() {
 #[test]
 fn a_tampered_share_changes_the_secret_so_that_a_commitment_shows_it() {
     let mut random = InsecureSeededRandom::from_seed(5);
-    let secret = random.secret32();
-    let shares = split(&secret, threshold(2, 3), &mut random);
-    for position in 8..SHARE_LENGTH * 8 {
-        let mut bytes = *shares[0].to_bytes().expose();
-        bytes[position / 8] ^= 1 << (position % 8);
-        let tampered = [Share::from_bytes(&bytes).unwrap(), shares[1].duplicate()];
-        assert!(!combine(&tampered, threshold(2, 3)).unwrap().equals(&secret));
+    for field in FIELDS {
+        let threshold = within(field, 2, 3);
+        let secret = random.secret32();
+        let shares = split(&secret, threshold, &mut random);
+        let length = field.share_length();
+        for position in (length - 32) * 8..length * 8 {
+            let mut bytes = shares[0].to_bytes().expose().clone();
+            bytes[position / 8] ^= 1 << (position % 8);
+            let tampered = [Share::from_bytes(&bytes).unwrap(), shares[1].duplicate()];
+            assert!(!combine(&tampered, threshold).unwrap().equals(&secret));
+        }
     }
 }
 
 #[test]
 fn shares_of_other_lengths_are_refused() {
-    for length in (0..SHARE_LENGTH).chain([34, 66]) {
+    for length in (0..33).chain([35, 66, 68]) {
         let refused = Share::from_bytes(&vec![1; length]).err();
         assert_eq!(refused, Some(ShamirFault::Length { length }));
     }
@@ -213,9 +366,10 @@ fn only_sensible_thresholds_exist() {
         (4, 3),
         (2, 0),
         (2, 1),
-        (2, 256),
-        (256, 256),
-        (2, 65_538),
+        (257, 256),
+        (2, 65_536),
+        (65_537, 65_538),
+        (u32::MAX, u32::MAX),
     ] {
         let refused = Threshold::new(t, n).err();
         assert_eq!(
@@ -226,43 +380,52 @@ fn only_sensible_thresholds_exist() {
             })
         );
     }
-    assert!(Threshold::new(2, 2).is_ok());
-    assert!(Threshold::new(255, 255).is_ok());
+    for (t, n) in [(2, 2), (255, 255), (256, 256), (65_535, 65_535)] {
+        assert!(Threshold::new(t, n).is_ok());
+    }
+    assert!(Threshold::within(Field::Gf256, 2, 256).is_err());
 }
 
 #[test]
 fn debug_of_a_share_shows_only_where_it_lies() {
-    let share = Share::from_bytes(&[7; 33]).unwrap();
-    assert_eq!(format!("{share:?}"), "Share(7, ..)");
+    for (length, shown) in [(33, "Share(7, ..)"), (34, "Share(1799, ..)")] {
+        let share = Share::from_bytes(&vec![7; length]).unwrap();
+        assert_eq!(format!("{share:?}"), shown);
+    }
 }
 
 proptest! {
     #[test]
-    fn any_threshold_shares_agree(seed: u64, n in 2_u32..=40, choice: u64) {
+    fn any_threshold_shares_agree(seed: u64, n in 2_u32..=40, choice: u64, words: bool) {
         let mut random = InsecureSeededRandom::from_seed(seed);
         let t = 2 + u32::try_from(choice % u64::from(n - 1)).unwrap();
+        let threshold = within(FIELDS[usize::from(words)], t, n);
         let secret = random.secret32();
-        let mut shares = split(&secret, threshold(t, n), &mut random);
+        let mut shares = split(&secret, threshold, &mut random);
         while shares.len() > usize::try_from(t).unwrap() {
             let place = random.next_u64() % u64::try_from(shares.len()).unwrap();
             shares.swap_remove(usize::try_from(place).unwrap());
         }
-        prop_assert!(combine(&shares, threshold(t, n)).unwrap().equals(&secret));
+        prop_assert!(combine(&shares, threshold).unwrap().equals(&secret));
     }
 
     #[test]
-    fn sums_of_shares_are_shares_of_the_sum(seed: u64) {
+    fn sums_of_shares_are_shares_of_the_sum(seed: u64, words: bool) {
+        let threshold = within(FIELDS[usize::from(words)], 3, 4);
         let mut random = InsecureSeededRandom::from_seed(seed);
         let (left, right) = (random.secret32(), random.secret32());
-        let left_shares = split(&left, threshold(3, 4), &mut random);
-        let right_shares = split(&right, threshold(3, 4), &mut random);
+        let left_shares = split(&left, threshold, &mut random);
+        let right_shares = split(&right, threshold, &mut random);
         let sums: Vec<Share> = left_shares.iter().zip(&right_shares).take(3).map(|(left, right)| {
-            let mut sum = exclusive_or(left.to_bytes().expose(), right.to_bytes().expose());
-            sum[0] = left.index();
+            let mut sum = left.to_bytes().expose().clone();
+            let from = sum.len() - 32;
+            for (byte, other) in sum.iter_mut().zip(right.to_bytes().expose()).skip(from) {
+                *byte ^= other;
+            }
             Share::from_bytes(&sum).unwrap()
         }).collect();
         let sum = Secret32::new(exclusive_or(left.expose(), right.expose()));
-        prop_assert!(combine(&sums, threshold(3, 4)).unwrap().equals(&sum));
+        prop_assert!(combine(&sums, threshold).unwrap().equals(&sum));
     }
 }
 
@@ -270,40 +433,130 @@ fn exclusive_or<const N: usize>(left: &[u8; N], right: &[u8; N]) -> [u8; N] {
     std::array::from_fn(|position| left[position] ^ right[position])
 }
 
-/// Lagrange interpolation at zero, written without looking at either implementation.
-fn interpolate(shares: &[Share]) -> [u8; 32] {
-    let mut secret = [0; 32];
-    for share in shares {
-        let mut factor = 1;
-        for other in shares.iter().filter(|other| other.index() != share.index()) {
-            let difference = other.index() ^ share.index();
-            factor = multiply(factor, multiply(other.index(), inverse(difference)));
-        }
-        let bytes = share.to_bytes();
-        for (byte, value) in secret.iter_mut().zip(&bytes.expose()[1..]) {
-            *byte ^= multiply(factor, *value);
-        }
-    }
-    secret
+/// Either field by its logarithms, written without looking at either implementation.
+struct Reference {
+    field: Field,
+    /// Powers of a generator.
+    powers: Vec<u16>,
+    logarithms: Vec<usize>,
 }
 
-/// In GF(2^8), by shift and reduce.
-fn multiply(mut left: u8, mut right: u8) -> u8 {
+impl Reference {
+    fn new(field: Field) -> Self {
+        let (order, multiply): (usize, fn(u16, u16) -> u16) = match field {
+            Field::Gf256 => (255, |left, right| multiply(left, right, 8, 0x1b)),
+            Field::Gf65536 => (65_535, |left, right| multiply(left, right, 16, 0x2b)),
+        };
+        // A generator's powers reach every element but zero before they return to one.
+        let powers = (2..)
+            .map(|candidate| {
+                let mut powers = vec![1];
+                loop {
+                    let next = multiply(*powers.last().unwrap(), candidate);
+                    if next == 1 || powers.len() > order {
+                        break powers;
+                    }
+                    powers.push(next);
+                }
+            })
+            .find(|powers| powers.len() == order)
+            .unwrap();
+        let mut logarithms = vec![0; order + 1];
+        for (exponent, power) in powers.iter().enumerate() {
+            logarithms[usize::from(*power)] = exponent;
+        }
+        Self {
+            field,
+            powers,
+            logarithms,
+        }
+    }
+
+    fn element_bytes(&self) -> usize {
+        match self.field {
+            Field::Gf256 => 1,
+            Field::Gf65536 => 2,
+        }
+    }
+
+    fn times(&self, left: u16, right: u16) -> u16 {
+        if left == 0 || right == 0 {
+            return 0;
+        }
+        let exponent = self.logarithms[usize::from(left)] + self.logarithms[usize::from(right)];
+        self.powers[exponent % self.powers.len()]
+    }
+
+    fn divided(&self, left: u16, right: u16) -> u16 {
+        let opposite = self.powers.len() - self.logarithms[usize::from(right)];
+        self.times(left, self.powers[opposite % self.powers.len()])
+    }
+
+    fn power(&self, base: u16, exponent: usize) -> u16 {
+        self.powers[self.logarithms[usize::from(base)] * exponent % self.powers.len()]
+    }
+
+    fn elements(&self, bytes: &[u8]) -> Vec<u16> {
+        match self.field {
+            Field::Gf256 => bytes.iter().map(|byte| (*byte).into()).collect(),
+            Field::Gf65536 => bytes
+                .chunks_exact(2)
+                .map(|pair| u16::from(pair[0]) | u16::from(pair[1]) << 8)
+                .collect(),
+        }
+    }
+
+    fn bytes(&self, elements: &[u16]) -> [u8; 32] {
+        let bytes = elements
+            .iter()
+            .flat_map(|element| element.to_le_bytes()[..self.element_bytes()].to_vec());
+        bytes.collect::<Vec<u8>>().try_into().unwrap()
+    }
+
+    /// Lagrange's interpolation at zero.
+    fn interpolate(&self, shares: &[Share]) -> [u8; 32] {
+        let mut secret = vec![0; 32 / self.element_bytes()];
+        for share in shares {
+            let mut factor = 1;
+            for other in shares.iter().filter(|other| other.index() != share.index()) {
+                let difference = other.index() ^ share.index();
+                factor = self.times(factor, self.divided(other.index(), difference));
+            }
+            let values = self.elements(&share.to_bytes().expose()[self.element_bytes()..]);
+            for (element, value) in secret.iter_mut().zip(values) {
+                *element ^= self.times(factor, value);
+            }
+        }
+        self.bytes(&secret)
+    }
+
+    /// A polynomial's value as the sum of its terms.
+    fn evaluate(&self, highest_first: &[[u8; 32]], constant: &[u8; 32], at: u16) -> [u8; 32] {
+        let mut value = self.elements(constant);
+        for (row, exponent) in highest_first.iter().rev().zip(1..) {
+            for (value, coefficient) in value.iter_mut().zip(self.elements(row)) {
+                *value ^= self.times(coefficient, self.power(at, exponent));
+            }
+        }
+        self.bytes(&value)
+    }
+}
+
+/// By shift and reduce.
+fn multiply(left: u16, mut right: u16, degree: u32, reduction: u32) -> u16 {
+    let mut left = u32::from(left);
     let mut product = 0;
     while right != 0 {
         if right & 1 == 1 {
             product ^= left;
         }
-        left = left << 1 ^ if left & 0x80 == 0 { 0 } else { 0x1b };
+        left <<= 1;
+        if left >> degree == 1 {
+            left ^= 1 << degree | reduction;
+        }
         right >>= 1;
     }
-    product
-}
-
-fn inverse(element: u8) -> u8 {
-    (1..=255)
-        .find(|candidate| multiply(element, *candidate) == 1)
-        .unwrap()
+    u16::try_from(product).unwrap()
 }
 
 /// A source whose every byte is the same.

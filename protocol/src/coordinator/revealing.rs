@@ -7,7 +7,7 @@ use super::committing::Committing;
 use super::phase::{Close, Phase};
 use super::voting::Voting;
 use crate::certificate::Certificate;
-use crate::deal;
+use crate::deal::Combiner;
 use crate::effect::{CoordinatorEffect, RecordKind};
 use crate::envelope::{Delivery, Envelope, VerifiedSilo, encode};
 use crate::fault::Fault;
@@ -107,12 +107,14 @@ impl Revealing {
     pub(crate) fn close(self, step: &mut Step<'_>) -> Result<Close, Fault> {
         let Self { voted, reveals } = self;
         let mut seeds = Vec::with_capacity(voted.cohort.silos.len());
+        let threshold = step.plan.thresholds.threshold;
+        let mut combiner = Combiner::new(threshold, voted.keys.entries.len());
         for (at, dealer) in voted.cohort.silos.iter().enumerate() {
             let column: Vec<&RevealedShare> = reveals
                 .values()
                 .filter_map(|shares| shares.get(at))
                 .collect();
-            match rebuild(step.plan, &voted, dealer, &column) {
+            match rebuild(step.plan, &mut combiner, &voted, dealer, &column) {
                 Ok((kind, seed)) => seeds.push((dealer.clone(), kind, *seed.expose())),
                 Err(fault) => {
                     // The shares prove themselves against the dealer's signed root, and give another secret.
@@ -166,6 +168,7 @@ impl Unmasking {
 /// Combines threshold shares of one dealer and checks the secret against what the dealer made public.
 fn rebuild(
     plan: &RoundPlan,
+    combiner: &mut Combiner,
     voted: &Voting,
     dealer: &SiloName,
     shares: &[&RevealedShare],
@@ -185,8 +188,7 @@ fn rebuild(
         .take(needed)
         .filter_map(|share| Share::from_bytes(&share.share).ok())
         .collect();
-    let secret =
-        deal::combine(&shares, plan.thresholds.threshold, keys.entries.len()).ok_or_else(bad)?;
+    let secret = combiner.combine(&shares).ok_or_else(bad)?;
     let kind = kind_of(survivors, dealer);
     if seed_is_committed(keys, deals, dealer, kind, &secret) {
         Ok((kind, secret))
