@@ -52,8 +52,8 @@ labels! {
     DealLeaf = "deal-leaf",
     /// The X25519 mask key derived from its seed.
     MaskKey = "mask-key",
-    /// The key that seals one deal to one recipient.
-    DealKey = "deal-key",
+    /// The key that seals one deal to one recipient, from an agreed and an encapsulated secret.
+    DealKey = "hybrid-deal-key",
     /// The stream between two silos.
     PairMask = "pair-mask",
     /// The stream of one silo.

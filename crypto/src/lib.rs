@@ -14,11 +14,12 @@
 //!
 //! It refuses to draw randomness by itself: every caller passes a [`random::RandomSource`]. It reads no
 //! file, clock or network, and no branch or index depends on a secret. [`sealing`] encrypts one message
-//! per key, and takes the key away.
+//! per key, and takes the key away; [`key_encapsulation`] agrees keys that stay secret from a quantum computer.
 
 pub mod digest;
 mod hex_bytes;
 pub mod key_agreement;
+pub mod key_encapsulation;
 pub mod label;
 pub mod mask;
 pub mod merkle;

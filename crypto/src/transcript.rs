@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::digest::Digest;
 use crate::label::Label;
-use crate::secret::Secret;
+use crate::secret::{Secret, Secret32};
 
 /// SHA-256 of the label and the parts, each behind its length.
 pub fn hash(label: Label, parts: &[&[u8]]) -> Digest {
@@ -55,6 +55,28 @@ pub fn derive_key<const N: usize>(
     let mut info = Zeroizing::new(Vec::new());
     encode(label, parts, |bytes| info.extend_from_slice(bytes));
     expand(salt.as_bytes(), secret, &info)
+}
+
+/// A key that stays secret as long as either of two secrets does: HKDF-SHA256 as in [`derive_key`], from one
+/// secret followed by the other.
+///
+/// Both have 32 bytes, so no two pairs read alike. What the secrets came from, ciphertexts and public keys,
+/// belongs into the salt and the parts: that binds the key to them.
+pub fn derive_hybrid_key<const N: usize>(
+    salt: &Digest,
+    secrets: [&Secret32; 2],
+    label: Label,
+    parts: &[&[u8]],
+) -> Secret<[u8; N]> {
+    let [first, second] = secrets.map(Secret::expose);
+    let both = Secret::filled(|both: &mut [u8; 64]| {
+        for (byte, secret) in both.iter_mut().zip(first.iter().chain(second)) {
+            *byte = *secret;
+        }
+    });
+    let mut info = Vec::new();
+    encode(label, parts, |bytes| info.extend_from_slice(bytes));
+    expand(salt.as_bytes(), both.expose(), &info)
 }
 
 fn expand<const N: usize>(salt: &[u8], secret: &[u8], info: &[u8]) -> Secret<[u8; N]> {

@@ -5,16 +5,15 @@ use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::mask::{MaskStream, Sign};
 use consilium_crypto::merkle;
 use consilium_crypto::packing::pack;
-use consilium_crypto::random::RandomSource;
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::sealing::{open, seal};
 use consilium_crypto::shamir::{self, Threshold};
 use consilium_crypto::signing::{Signature, SigningKey, VerifyingKey};
-use consilium_crypto::transcript::{derive_key, hash, sha256};
+use consilium_crypto::transcript::{derive_hybrid_key, derive_key, hash, sha256};
 use consilium_crypto::{Digest, Label, Secret, Secret32};
 use serde_json::Value;
 
-use crate::vectors::{array, bytes, digests, each, hex, integer, load, secret};
+use crate::vectors::{Dictated, array, bytes, digests, each, hex, integer, load, secret};
 
 #[test]
 fn x25519_agrees_with_rfc_7748() {
@@ -169,6 +168,19 @@ fn mask_streams_are_those_of_version_1_also_across_the_end_of_a_nonce() {
 }
 
 #[test]
+fn hybrid_keys_are_those_of_version_1() {
+    let vectors = load(include_str!("../vectors/hybrid-key-v1.json"));
+    for vector in each(&vectors) {
+        let parts: Vec<Vec<u8>> = each(&vector["parts"]).iter().map(hex).collect();
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        let salt = Digest::from_bytes(array(vector, "salt"));
+        let secrets = [&secret(vector, "agreed"), &secret(vector, "encapsulated")];
+        let key = derive_hybrid_key::<32>(&salt, secrets, label(vector), &parts);
+        assert_eq!(key.expose(), &array(vector, "key"));
+    }
+}
+
+#[test]
 fn shares_are_those_of_version_1() {
     let vectors = load(include_str!("../vectors/consilium-v1.json"));
     let vector = &vectors["shamir"];
@@ -209,15 +221,4 @@ fn label(vector: &Value) -> Label {
     let text = format!("consilium/v1/{}", vector["label"].as_str().unwrap());
     let found = Label::ALL.iter().find(|label| label.as_str() == text);
     *found.expect("a known label")
-}
-
-/// A source that hands out what the test dictates.
-struct Dictated(Vec<u8>);
-
-impl RandomSource for Dictated {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        let rest = self.0.split_off(bytes.len());
-        bytes.copy_from_slice(&self.0);
-        self.0 = rest;
-    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading the vector files.
 
+use consilium_crypto::random::RandomSource;
 use consilium_crypto::{Digest, Secret};
 use serde_json::Value;
 
@@ -48,4 +49,15 @@ pub(crate) fn integer(vector: &Value, field: &str) -> u64 {
 /// The elements of an array.
 pub(crate) fn each(value: &Value) -> &[Value] {
     value.as_array().expect("an array")
+}
+
+/// A source that hands out what the test dictates.
+pub(crate) struct Dictated(pub(crate) Vec<u8>);
+
+impl RandomSource for Dictated {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        let rest = self.0.split_off(bytes.len());
+        bytes.copy_from_slice(&self.0);
+        self.0 = rest;
+    }
 }

