@@ -79,7 +79,7 @@ impl fmt::Debug for DecapsulationSecret {
 pub type Encapsulated = [u8; ENCAPSULATED_LENGTH];
 
 /// A public ML-KEM-768 key as it was received: 1184 bytes, checked only when it is used.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EncapsulationKey(Box<[u8; ENCAPSULATION_KEY_LENGTH]>);
 
 impl EncapsulationKey {

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// The keys of everybody who advertised, in the order that fixes Shamir abscissae.
+///
+/// COST: encapsulation keys are verified and covered by K, and not kept: they are long, and used once, by the deal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyBook {
     pub(crate) id: AttemptId,
@@ -76,12 +78,14 @@ impl KeyBook {
     ) -> Result<Self, Fault> {
         let opening = plan.opening_transcript();
         let mut keys = BTreeSet::new();
+        let mut encapsulation_keys = BTreeSet::new();
         let mut entries = Vec::with_capacity(advertisements.len());
         for envelope in advertisements {
             let verified = envelope.verify_silo(membership, plan.id, &opening)?;
             let SiloMessage::AdvertiseKeys {
                 channel_public_key,
                 mask_public_key,
+                encapsulation_key,
                 ..
             } = verified.message
             else {
@@ -100,6 +104,12 @@ impl KeyBook {
                         silo: verified.silo,
                     });
                 }
+            }
+            if !encapsulation_key.is_well_formed() || !encapsulation_keys.insert(encapsulation_key)
+            {
+                return Err(Fault::WeakKey {
+                    silo: verified.silo,
+                });
             }
             entries.push(KeyEntry {
                 silo: verified.silo,

@@ -2,19 +2,23 @@
 //! Dealing: two 32-byte secrets shared among everybody in the KeyBook, oneself included.
 
 use crate::book::{DealBook, KeyBook, leaf_index};
-use crate::envelope::{decode, encode};
+use crate::envelope::{Envelope, decode, encode};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
 use crate::secrets::Seeds;
 use consilium_crypto::digest::Digest;
+use consilium_crypto::key_agreement::AgreementSecret;
+use consilium_crypto::key_encapsulation::{
+    DecapsulationSecret, ENCAPSULATED_LENGTH, Encapsulated, EncapsulationKey,
+};
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
 use consilium_crypto::random::RandomSource;
 use consilium_crypto::sealing;
 use consilium_crypto::secret::Secret32;
 use consilium_crypto::shamir::{self, Interpolation, Share, Threshold};
-use consilium_crypto::transcript::derive_key;
+use consilium_crypto::transcript::derive_hybrid_key;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
@@ -32,11 +36,13 @@ impl Drop for DealtShares {
     }
 }
 
-/// Shares both secrets: the signed public part and one ciphertext for every entry of the KeyBook.
+/// Shares both secrets: the signed public part and one ciphertext for every entry of the KeyBook, which was made
+/// from these `advertisements`. A ciphertext is a secret encapsulated to the recipient, then the sealed shares.
 pub(crate) fn deal(
     own: &SiloName,
     seeds: &Seeds,
     keys: &KeyBook,
+    advertisements: &[Envelope],
     threshold: u32,
     random: &mut dyn RandomSource,
 ) -> Result<(SiloMessage, Vec<Vec<u8>>), Fault> {
@@ -55,14 +61,11 @@ pub(crate) fn deal(
         }
     }
     let dealer = position_of(keys, own)?;
+    let channel = seeds.channel_secret();
     let mut ciphertexts = Vec::with_capacity(count);
-    let shares = keys
-        .entries
-        .iter()
-        .zip(&self_mask)
-        .zip(&mask_key)
-        .enumerate();
-    for (position, ((entry, self_mask), mask_key)) in shares {
+    let shares = self_mask.iter().zip(&mask_key);
+    let recipients = keys.entries.iter().zip(advertisements).zip(shares);
+    for (position, ((entry, advertisement), (self_mask, mask_key))) in recipients.enumerate() {
         let proven = |kind, share: &Share| RevealedShare {
             dealer,
             kind,
@@ -73,20 +76,19 @@ pub(crate) fn deal(
             self_mask: proven(SecretKind::SelfMask, self_mask),
             mask_key: proven(SecretKind::MaskKey, mask_key),
         };
-        let shared = seeds
-            .channel_secret()
-            .agree(&entry.channel)
-            .map_err(|_| Fault::WeakKey {
-                silo: entry.silo.clone(),
-            })?;
+        let weak = || Fault::WeakKey {
+            silo: entry.silo.clone(),
+        };
+        let agreed = channel.agree(&entry.channel).map_err(|_| weak())?;
+        let (encapsulated, shared) = encapsulation_key(advertisement)
+            .ok_or_else(weak)?
+            .encapsulate(random)
+            .map_err(|_| weak())?;
+        let key = deal_key(keys, [&agreed, &shared], &encapsulated, [own, &entry.silo]);
         let mut plaintext = encode(&dealt);
-        let sealed = sealing::seal(
-            deal_key(keys, &shared, own, &entry.silo),
-            associated_data(keys).as_bytes(),
-            &plaintext,
-        );
+        let sealed = sealing::seal(key, associated_data(keys).as_bytes(), &plaintext);
         plaintext.zeroize();
-        ciphertexts.push(sealed);
+        ciphertexts.push([encapsulated.as_slice(), &sealed].concat());
     }
     let message = SiloMessage::ShareKeys {
         self_mask_commitment: keys.self_mask_commitment(own, seeds.self_mask.expose()),
@@ -95,26 +97,52 @@ pub(crate) fn deal(
     Ok((message, ciphertexts))
 }
 
-/// Opens what one dealer sealed for `own`. `None` when it does not decrypt or does not match the dealer's root.
-pub(crate) fn open(
-    own: &SiloName,
-    seeds: &Seeds,
-    keys: &KeyBook,
-    deals: &DealBook,
-    dealer: &SiloName,
-    ciphertext: &[u8],
-) -> Option<DealtShares> {
-    let entry = keys.entry(dealer)?;
-    let shared = seeds.channel_secret().agree(&entry.channel).ok()?;
-    let key = deal_key(keys, &shared, dealer, own);
-    let plaintext = sealing::open(key, associated_data(keys).as_bytes(), ciphertext).ok()?;
-    let dealt: DealtShares = decode(plaintext.expose()).ok()?;
-    let expected = position_of(keys, dealer).ok()?;
-    let fits = |share: &RevealedShare, kind| {
-        share.dealer == expected && share.kind == kind && keys.share_is_dealt(deals, own, share)
-    };
-    (fits(&dealt.self_mask, SecretKind::SelfMask) && fits(&dealt.mask_key, SecretKind::MaskKey))
-        .then_some(dealt)
+/// Opens what dealers sealed for one silo.
+pub(crate) struct Opener<'a> {
+    own: &'a SiloName,
+    keys: &'a KeyBook,
+    deals: &'a DealBook,
+    channel: AgreementSecret,
+    decapsulation: DecapsulationSecret,
+}
+
+impl<'a> Opener<'a> {
+    pub(crate) fn new(
+        own: &'a SiloName,
+        seeds: &Seeds,
+        keys: &'a KeyBook,
+        deals: &'a DealBook,
+    ) -> Self {
+        Self {
+            own,
+            keys,
+            deals,
+            channel: seeds.channel_secret(),
+            decapsulation: seeds.decapsulation_secret(),
+        }
+    }
+
+    /// The shares of one dealer. `None` when they do not decrypt or do not match the dealer's root.
+    ///
+    /// What was not encapsulated for this silo decapsulates to some other secret, and fails to decrypt.
+    pub(crate) fn open(&self, dealer: &SiloName, ciphertext: &[u8]) -> Option<DealtShares> {
+        let Self { own, keys, .. } = self;
+        let entry = keys.entry(dealer)?;
+        let (encapsulated, sealed) = ciphertext.split_first_chunk::<ENCAPSULATED_LENGTH>()?;
+        let agreed = self.channel.agree(&entry.channel).ok()?;
+        let shared = self.decapsulation.decapsulate(encapsulated);
+        let key = deal_key(keys, [&agreed, &shared], encapsulated, [dealer, own]);
+        let plaintext = sealing::open(key, associated_data(keys).as_bytes(), sealed).ok()?;
+        let dealt: DealtShares = decode(plaintext.expose()).ok()?;
+        let expected = position_of(keys, dealer).ok()?;
+        let fits = |share: &RevealedShare, kind| {
+            share.dealer == expected
+                && share.kind == kind
+                && keys.share_is_dealt(self.deals, own, share)
+        };
+        (fits(&dealt.self_mask, SecretKind::SelfMask) && fits(&dealt.mask_key, SecretKind::MaskKey))
+            .then_some(dealt)
+    }
 }
 
 /// Rebuilds secrets from proven shares of one dealer and kind after the other.
@@ -161,18 +189,36 @@ fn position_of(keys: &KeyBook, silo: &SiloName) -> Result<u32, Fault> {
         .ok_or(Fault::LeftOut { list: "KeyBook" })
 }
 
+/// The encapsulation key of an advertisement that the KeyBook has verified.
+fn encapsulation_key(advertisement: &Envelope) -> Option<EncapsulationKey> {
+    let SiloMessage::AdvertiseKeys {
+        encapsulation_key, ..
+    } = advertisement.peek_silo_message()?
+    else {
+        return None;
+    };
+    Some(encapsulation_key)
+}
+
+/// HKDF(salt K, X25519 secret || ML-KEM secret, label, dealer, recipient, encapsulated secret): as strong as the
+/// stronger of the two. K covers all public keys, so the key is bound to everything that it came from.
+///
 /// SECURITY: one key for exactly one message, so the constant nonce is safe.
 fn deal_key(
     keys: &KeyBook,
-    shared: &Secret32,
-    dealer: &SiloName,
-    recipient: &SiloName,
+    secrets: [&Secret32; 2],
+    encapsulated: &Encapsulated,
+    [dealer, recipient]: [&SiloName; 2],
 ) -> Secret32 {
-    derive_key::<32>(
+    derive_hybrid_key::<32>(
         &keys.digest,
-        shared.expose(),
+        secrets,
         Label::DealKey,
-        &[dealer.as_str().as_bytes(), recipient.as_str().as_bytes()],
+        &[
+            dealer.as_str().as_bytes(),
+            recipient.as_str().as_bytes(),
+            encapsulated,
+        ],
     )
 }
 

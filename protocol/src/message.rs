@@ -6,21 +6,24 @@ use crate::id::SiloName;
 use crate::round_plan::RoundPlan;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::PublicKey;
+use consilium_crypto::key_encapsulation::EncapsulationKey;
 use serde::{Deserialize, Serialize};
 
 /// What a silo says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SiloMessage {
-    /// The two public keys of this attempt.
+    /// The three public keys of this attempt.
     AdvertiseKeys {
-        /// Seals the shares that others deal to this silo.
+        /// Seals the shares that others deal to this silo, together with the encapsulation key.
         channel_public_key: PublicKey,
         /// Agrees the pairwise masks; rebuilt by the others when this silo drops.
         mask_public_key: PublicKey,
+        /// Seals those shares against whoever will one day have a quantum computer.
+        encapsulation_key: EncapsulationKey,
         /// Makes two advertisements of one silo differ.
         nonce: [u8; 32],
     },
-    /// The public part of a deal. The ciphertexts travel as attachments, in the KeyBook's order.
+    /// The public part of a deal. The ciphertexts, each behind an encapsulated secret, travel as attachments, in the KeyBook's order.
     ShareKeys {
         /// Commitment to the self-mask seed b.
         self_mask_commitment: Digest,

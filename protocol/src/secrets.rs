@@ -7,6 +7,7 @@
 use crate::id::{AttemptId, SiloName};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::AgreementSecret;
+use consilium_crypto::key_encapsulation::{DecapsulationSecret, SEED_LENGTH};
 use consilium_crypto::label::Label;
 use consilium_crypto::random::RandomSource;
 use consilium_crypto::secret::{Secret, Secret32};
@@ -25,15 +26,19 @@ pub(crate) struct AttemptSecrets {
     tag_roots: Vec<(SiloName, Secret32)>,
 }
 
-/// The three seeds of one silo in one attempt.
+/// The seeds of one silo in one attempt.
 #[derive(Debug)]
 pub(crate) struct Seeds {
-    /// Seed of the channel key, which seals shares.
+    /// Seed of the channel key, which seals shares together with the decapsulation key.
     channel: Secret32,
     /// rho: seed of the mask key, dealt to all.
     pub(crate) mask_key: Secret32,
     /// b: seed of the self mask, dealt to all.
     pub(crate) self_mask: Secret32,
+    /// Seed of the decapsulation key.
+    ///
+    /// SECURITY: drawn on its own. A quantum computer reads the channel key's seed off the public key.
+    decapsulation: Secret<[u8; SEED_LENGTH]>,
 }
 
 impl AttemptSecrets {
@@ -45,6 +50,7 @@ impl AttemptSecrets {
                 channel: random.secret32(),
                 mask_key: random.secret32(),
                 self_mask: random.secret32(),
+                decapsulation: Secret::filled(|seed| random.fill(seed)),
             }),
             vote_nonce: random.secret32(),
             tag_roots: Vec::new(),
@@ -86,7 +92,8 @@ impl AttemptSecrets {
     /// The stored form, for the per-attempt file.
     pub(crate) fn to_bytes(&self) -> Secret<Vec<u8>> {
         // COST: reserved whole, or growing would leave copies of secrets behind.
-        let mut bytes = Vec::with_capacity(FIXED_LENGTH + 3 * 32 + 96 * self.tag_roots.len());
+        let seeds_length = 3 * 32 + SEED_LENGTH;
+        let mut bytes = Vec::with_capacity(FIXED_LENGTH + seeds_length + 96 * self.tag_roots.len());
         bytes.extend_from_slice(&self.id.to_bytes());
         bytes.extend_from_slice(self.instance.as_bytes());
         bytes.extend_from_slice(self.vote_nonce.expose());
@@ -95,6 +102,7 @@ impl AttemptSecrets {
             for seed in [&seeds.channel, &seeds.mask_key, &seeds.self_mask] {
                 bytes.extend_from_slice(seed.expose());
             }
+            bytes.extend_from_slice(seeds.decapsulation.expose());
         }
         let count = u32::try_from(self.tag_roots.len()).unwrap_or(u32::MAX);
         bytes.extend_from_slice(&count.to_le_bytes());
@@ -121,10 +129,12 @@ impl AttemptSecrets {
                 let (channel, rest) = take_secret(rest)?;
                 let (mask_key, rest) = take_secret(rest)?;
                 let (self_mask, rest) = take_secret(rest)?;
+                let (decapsulation, rest) = take_secret(rest)?;
                 let seeds = Seeds {
                     channel,
                     mask_key,
                     self_mask,
+                    decapsulation,
                 };
                 (Some(seeds), rest)
             }
@@ -158,6 +168,10 @@ impl Seeds {
         AgreementSecret::from_seed(&self.channel)
     }
 
+    pub(crate) fn decapsulation_secret(&self) -> DecapsulationSecret {
+        DecapsulationSecret::from_seed(&self.decapsulation)
+    }
+
     pub(crate) fn mask_secret(&self) -> AgreementSecret {
         derive_mask_secret(&self.mask_key)
     }
@@ -179,8 +193,8 @@ pub(crate) fn derive_mask_secret(mask_key_seed: &Secret32) -> AgreementSecret {
     ))
 }
 
-fn take_secret(bytes: &[u8]) -> Option<(Secret32, &[u8])> {
-    let (secret, rest) = bytes.split_first_chunk::<32>()?;
+fn take_secret<const N: usize>(bytes: &[u8]) -> Option<(Secret<[u8; N]>, &[u8])> {
+    let (secret, rest) = bytes.split_first_chunk::<N>()?;
     Some((Secret::new(*secret), rest))
 }
 

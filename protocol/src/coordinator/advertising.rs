@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{CoordinatorMessage, SiloMessage};
 use consilium_crypto::key_agreement::PublicKey;
+use consilium_crypto::key_encapsulation::EncapsulationKey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -26,7 +27,7 @@ impl Advertising {
         delivery: Delivery,
     ) -> Result<(), Fault> {
         let VerifiedSilo { silo, message } = verified;
-        let Some(keys) = keys_of(&message) else {
+        let Some((keys, encapsulation_key)) = keys_of(&message) else {
             return Err(Fault::Unexpected {
                 message: message.name(),
                 phase: "advertising keys",
@@ -34,14 +35,19 @@ impl Advertising {
         };
         // Left out here, one silo's bad key does not end the attempt for all.
         let [channel, mask] = keys;
-        let taken = self
+        let mut others = self
             .advertisements
             .iter()
             .filter(|(owner, _)| **owner != silo)
-            .filter_map(|(_, envelope)| keys_of(&envelope.peek_silo_message()?))
-            .flatten();
-        let usable = is_usable(&channel) && is_usable(&mask) && channel != mask;
-        if !usable || taken.into_iter().any(|key| keys.contains(&key)) {
+            .filter_map(|(_, envelope)| keys_of(&envelope.peek_silo_message()?));
+        let taken = others.any(|(others, other)| {
+            others.iter().any(|key| keys.contains(key)) || other == encapsulation_key
+        });
+        let usable = is_usable(&channel)
+            && is_usable(&mask)
+            && channel != mask
+            && encapsulation_key.is_well_formed();
+        if !usable || taken {
             return Err(Fault::WeakKey { silo });
         }
         keep_first(&mut self.advertisements, silo, delivery.envelope, &message)
@@ -66,13 +72,17 @@ impl Advertising {
     }
 }
 
-fn keys_of(message: &SiloMessage) -> Option<[PublicKey; 2]> {
+fn keys_of(message: &SiloMessage) -> Option<([PublicKey; 2], EncapsulationKey)> {
     match message {
         SiloMessage::AdvertiseKeys {
             channel_public_key,
             mask_public_key,
+            encapsulation_key,
             ..
-        } => Some([*channel_public_key, *mask_public_key]),
+        } => Some((
+            [*channel_public_key, *mask_public_key],
+            encapsulation_key.clone(),
+        )),
         SiloMessage::ShareKeys { .. }
         | SiloMessage::DealReceipt { .. }
         | SiloMessage::Ready

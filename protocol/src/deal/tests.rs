@@ -4,7 +4,10 @@ use super::*;
 use crate::book::{DealEntry, KeyEntry};
 use crate::id::AttemptId;
 use crate::secrets::AttemptSecrets;
+use consilium_crypto::key_encapsulation::SEED_LENGTH;
 use consilium_crypto::random::InsecureSeededRandom;
+use consilium_crypto::secret::Secret;
+use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
 
 const ID: AttemptId = AttemptId {
@@ -18,6 +21,7 @@ struct Exchange {
     random: InsecureSeededRandom,
     secrets: Vec<AttemptSecrets>,
     keys: KeyBook,
+    advertisements: Vec<Envelope>,
 }
 
 /// The deal of one of them, which all have received.
@@ -34,8 +38,25 @@ impl Exchange {
         let secrets: Vec<AttemptSecrets> = (0..count)
             .map(|_| AttemptSecrets::generate(ID, instance, &mut random))
             .collect();
+        let signing_key = SigningKey::from_seed(&random.secret32());
+        let opening = hash(Label::RoundOpen, &[]);
+        let advertisements = secrets.iter().enumerate().map(|(at, secrets)| {
+            let message = SiloMessage::AdvertiseKeys {
+                channel_public_key: secrets.seeds().unwrap().channel_secret().public_key(),
+                mask_public_key: secrets.seeds().unwrap().mask_secret().public_key(),
+                encapsulation_key: secrets
+                    .seeds()
+                    .unwrap()
+                    .decapsulation_secret()
+                    .encapsulation_key()
+                    .clone(),
+                nonce: [0; 32],
+            };
+            Envelope::from_silo(&name(at), &signing_key, ID, opening, message)
+        });
+        let advertisements = advertisements.collect();
         let entries = secrets.iter().enumerate().map(|(at, secrets)| KeyEntry {
-            silo: SiloName::parse(&format!("silo-{at:04}")).unwrap(),
+            silo: name(at),
             channel: secrets.seeds().unwrap().channel_secret().public_key(),
             mask: secrets.seeds().unwrap().mask_secret().public_key(),
         });
@@ -48,6 +69,7 @@ impl Exchange {
             random,
             secrets,
             keys,
+            advertisements,
         }
     }
 
@@ -57,6 +79,7 @@ impl Exchange {
             &silo,
             self.secrets[dealer].seeds().unwrap(),
             &self.keys,
+            &self.advertisements,
             threshold,
             &mut self.random,
         )
@@ -85,18 +108,15 @@ impl Exchange {
 
     fn open(&self, dealt: &Dealt, recipient: usize, ciphertext: &[u8]) -> Option<DealtShares> {
         let [dealer, recipient] = [dealt.dealer, recipient].map(|at| &self.keys.entries[at].silo);
-        let secrets = self.secrets[self.keys.position(recipient).unwrap()]
+        let seeds = self.secrets[self.keys.position(recipient).unwrap()]
             .seeds()
             .unwrap();
-        open(
-            recipient,
-            secrets,
-            &self.keys,
-            &dealt.book,
-            dealer,
-            ciphertext,
-        )
+        Opener::new(recipient, seeds, &self.keys, &dealt.book).open(dealer, ciphertext)
     }
+}
+
+fn name(at: usize) -> SiloName {
+    SiloName::parse(&format!("silo-{at:04}")).unwrap()
 }
 
 #[test]
@@ -149,4 +169,82 @@ fn a_share_of_the_other_length_is_not_a_dealt_one() {
         };
         assert!(!exchange.keys.share_is_dealt(&dealt.book, recipient, &share));
     }
+}
+
+#[test]
+fn a_changed_exchanged_or_shortened_ciphertext_is_no_deal() {
+    let mut exchange = Exchange::new(4);
+    let [first, second] = [(), ()].map(|()| exchange.deal(0, 3));
+    let good = &first.ciphertexts[1];
+    assert!(exchange.open(&first, 1, good).is_some());
+    // One bit of the encapsulated secret, at its ends and between, and of the sealed shares.
+    for place in [
+        0,
+        500,
+        ENCAPSULATED_LENGTH - 1,
+        ENCAPSULATED_LENGTH,
+        good.len() - 1,
+    ] {
+        let mut changed = good.clone();
+        changed[place] ^= 0x10;
+        assert!(exchange.open(&first, 1, &changed).is_none(), "{place}");
+    }
+    // The encapsulated secret of another deal of the same dealer to the same silo.
+    let (other, _) = second.ciphertexts[1].split_at(ENCAPSULATED_LENGTH);
+    let exchanged = [other, &good[ENCAPSULATED_LENGTH..]].concat();
+    assert!(exchange.open(&first, 1, &exchanged).is_none());
+    // Another recipient's ciphertext.
+    assert!(exchange.open(&first, 2, good).is_none());
+    for length in [
+        0,
+        1,
+        ENCAPSULATED_LENGTH - 1,
+        ENCAPSULATED_LENGTH,
+        good.len() - 1,
+    ] {
+        assert!(exchange.open(&first, 1, &good[..length]).is_none());
+    }
+}
+
+#[test]
+fn who_computes_every_channel_key_still_opens_no_deal() {
+    let mut exchange = Exchange::new(4);
+    let dealt = exchange.deal(0, 3);
+    // The recipient's secrets but for the decapsulation key, as a quantum computer would have them.
+    let mut known = exchange.secrets[1].to_bytes().expose().clone();
+    exchange.random.fill(&mut known[181..181 + SEED_LENGTH]);
+    let instance = hash(Label::StartNonce, &[b"instance"]);
+    let guessed = AttemptSecrets::from_bytes(&known, ID, &instance).unwrap();
+    assert_eq!(
+        guessed.seeds().unwrap().channel_secret().public_key(),
+        exchange.keys.entries[1].channel
+    );
+    let recipient = &exchange.keys.entries[1].silo;
+    let opener = Opener::new(
+        recipient,
+        guessed.seeds().unwrap(),
+        &exchange.keys,
+        &dealt.book,
+    );
+    assert!(opener.open(&name(0), &dealt.ciphertexts[1]).is_none());
+    assert!(exchange.open(&dealt, 1, &dealt.ciphertexts[1]).is_some());
+}
+
+#[test]
+fn who_has_the_decapsulation_key_alone_opens_no_deal() {
+    let mut exchange = Exchange::new(4);
+    let dealt = exchange.deal(0, 3);
+    let mut known = exchange.secrets[1].to_bytes().expose().clone();
+    let channel = Secret::filled(|seed: &mut [u8; 32]| exchange.random.fill(seed));
+    known[85..117].copy_from_slice(channel.expose());
+    let instance = hash(Label::StartNonce, &[b"instance"]);
+    let guessed = AttemptSecrets::from_bytes(&known, ID, &instance).unwrap();
+    let recipient = &exchange.keys.entries[1].silo;
+    let opener = Opener::new(
+        recipient,
+        guessed.seeds().unwrap(),
+        &exchange.keys,
+        &dealt.book,
+    );
+    assert!(opener.open(&name(0), &dealt.ciphertexts[1]).is_none());
 }

@@ -20,16 +20,18 @@ pub(crate) struct Advertised {
 }
 
 impl Advertised {
-    /// Answers an accepted Open with this attempt's two public keys.
+    /// Answers an accepted Open with this attempt's public keys.
     pub(crate) fn open(step: &mut Step<'_>, plan: RoundPlan) -> Result<Phase, Fault> {
         let seeds = step.seeds(plan.id)?;
         let channel_public_key = seeds.channel_secret().public_key();
         let mask_public_key = seeds.mask_secret().public_key();
+        let encapsulation_key = seeds.decapsulation_secret().encapsulation_key().clone();
         let mut nonce = [0; 32];
         step.random.fill(&mut nonce);
         let message = SiloMessage::AdvertiseKeys {
             channel_public_key,
             mask_public_key,
+            encapsulation_key,
             nonce,
         };
         let advertisement = step.sign(plan.id, plan.opening_transcript(), message);
@@ -64,8 +66,9 @@ impl Advertised {
             .as_ref()
             .and_then(AttemptSecrets::seeds)
             .ok_or(Fault::SecretsGone(plan.id))?;
+        let threshold = plan.thresholds.threshold;
         let (message, ciphertexts) =
-            deal::deal(own, seeds, &keys, plan.thresholds.threshold, step.random)?;
+            deal::deal(own, seeds, &keys, advertisements, threshold, step.random)?;
         let deal = step.sign(plan.id, keys.digest, message);
         step.reply = Reply::Send(Delivery {
             envelope: deal.clone(),

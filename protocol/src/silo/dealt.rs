@@ -5,7 +5,7 @@ use super::Step;
 use super::phase::{Phase, Reply};
 use super::training::{Exchange, Training};
 use crate::book::{DealBook, KeyBook};
-use crate::deal;
+use crate::deal::Opener;
 use crate::effect::SiloEffect;
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
@@ -44,9 +44,10 @@ impl Dealt {
         }
         ciphertexts.truncate(book.entries.len());
         let seeds = step.seeds(plan.id)?;
+        let opener = Opener::new(own, seeds, &keys, &book);
         let mut good = vec![false; keys.entries.len()];
         for (entry, ciphertext) in book.entries.iter().zip(&ciphertexts) {
-            let opened = deal::open(own, seeds, &keys, &book, &entry.silo, ciphertext);
+            let opened = opener.open(&entry.silo, ciphertext);
             if let Some(mark) = keys.position(&entry.silo).and_then(|at| good.get_mut(at)) {
                 *mark = opened.is_some();
             }

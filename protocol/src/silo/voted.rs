@@ -8,7 +8,7 @@ use super::revealed::{Certified, Revealed};
 use super::training::Exchange;
 use crate::book::{Cohort, Survivors};
 use crate::certificate::Certificate;
-use crate::deal;
+use crate::deal::Opener;
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::message::{SecretKind, SiloMessage};
@@ -46,16 +46,17 @@ impl Voted {
         let certificate = Certificate::new(&plan, membership, &cohort, &survivors, votes)?;
         let own = step.surroundings.name;
         let seeds = step.seeds(plan.id)?;
+        let opener = Opener::new(own, seeds, &keys, &deals);
         let mut shares = Vec::with_capacity(cohort.silos.len());
         for (entry, ciphertext) in deals.entries.iter().zip(&ciphertexts) {
             if cohort.silos.binary_search(&entry.silo).is_err() {
                 continue;
             }
-            let dealt = deal::open(own, seeds, &keys, &deals, &entry.silo, ciphertext).ok_or_else(
-                || Fault::BadDeal {
+            let dealt = opener
+                .open(&entry.silo, ciphertext)
+                .ok_or_else(|| Fault::BadDeal {
                     silo: entry.silo.clone(),
-                },
-            )?;
+                })?;
             // INVARIANT: one kind per peer. The other kind is dropped here, unrevealed.
             let share = match kind_of(&survivors, &entry.silo) {
                 SecretKind::SelfMask => dealt.self_mask.clone(),

@@ -2,6 +2,7 @@
 //! Substituted keys, substituted deals, and different books for different silos.
 
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_encapsulation::{DecapsulationSecret, EncapsulationKey};
 use consilium_crypto::random::RandomSource;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
@@ -267,10 +268,19 @@ fn some_keys(table: &mut Table) -> (SiloMessage, [PublicKey; 2]) {
     (advertise(keys), keys)
 }
 
-fn advertise([channel_public_key, mask_public_key]: [PublicKey; 2]) -> SiloMessage {
+fn advertise(keys: [PublicKey; 2]) -> SiloMessage {
+    let secret = DecapsulationSecret::from_seed(&Secret::new([8; 64]));
+    advertise_with(keys, secret.encapsulation_key().clone())
+}
+
+fn advertise_with(
+    [channel_public_key, mask_public_key]: [PublicKey; 2],
+    encapsulation_key: EncapsulationKey,
+) -> SiloMessage {
     SiloMessage::AdvertiseKeys {
         channel_public_key,
         mask_public_key,
+        encapsulation_key,
         nonce: [9; 32],
     }
 }
@@ -318,6 +328,70 @@ fn low_order_repeated_and_twice_encoded_keys_of_a_colluder_are_refused_by_every_
         let silo = table.seats[3].name.clone();
         assert_eq!(fault, Fault::WeakKey { silo });
         table.put_back(0, &kept);
+    }
+}
+
+/// Encapsulation keys that a colluder may try: the victim's own, and one that is none.
+fn bad_encapsulation_keys(victim: &Envelope) -> [EncapsulationKey; 2] {
+    let Some(SiloMessage::AdvertiseKeys {
+        encapsulation_key, ..
+    }) = victim.peek_silo_message()
+    else {
+        panic!("an advertisement holds keys");
+    };
+    let mut bytes = *encapsulation_key.as_bytes();
+    bytes[..3].fill(0xff);
+    [encapsulation_key, EncapsulationKey::from_bytes(bytes)]
+}
+
+#[test]
+fn a_repeated_or_malformed_encapsulation_key_of_a_colluder_is_refused_by_every_silo() {
+    let mut table = Table::new(4, 13);
+    table.play_until(Stage::KeyBook);
+    let (_, good) = some_keys(&mut table);
+    let kept = table.picture(0);
+    for key in bad_encapsulation_keys(&table.script.advertisements[0].clone()) {
+        let mut book = table.script.advertisements.clone();
+        let message = advertise_with(good, key);
+        book[3] = table.forge(3, table.plan.opening_transcript(), &message);
+        let fault = table.assert_aborts(0, table.key_book(&book));
+        let silo = table.seats[3].name.clone();
+        assert_eq!(fault, Fault::WeakKey { silo });
+        table.put_back(0, &kept);
+    }
+}
+
+#[test]
+fn an_honest_coordinator_leaves_out_a_colluder_with_an_unusable_encapsulation_key() {
+    for choice in 0..2 {
+        let mut federation = Federation::new(4, 14, Trouble::None);
+        let mut victim = None;
+        federation.upward = Box::new(move |silo, mut delivery| {
+            if delivery.envelope.peek_name() == Some("AdvertiseKeys") {
+                match &victim {
+                    None => victim = Some(delivery.envelope.clone()),
+                    Some(victim) if silo.name.as_str() == "silo-03" => {
+                        let key = bad_encapsulation_keys(victim)[choice].clone();
+                        let message = advertise_with(keys_of(&delivery.envelope), key);
+                        let id = delivery.envelope.peek_attempt().unwrap();
+                        let (_, transcript, _): (
+                            consilium_protocol::AttemptId,
+                            consilium_crypto::digest::Digest,
+                            SiloMessage,
+                        ) = postcard::from_bytes(&delivery.envelope.body).unwrap();
+                        let bytes = body(id, transcript, &message);
+                        delivery.envelope = sign_as(&silo.name, &silo.key, bytes);
+                    }
+                    Some(_) => {}
+                }
+            }
+            vec![delivery]
+        });
+        let plan = federation.plan(1, 1, None);
+        federation.run(plan);
+        let (survivors, dropped) = federation.released.clone().expect("released");
+        assert_eq!(survivors.len(), 3);
+        assert_eq!(dropped[0].as_str(), "silo-03");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_encapsulation::DecapsulationSecret;
 use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskStream, Sign};
 use consilium_crypto::packing;
@@ -10,7 +11,7 @@ use consilium_crypto::ring::WordBits;
 use consilium_crypto::sealing;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::shamir::{self, Share, Threshold};
-use consilium_crypto::transcript::{derive_key, hash};
+use consilium_crypto::transcript::{derive_hybrid_key, derive_key, hash};
 use consilium_protocol::{AttemptId, Delivery, SecretKind, SiloMessage, SiloName};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -300,11 +301,17 @@ struct Deal {
     ciphertexts: Vec<Vec<u8>>,
 }
 
+/// What opens the deals for one silo in one attempt.
+struct Recipient {
+    channel: PublicKey,
+    decapsulation: DecapsulationSecret,
+}
+
 #[test]
 fn no_key_seals_two_deals() {
     let mut federation = Federation::new(5, 6, Trouble::None);
     let deals: Rc<RefCell<Vec<Deal>>> = Rc::default();
-    let channels: Rc<RefCell<BTreeMap<(AttemptId, SiloName), PublicKey>>> = Rc::default();
+    let channels: Rc<RefCell<BTreeMap<(AttemptId, SiloName), Recipient>>> = Rc::default();
     let (noted, known) = (Rc::clone(&deals), Rc::clone(&channels));
     federation.upward = Box::new(move |silo, delivery| {
         match read(&delivery) {
@@ -315,8 +322,15 @@ fn no_key_seals_two_deals() {
                     channel_public_key, ..
                 },
             ) => {
-                let key = (id, silo.name.clone());
-                known.borrow_mut().insert(key, channel_public_key);
+                let secrets = silo.machine.as_ref().unwrap().secrets().unwrap();
+                let seed = Secret::new(secrets.expose()[181..245].try_into().unwrap());
+                let recipient = Recipient {
+                    channel: channel_public_key,
+                    decapsulation: DecapsulationSecret::from_seed(&seed),
+                };
+                known
+                    .borrow_mut()
+                    .insert((id, silo.name.clone()), recipient);
             }
             (id, k, SiloMessage::ShareKeys { .. }) => {
                 let secrets = silo.machine.as_ref().unwrap().secrets().unwrap();
@@ -360,18 +374,21 @@ fn no_key_seals_two_deals() {
     for deal in deals.borrow().iter() {
         let recipients = channels.borrow();
         let recipients = recipients.iter().filter(|((id, _), _)| *id == deal.id);
-        for (((_, recipient), public_key), ciphertext) in recipients.zip(&deal.ciphertexts) {
-            let shared = deal.channel.agree(public_key).unwrap();
+        for (((_, name), recipient), ciphertext) in recipients.zip(&deal.ciphertexts) {
+            let (encapsulated, sealed) = ciphertext.split_first_chunk().unwrap();
+            let agreed = deal.channel.agree(&recipient.channel).unwrap();
+            let shared = recipient.decapsulation.decapsulate(encapsulated);
             let parts = [
                 deal.dealer.as_str().as_bytes(),
-                recipient.as_str().as_bytes(),
+                name.as_str().as_bytes(),
+                encapsulated,
             ];
-            let key = derive_key::<32>(&deal.k, shared.expose(), Label::DealKey, &parts);
+            let key = derive_hybrid_key::<32>(&deal.k, [&agreed, &shared], Label::DealKey, &parts);
             // A repeat resends the stored bytes; anything else under the same key would be a second message.
             let first = keys.entry(*key.expose()).or_insert(ciphertext.clone());
             assert_eq!(first, ciphertext, "a key sealed two messages");
             // It is the real key: the real ciphertext opens with it.
-            assert!(sealing::open(key, deal.k.as_bytes(), ciphertext).is_ok());
+            assert!(sealing::open(key, deal.k.as_bytes(), sealed).is_ok());
         }
     }
     // Three attempts of five dealers, and one in which three dealt to five and two died.

@@ -3,13 +3,14 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_encapsulation::EncapsulationKey;
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
 use consilium_crypto::random::InsecureSeededRandom;
 use consilium_crypto::sealing;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::shamir::{self, Threshold};
-use consilium_crypto::transcript::{derive_key, hash};
+use consilium_crypto::transcript::{derive_hybrid_key, hash};
 use consilium_protocol::{
     AttemptId, Delivery, Envelope, Fault, RevealedShare, SecretKind, SiloMachine, SiloMessage,
     SiloName,
@@ -182,7 +183,7 @@ fn corrupt_reveals_beyond_what_the_threshold_bears_release_nothing() {
 /// A dealer whose shares lie on no polynomial: its own secrets, dealt anew by the rules but for one value.
 struct CorruptDealer {
     corrupt: SecretKind,
-    keys: BTreeMap<SiloName, PublicKey>,
+    keys: BTreeMap<SiloName, (PublicKey, EncapsulationKey)>,
 }
 
 impl CorruptDealer {
@@ -255,14 +256,21 @@ impl CorruptDealer {
                 })
                 .collect();
             let plaintext = postcard::to_allocvec(&(&dealt[0], &dealt[1])).unwrap();
-            let shared = channel.agree(&self.keys[*recipient]).unwrap();
-            let key = derive_key::<32>(
+            let (public_key, encapsulation_key) = &self.keys[*recipient];
+            let agreed = channel.agree(public_key).unwrap();
+            let (encapsulated, shared) = encapsulation_key.encapsulate(&mut random).unwrap();
+            let key = derive_hybrid_key::<32>(
                 &k,
-                shared.expose(),
+                [&agreed, &shared],
                 Label::DealKey,
-                &[own.as_str().as_bytes(), recipient.as_str().as_bytes()],
+                &[
+                    own.as_str().as_bytes(),
+                    recipient.as_str().as_bytes(),
+                    encapsulated.as_slice(),
+                ],
             );
-            sealing::seal(key, k.as_bytes(), &plaintext)
+            let sealed = sealing::seal(key, k.as_bytes(), &plaintext);
+            [encapsulated.as_slice(), &sealed].concat()
         });
         let ciphertexts = ciphertexts.collect();
         let message = SiloMessage::ShareKeys {
@@ -291,9 +299,12 @@ fn run_with_corrupt_dealer(corrupt: SecretKind, trouble: Trouble) -> Federation 
     federation.upward = Box::new(move |silo, delivery| {
         match read(&delivery).2 {
             SiloMessage::AdvertiseKeys {
-                channel_public_key, ..
+                channel_public_key,
+                encapsulation_key,
+                ..
             } => {
-                dealer.keys.insert(silo.name.clone(), channel_public_key);
+                let keys = (channel_public_key, encapsulation_key);
+                dealer.keys.insert(silo.name.clone(), keys);
             }
             SiloMessage::ShareKeys { .. } if silo.name == name(1) => {
                 let machine = silo.machine.take().unwrap();
