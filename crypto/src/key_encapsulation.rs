@@ -134,7 +134,7 @@ impl fmt::Debug for EncapsulationKey {
 
 impl Serialize for EncapsulationKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        hex_bytes::serialize(&*self.0, serializer)
+        hex_bytes::serialize(&self.0, serializer)
     }
 }
 

@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "each crate of tests uses a part of the harness")]
 mod federation;
 
+mod wire;
+
 use consilium_protocol::{Fault, SiloName, VerifiedBy};
 use federation::{Federation, Trouble};
 
