@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The standards' own vectors, and ours of version 1.
 
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::mask::{MaskStream, Sign};
 use consilium_crypto::merkle;
@@ -104,6 +106,20 @@ fn sealing_agrees_with_the_gcm_specification() {
         );
         let opened = open(secret(vector, "key"), &associated_data, &sealed).unwrap();
         assert_eq!(opened.expose(), &plaintext);
+    }
+}
+
+#[test]
+fn the_cipher_behind_sealing_agrees_with_the_gcm_specification_and_nist_at_other_nonces() {
+    for vector in each(&load(include_str!("../vectors/gcm-nonces.json"))) {
+        let cipher = Aes256Gcm::new(&array::<32>(vector, "key").into());
+        let nonce = array::<12>(vector, "nonce").into();
+        let mut message = bytes(vector, "plaintext");
+        let associated_data = bytes(vector, "associated_data");
+        let buffer = message.as_mut_slice().into();
+        let tag = cipher.encrypt_inout_detached(&nonce, &associated_data, buffer);
+        assert_eq!(message, bytes(vector, "ciphertext"));
+        assert_eq!(<[u8; 16]>::from(tag.unwrap()), array(vector, "tag"));
     }
 }
 
