@@ -28,6 +28,10 @@ demo DIR='target/demo':
 figures DATA:
     cargo xtask figures heart --data {{DATA}}
 
+# Whether times tell anything about secrets: shares, keys, masks, tags, comparisons, noise.
+constant-time:
+    cargo bench --locked -p consilium-tests --bench constant_time
+
 # The gRPC code, made again from wire/proto.
 generate:
     cargo xtask generate

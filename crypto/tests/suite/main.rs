@@ -6,6 +6,7 @@ mod encodings;
 mod key_encapsulation;
 mod known_answers;
 mod merkle;
+mod reference_fields;
 mod sealing;
 mod shamir;
 mod signing;

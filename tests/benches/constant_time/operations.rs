@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The operations on secrets that are examined. Inputs of both classes are made by the same steps.
+
+use crate::examination::{Class, Examination, Expectation};
+use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_encapsulation::{DecapsulationSecret, Encapsulated};
+use consilium_crypto::mask::{MaskSet, Sign};
+use consilium_crypto::mersenne::Element;
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
+use consilium_crypto::ring::WordBits;
+use consilium_crypto::sealing;
+use consilium_crypto::shamir::{Field, Interpolation, Share, Threshold, split};
+use consilium_crypto::{Secret, Secret32};
+use consilium_privacy::discrete_gaussian::DiscreteGaussian;
+use std::hint::black_box;
+
+pub(crate) fn examine(examination: &mut Examination) {
+    comparisons(examination);
+    shares(examination);
+    keys(examination);
+    masks(examination);
+    noise(examination);
+}
+
+fn comparisons(examination: &mut Examination) {
+    let reference = [0x5a; 32];
+    examination.examine(
+        "comparison that ends at the first difference, on purpose",
+        Expectation::Leaks,
+        100,
+        |class, random| bytes(class, random, reference),
+        |candidate: &mut [u8; 32]| {
+            let equal = black_box(&*candidate)
+                .iter()
+                .zip(black_box(&reference))
+                .all(|(left, right)| left == right);
+            black_box(equal);
+        },
+    );
+    let secret = Secret::new(reference);
+    examination.examine(
+        "comparison of secrets",
+        Expectation::Constant,
+        100,
+        |class, random| Secret::new(bytes(class, random, reference)),
+        |candidate: &mut Secret32| {
+            black_box(black_box(&secret).equals(black_box(candidate)));
+        },
+    );
+}
+
+fn shares(examination: &mut Examination) {
+    for (field, splitting, combining) in [
+        (
+            Field::Gf256,
+            "shares over GF(2^8): splitting a secret",
+            "shares over GF(2^8): combining values",
+        ),
+        (
+            Field::Gf65536,
+            "shares over GF(2^16): splitting a secret",
+            "shares over GF(2^16): combining values",
+        ),
+    ] {
+        let threshold = Threshold::within(field, 5, 8).unwrap();
+        let mut coefficients = InsecureSeededRandom::from_seed(2);
+        examination.examine(
+            splitting,
+            Expectation::Constant,
+            1,
+            |class, random| Secret::new(bytes(class, random, [0; 32])),
+            |secret: &mut Secret32| {
+                black_box(split(black_box(secret), threshold, &mut coefficients));
+            },
+        );
+        let abscissae = [8, 2, 7, 3, 5];
+        let interpolation = Interpolation::new(&abscissae, threshold).unwrap();
+        examination.examine(
+            combining,
+            Expectation::Constant,
+            10,
+            |class, random| {
+                abscissae.map(|abscissa| {
+                    let place = &abscissa.to_le_bytes()[..field.share_length() - 32];
+                    let value = bytes(class, random, [0; 32]);
+                    Share::from_bytes(&[place, &value].concat()).unwrap()
+                })
+            },
+            |shares: &mut [Share; 5]| {
+                black_box(interpolation.combine(black_box(shares)).unwrap());
+            },
+        );
+    }
+}
+
+fn keys(examination: &mut Examination) {
+    let peer = AgreementSecret::from_seed(&Secret::new([3; 32])).public_key();
+    examination.examine(
+        "X25519: the scalar",
+        Expectation::Constant,
+        1,
+        |class, random| AgreementSecret::from_seed(&Secret::new(bytes(class, random, [0; 32]))),
+        |secret: &mut AgreementSecret| {
+            black_box(secret.agree(black_box(&peer)).unwrap());
+        },
+    );
+    let secret = AgreementSecret::from_seed(&Secret::new([4; 32]));
+    examination.examine(
+        "X25519: the peer's point",
+        Expectation::Constant,
+        1,
+        |class, random| PublicKey::from_bytes(bytes(class, random, *peer.as_bytes())),
+        |peer: &mut PublicKey| {
+            black_box(black_box(&secret).agree(peer).ok());
+        },
+    );
+    let recipient = DecapsulationSecret::from_seed(&Secret::new([5; 64]));
+    examination.examine(
+        "ML-KEM-768: what was encapsulated, against what was not",
+        Expectation::Constant,
+        1,
+        |class, random| {
+            let key = recipient.encapsulation_key();
+            let (mut encapsulated, _) = key.encapsulate(random).unwrap();
+            let mut other = [0; std::mem::size_of::<Encapsulated>()];
+            random.fill(&mut other);
+            if class == Class::Random {
+                *encapsulated = other;
+            }
+            encapsulated
+        },
+        |encapsulated: &mut Box<Encapsulated>| {
+            black_box(recipient.decapsulate(black_box(encapsulated)));
+        },
+    );
+    examination.examine(
+        "AES-256-GCM: the key and the message",
+        Expectation::Constant,
+        1,
+        |class, random| {
+            let key = Secret::new(bytes(class, random, [0; 32]));
+            let message: Vec<u8> = (0..32)
+                .flat_map(|_| bytes(class, random, [0; 32]))
+                .collect();
+            (key, message)
+        },
+        |(key, message): &mut (Secret32, Vec<u8>)| {
+            black_box(sealing::seal(
+                key.duplicate(),
+                b"context",
+                black_box(message),
+            ));
+        },
+    );
+}
+
+fn masks(examination: &mut Examination) {
+    let bits = WordBits::new(24).unwrap();
+    let stream = |key: [u8; 32]| {
+        let mut set = MaskSet::new(bits);
+        let bytes = Secret::from_slice(&[key.as_slice(), &[0; 12]].concat()).unwrap();
+        set.push(Sign::Add, &bytes);
+        set
+    };
+    examination.examine(
+        "mask applied: the key",
+        Expectation::Constant,
+        1,
+        |class, random| (stream(bytes(class, random, [0; 32])), vec![0; 1024]),
+        |(set, words): &mut (MaskSet, Vec<u64>)| set.apply(0, black_box(words)),
+    );
+    let set = stream([6; 32]);
+    examination.examine(
+        "mask applied: the vector",
+        Expectation::Constant,
+        1,
+        |class, random| words(class, random, bits.mask()),
+        |words: &mut Vec<u64>| set.apply(0, black_box(words)),
+    );
+    examination.examine(
+        "tag: signed integers reduced and added modulo 2^61 - 1",
+        Expectation::Constant,
+        1,
+        |class, random| words(class, random, u64::MAX >> 1),
+        |words: &mut Vec<u64>| {
+            let sum = black_box(&*words)
+                .iter()
+                .map(|word| Element::from_signed(i128::from(*word) - (1 << 62)))
+                .fold(Element::ZERO, Element::plus);
+            black_box(sum.value());
+        },
+    );
+}
+
+fn noise(examination: &mut Examination) {
+    let gaussian = DiscreteGaussian::new(100).unwrap();
+    examination.examine(
+        "noise added: the vector below it",
+        Expectation::Constant,
+        1,
+        |class, random| {
+            let vector: Vec<i64> = words(class, random, 0xffff)
+                .iter()
+                .map(|word| word.cast_signed())
+                .take(64)
+                .collect();
+            (InsecureSeededRandom::from_seed(random.next_u64()), vector)
+        },
+        |(random, vector): &mut (InsecureSeededRandom, Vec<i64>)| {
+            gaussian.add_to(black_box(vector), random);
+        },
+    );
+    examination.examine(
+        "noise drawn: one value",
+        Expectation::Varies,
+        1,
+        |class, random| loop {
+            let seed = random.next_u64();
+            let value = gaussian.sample(&mut InsecureSeededRandom::from_seed(seed));
+            if class == Class::Random || value == 0 {
+                break InsecureSeededRandom::from_seed(seed);
+            }
+        },
+        |random: &mut InsecureSeededRandom| {
+            black_box(gaussian.sample(random));
+        },
+    );
+}
+
+/// The fixed bytes, or random ones.
+fn bytes(class: Class, random: &mut InsecureSeededRandom, fixed: [u8; 32]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes);
+    match class {
+        Class::Fixed => fixed,
+        Class::Random => bytes,
+    }
+}
+
+/// 1024 zeros, or as many random words up to `most`, which is a mask.
+fn words(class: Class, random: &mut InsecureSeededRandom, most: u64) -> Vec<u64> {
+    let words = (0..1024).map(|_| random.next_u64() & most);
+    match class {
+        Class::Fixed => words.map(|_| 0).collect(),
+        Class::Random => words.collect(),
+    }
+}
