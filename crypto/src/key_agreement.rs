@@ -71,6 +71,16 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    /// Whether this is the one encoding of a point that contributes to every agreement.
+    ///
+    /// A second encoding of a key would pass for another key.
+    pub fn is_usable(&self) -> bool {
+        let is_canonical = self.0.iter().rev().lt(FIELD_PRIME.iter());
+        is_canonical && !SMALL_ORDER.contains(&self.0)
+    }
+}
+
 impl AsRef<[u8]> for PublicKey {
     fn as_ref(&self) -> &[u8] {
         &self.0
@@ -116,3 +126,36 @@ pub enum AgreementFault {
     #[error("public key has small order and contributes nothing to the shared secret")]
     NonContributory,
 }
+
+/// 2^255 - 19, the most significant byte first.
+const FIELD_PRIME: [u8; 32] = {
+    let mut bytes = [0xff; 32];
+    bytes[0] = 0x7f;
+    bytes[31] = 0xed;
+    bytes
+};
+
+/// The canonical u-coordinates of the points of order 1, 2, 4 and 8, on the curve and its twist: 0, 1, -1 and the
+/// two of order 8 ([Bernstein's list](https://cr.yp.to/ecdh.html#validate)).
+const SMALL_ORDER: [[u8; 32]; 5] = {
+    let mut one = [0; 32];
+    one[0] = 1;
+    let mut minus_one = [0xff; 32];
+    minus_one[0] = 0xec;
+    minus_one[31] = 0x7f;
+    [
+        [0; 32],
+        one,
+        minus_one,
+        [
+            0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f,
+            0xc4, 0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16,
+            0x5f, 0x49, 0xb8, 0x00,
+        ],
+        [
+            0x5f, 0x9c, 0x95, 0xbc, 0xa3, 0x50, 0x8c, 0x24, 0xb1, 0xd0, 0xb1, 0x55, 0x9c, 0x83,
+            0xef, 0x5b, 0x04, 0x44, 0x5c, 0xc4, 0x58, 0x1c, 0x8e, 0x86, 0xd8, 0x22, 0x4e, 0xdd,
+            0xd0, 0x9f, 0x11, 0x57,
+        ],
+    ]
+};

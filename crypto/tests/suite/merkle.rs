@@ -3,8 +3,8 @@
 
 use consilium_crypto::Digest;
 use consilium_crypto::merkle::{
-    consistency_proof, inclusion_proof, leaf_hash, node_hash, root, verify_consistency,
-    verify_inclusion,
+    consistency_proof, inclusion_proof, inclusion_proofs, leaf_hash, node_hash, root,
+    verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 
@@ -52,6 +52,19 @@ fn every_leaf_of_every_tree_is_proved_at_its_own_place_only() {
                 &flipped(&root)
             ));
         }
+    }
+}
+
+#[test]
+fn all_proofs_at_once_are_those_of_each_leaf() {
+    for size in 0..=LARGEST {
+        let leaves = leaves(size);
+        let (all_root, proofs) = inclusion_proofs(&leaves);
+        assert_eq!(all_root, root(&leaves));
+        let each: Vec<_> = (0..size)
+            .map(|index| inclusion_proof(&leaves, index))
+            .collect();
+        assert_eq!(proofs, each);
     }
 }
 

@@ -4,7 +4,7 @@
 use super::phase::{Close, Phase};
 use super::sharing::Sharing;
 use super::{Step, keep_first};
-use crate::book::{KeyBook, is_usable};
+use crate::book::KeyBook;
 use crate::effect::RecordKind;
 use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
@@ -43,8 +43,8 @@ impl Advertising {
         let taken = others.any(|(others, other)| {
             others.iter().any(|key| keys.contains(key)) || other == encapsulation_key
         });
-        let usable = is_usable(&channel)
-            && is_usable(&mask)
+        let usable = channel.is_usable()
+            && mask.is_usable()
             && channel != mask
             && encapsulation_key.is_well_formed();
         if !usable || taken {
