@@ -270,6 +270,11 @@ impl Cohort {
         }
         demand_sorted("cohort", silos.iter())?;
         demand_count(silos.len(), plan.fewest())?;
+        // COST: looked up once, and not again for each receipt.
+        let dealt: Vec<Option<usize>> = silos
+            .iter()
+            .map(|dealer| deals.entry(dealer).and_then(|_| keys.position(dealer)))
+            .collect();
         let mut holders = Vec::with_capacity(receipts.len());
         for envelope in receipts {
             let verified = envelope.verify_silo(membership, plan.id, &deals.digest)?;
@@ -278,13 +283,12 @@ impl Cohort {
                     "a cohort lists something else than receipts",
                 ));
             };
-            for dealer in &silos {
-                let position = keys.position(dealer);
+            for (dealer, position) in silos.iter().zip(&dealt) {
                 let holds = position
                     .and_then(|at| good.get(at))
                     .copied()
                     .unwrap_or(false);
-                if !holds || deals.entry(dealer).is_none() {
+                if !holds {
                     return Err(Fault::MissingReceipt {
                         holder: verified.silo,
                         dealer: dealer.clone(),
