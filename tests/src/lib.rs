@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What tests and figures across crates share: [`Federation`], the real state machines of a round in one process.
+//! What tests and figures across crates share: [`Federation`], the real state machines of a round in one process, and
+//! [`simulation`], the same machines in a world that fails.
 //!
 //! Stories and adversaries of the protocol alone are in `protocol/tests`, those of whole processes in `cli/tests`.
 
 mod federation;
+pub mod simulation;
 
 pub use federation::Federation;

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the coordinator has on its disk: one state that is replaced as a whole, and the spool of uploads.
+
+use super::super::shared_log::Entry;
+use consilium_crypto::digest::Digest;
+use consilium_protocol::{AttemptId, ChunkSource, Delivery, SiloName};
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// The last attempt that was opened.
+    pub(crate) last: Option<AttemptId>,
+    /// The last round that was released.
+    pub(crate) round: u64,
+    pub(crate) model: Digest,
+    pub(crate) releases: Vec<StoredRelease>,
+    pub(crate) attempt: Option<StoredAttempt>,
+}
+
+/// An attempt in flight: the machine and what was not done yet.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAttempt {
+    pub(crate) snapshot: Vec<u8>,
+    pub(crate) pending: Pending,
+}
+
+/// What a snapshot asks for and what may not have been done before a restart.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pending {
+    /// Entries of the log, written before anything is sent.
+    pub(crate) records: Vec<Entry>,
+    pub(crate) sum: Option<Vec<u64>>,
+    /// Where the log holds the release.
+    pub(crate) release: Option<u64>,
+    pub(crate) conclusion: Option<Conclusion>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Conclusion {
+    Released {
+        survivors: Vec<SiloName>,
+    },
+    Abandoned {
+        reason: String,
+        phase: &'static str,
+        charged: bool,
+    },
+}
+
+/// A release, for silos that missed it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRelease {
+    pub(crate) id: AttemptId,
+    pub(crate) delivery: Delivery,
+    pub(crate) sum: Vec<u64>,
+    /// Where the log holds it.
+    pub(crate) place: u64,
+}
+
+/// Uploaded chunks, by attempt, silo and place.
+pub(crate) type Chunks = BTreeMap<(AttemptId, SiloName, u64), Vec<u8>>;
+
+/// The chunks of one attempt.
+pub(crate) struct Spool<'a> {
+    pub(crate) chunks: &'a Chunks,
+    pub(crate) id: AttemptId,
+}
+
+impl ChunkSource for Spool<'_> {
+    fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
+        self.chunks
+            .get(&(self.id, silo.clone(), index))
+            .cloned()
+            .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Store {
+    pub(crate) fn new(model: Digest) -> Self {
+        Self {
+            last: None,
+            round: 0,
+            model,
+            releases: Vec::new(),
+            attempt: None,
+        }
+    }
+
+    /// The number of the next attempt.
+    pub(crate) fn next(&self, epoch: u64) -> AttemptId {
+        let round = self.round + 1;
+        let attempt = match self.last {
+            Some(last) if last.round == round => last.attempt + 1,
+            Some(_) | None => 1,
+        };
+        AttemptId {
+            epoch,
+            round,
+            attempt,
+        }
+    }
+}

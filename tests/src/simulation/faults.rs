@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who can fail and where, and how a driver can be wrong on purpose.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A process of the federation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// The coordinator.
+    Coordinator,
+    /// A silo, by its place in the alphabet.
+    Silo(usize),
+}
+
+/// Where in a step a process dies: before, within and after what it makes durable, and between what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CrashPlace {
+    /// The machine has moved on and nothing is durable.
+    BeforePersist,
+    /// The disk refuses the write, and the process ends for it.
+    WriteFails,
+    /// The secrets file is half written. A coordinator has none: as [`Self::WriteFails`].
+    TornSecrets,
+    /// The secrets are durable and the journal is not. A coordinator has none: as [`Self::WriteFails`].
+    SecretsOnly,
+    /// The journal's or store's new state is half written; the earlier one is still there.
+    TornJournal,
+    /// The journal is durable, earlier secrets are not erased yet. A coordinator has none: as [`Self::Persisted`].
+    JournalOnly,
+    /// Everything is durable, nothing is logged or sent.
+    Persisted,
+    /// The coordinator's records are logged, nothing is sent. A silo has none: as [`Self::Persisted`].
+    Recorded,
+    /// After that many messages of the step are sent.
+    Sent(u8),
+}
+
+/// Every message of a round, by name.
+pub const MESSAGES: [&str; 16] = [
+    "Open",
+    "AdvertiseKeys",
+    "KeyBook",
+    "ShareKeys",
+    "DealBook",
+    "DealReceipt",
+    "Ready",
+    "CohortFreeze",
+    "MaskedInput",
+    "SurvivorProposal",
+    "Vote",
+    "Certificate",
+    "Reveal",
+    "SumCommitment",
+    "Release",
+    "Abandon",
+];
+
+/// A way in which a driver breaks its contract, to show that the simulation notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mutation {
+    /// The drivers are right.
+    #[default]
+    None,
+    /// A silo sends before it persists.
+    SendBeforePersist,
+    /// The coordinator sends before it writes to the log.
+    SendBeforeRecord,
+    /// The step that burns the masks is not journalled, and the vector is noised again when it is masked.
+    ForgetBurn,
+    /// Backups hold the secrets of running attempts.
+    BackUpSecrets,
+    /// A restarted silo does not notice that it has files of an attempt that its journal does not know.
+    TrustRestoredJournal,
+    /// Secrets stay on the disk when the machine has erased them.
+    KeepSecrets,
+    /// The coordinator adds one to one word of the sum that it releases.
+    OneUnitMore,
+    /// The coordinator keeps giving a silo the proof of its first start.
+    StaleStartProof,
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coordinator => write!(formatter, "coordinator"),
+            Self::Silo(silo) => write!(formatter, "silo-{silo}"),
+        }
+    }
+}
+
+impl FromStr for Party {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        if word == "coordinator" {
+            return Ok(Self::Coordinator);
+        }
+        let silo = word.strip_prefix("silo-").ok_or(())?;
+        silo.parse().map(Self::Silo).map_err(|_| ())
+    }
+}
+
+impl fmt::Display for CrashPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BeforePersist => write!(formatter, "before-persist"),
+            Self::WriteFails => write!(formatter, "write-fails"),
+            Self::TornSecrets => write!(formatter, "torn-secrets"),
+            Self::SecretsOnly => write!(formatter, "secrets-only"),
+            Self::TornJournal => write!(formatter, "torn-journal"),
+            Self::JournalOnly => write!(formatter, "journal-only"),
+            Self::Persisted => write!(formatter, "persisted"),
+            Self::Recorded => write!(formatter, "recorded"),
+            Self::Sent(count) => write!(formatter, "sent-{count}"),
+        }
+    }
+}
+
+impl FromStr for CrashPlace {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Ok(match word {
+            "before-persist" => Self::BeforePersist,
+            "write-fails" => Self::WriteFails,
+            "torn-secrets" => Self::TornSecrets,
+            "secrets-only" => Self::SecretsOnly,
+            "torn-journal" => Self::TornJournal,
+            "journal-only" => Self::JournalOnly,
+            "persisted" => Self::Persisted,
+            "recorded" => Self::Recorded,
+            sent => {
+                let count = sent.strip_prefix("sent-").ok_or(())?;
+                Self::Sent(count.parse().map_err(|_| ())?)
+            }
+        })
+    }
+}

@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A silo: its disk, and while it runs a process with the real machine.
+//!
+//! The process keeps the driver's contract as the agent does: secrets, then the journal's step that refers to them,
+//! then earlier secrets are erased, and only then is anything sent. It can die at each of these places.
+
+mod disk;
+
+use super::faults::{CrashPlace, Mutation};
+use super::operation::Noise;
+use super::shared_log::{Reader, SharedLog};
+use super::study::{Study, input_digest, next_model};
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::random::InsecureSeededRandom;
+use consilium_crypto::signing::SigningKey;
+use consilium_crypto::transcript::hash;
+use consilium_protocol::{
+    AttemptId, Delivery, Envelope, Fault, MaskJob, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect,
+    SiloEvent, SiloMachine, SiloName, SiloSurroundings, VerifiedSum, chunk_digest, peek_plan,
+    upload_root,
+};
+pub(crate) use disk::{Disk, Progress};
+
+pub(crate) struct Silo {
+    pub(crate) name: SiloName,
+    key: SigningKey,
+    instance: Digest,
+    seed: u64,
+    pub(crate) disk: Disk,
+    pub(crate) process: Option<Process>,
+    /// How many processes there were.
+    started: u64,
+    /// Where the process is going to die.
+    pub(crate) trap: Option<Trap>,
+}
+
+/// What dies with the process.
+pub(crate) struct Process {
+    pub(crate) number: u64,
+    pub(crate) nonce: Digest,
+    machine: SiloMachine,
+    random: InsecureSeededRandom,
+    /// When the attempt's Open arrived: the grid runs from there.
+    opened: u64,
+    /// An Open whose study is a release ahead of this silo.
+    waiting: Option<Delivery>,
+}
+
+/// Where a process is going to die, and in which step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trap {
+    pub(crate) place: CrashPlace,
+    pub(crate) message: Option<&'static str>,
+}
+
+/// What a silo is lent.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) study: &'a Study,
+    pub(crate) log: &'a SharedLog,
+    pub(crate) now: u64,
+    pub(crate) mutation: Mutation,
+}
+
+/// Work that takes time.
+#[derive(Clone, Debug)]
+pub(crate) enum SiloWork {
+    Prepared {
+        id: AttemptId,
+        input: Digest,
+    },
+    Masked {
+        id: AttemptId,
+        root: Digest,
+        length: u64,
+    },
+    /// A message whose time on the grid has come.
+    Grid(Delivery),
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Sent(Delivery),
+    /// The vector, its chunks under their masks, and the message that follows them.
+    Uploaded {
+        id: AttemptId,
+        input: Vec<i64>,
+        chunks: Vec<Vec<u8>>,
+        then: Delivery,
+    },
+    Working {
+        until: u64,
+        work: SiloWork,
+    },
+    Verified(VerifiedSum),
+    Aborted {
+        id: AttemptId,
+        fault: Fault,
+        evidence: Vec<Envelope>,
+    },
+    Rejected(Fault),
+    /// The silo is behind and asks for what it missed.
+    Behind,
+    /// The silo answers nothing of this attempt any more.
+    SatOut(AttemptId),
+    /// A half-written journal was taken for a whole one.
+    TornJournalRead,
+    Died(CrashPlace),
+}
+
+impl Silo {
+    pub(crate) fn new(name: SiloName, key: SigningKey, seed: u64, model: Digest) -> Self {
+        let instance = hash(
+            Label::StartNonce,
+            &[b"instance", name.as_str().as_bytes(), &seed.to_le_bytes()],
+        );
+        Self {
+            name,
+            key,
+            instance,
+            seed,
+            disk: Disk::new(model),
+            process: None,
+            started: 0,
+            trap: None,
+        }
+    }
+
+    /// Starts a process from what the disk holds.
+    pub(crate) fn start(&mut self, around: Around<'_>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        self.started += 1;
+        let number = self.started.to_le_bytes();
+        let seed = self.seed.to_le_bytes();
+        let own = self.name.as_str().as_bytes();
+        let nonce = hash(Label::StartNonce, &[own, &seed, &number]);
+        let [first, second, third, fourth, ..] = *nonce.as_bytes();
+        let low = u32::from_le_bytes([first, second, third, fourth]);
+        let random = InsecureSeededRandom::from_seed(super::network::mix(
+            self.seed ^ (u64::from(low) << 16) ^ self.started,
+        ));
+        let secrets = self.disk.secrets().cloned();
+        let secrets = secrets.as_deref();
+        if let Some(torn) = self.disk.torn.take()
+            && SiloMachine::restore(&torn, secrets, self.instance).is_ok()
+        {
+            outcomes.push(Outcome::TornJournalRead);
+        }
+        let restored = match self.disk.journal.snapshot.as_slice() {
+            [] => Ok(SiloMachine::new(self.instance)),
+            snapshot => SiloMachine::restore(snapshot, secrets, self.instance),
+        };
+        // A journal that was written whole and cannot be read is the simulator's fault, and shows as a silo that is out.
+        let Ok(machine) = restored else {
+            return outcomes;
+        };
+        let resumed = machine.attempt();
+        let (journal, highest) = (&self.disk.journal, machine.highest_attempt());
+        let lost = journal.attempt.filter(|id| resumed != Some(*id));
+        let forgotten = self.disk.highest.filter(|id| highest < Some(*id));
+        let forgotten = forgotten.filter(|_| around.mutation != Mutation::TrustRestoredJournal);
+        outcomes.extend(lost.into_iter().chain(forgotten).map(Outcome::SatOut));
+        let step = journal.step;
+        let kept = machine.secrets().and(resumed).map(|id| (id, step));
+        self.disk.keep_only_secrets(kept);
+        self.disk.keep_only_vectors(resumed);
+        let mut effects = Vec::new();
+        let process = Process {
+            number: self.started,
+            nonce,
+            machine,
+            random,
+            opened: around.now,
+            waiting: None,
+        };
+        self.lend(around, &process, |machine, surroundings| {
+            machine.resume(surroundings, &mut effects);
+        });
+        self.process = Some(process);
+        self.perform(around, effects, None, &mut outcomes);
+        outcomes
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// A message of the coordinator has arrived.
+    pub(crate) fn receive(
+        &mut self,
+        around: Around<'_>,
+        delivery: Delivery,
+        sum: Option<Vec<u64>>,
+    ) -> Vec<Outcome> {
+        match delivery.envelope.peek_name() {
+            Some("Open") => self.opened(around, delivery),
+            Some("Release") => {
+                let sum = sum.unwrap_or_default();
+                let mut outcomes = self.handle(around, SiloEvent::Released { delivery, sum });
+                let waiting = self
+                    .process
+                    .as_mut()
+                    .and_then(|process| process.waiting.take());
+                if let Some(waiting) = waiting {
+                    outcomes.extend(self.opened(around, waiting));
+                }
+                outcomes
+            }
+            Some(_) | None => self.handle(around, SiloEvent::Delivered(delivery)),
+        }
+    }
+
+    /// The last moment at which the driver may leave an Open alone.
+    fn opened(&mut self, around: Around<'_>, delivery: Delivery) -> Vec<Outcome> {
+        let (Some(offered), Some(process)) = (peek_plan(&delivery), &mut self.process) else {
+            return Vec::new();
+        };
+        let progress = self.disk.journal.progress;
+        if offered.id.round <= progress.round {
+            return Vec::new();
+        }
+        // A journal that was put back does not know the attempts that this disk has files of: they are sat out.
+        let answered = process.machine.highest_attempt();
+        let known = answered.map(|id| id.order());
+        let highest = self.disk.highest.map(|id| id.order());
+        if around.mutation != Mutation::TrustRestoredJournal
+            && known < highest
+            && Some(offered.id.order()) <= highest
+        {
+            return Vec::new();
+        }
+        let shown = delivery.attachments.get(1);
+        let shown = shown.and_then(|proof| around.log.released(proof));
+        let own = progress.newest.map(|(id, _)| id.order());
+        if shown.map(|id| id.order()) > own {
+            process.waiting = Some(delivery);
+            return vec![Outcome::Behind];
+        }
+        if process.machine.attempt() != Some(offered.id) {
+            process.opened = around.now;
+        }
+        let expected = around.study.plan(offered.id, progress.model);
+        self.handle(around, SiloEvent::Opened { delivery, expected })
+    }
+
+    /// Own work has ended.
+    pub(crate) fn work_ended(&mut self, around: Around<'_>, work: SiloWork) -> Vec<Outcome> {
+        match work {
+            SiloWork::Prepared { id, input } => {
+                self.handle(around, SiloEvent::Prepared { id, input })
+            }
+            SiloWork::Masked { id, root, length } => {
+                self.handle(around, SiloEvent::Masked { id, root, length })
+            }
+            SiloWork::Grid(delivery) => vec![Outcome::Sent(delivery)],
+        }
+    }
+
+    /// One step: handle, persist, act.
+    fn handle(&mut self, around: Around<'_>, event: SiloEvent) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let Some(mut process) = self.process.take() else {
+            return outcomes;
+        };
+        let forgets =
+            around.mutation == Mutation::ForgetBurn && matches!(event, SiloEvent::Masked { .. });
+        let mut effects = Vec::new();
+        let reader = Reader {
+            log: around.log,
+            silo: &self.name,
+            newest: self.disk.journal.progress.newest,
+        };
+        let surroundings = SiloSurroundings {
+            name: &self.name,
+            signing_key: &self.key,
+            membership: &around.study.membership,
+            log: &reader,
+            start_nonce: process.nonce,
+        };
+        process.machine =
+            process
+                .machine
+                .handle(&surroundings, event, &mut process.random, &mut effects);
+        let progress =
+            effects.iter().fold(
+                self.disk.journal.progress,
+                |progress, effect| match effect {
+                    SiloEffect::Finished(sum) => advance(progress, sum),
+                    _ => progress,
+                },
+            );
+        let snapshot = process.machine.snapshot();
+        let changed =
+            snapshot != self.disk.journal.snapshot || progress != self.disk.journal.progress;
+        let sends = |effect: &SiloEffect| message_of(effect).is_some();
+        let place = match self.trap {
+            Some(Trap { place, message }) if changed || effects.iter().any(sends) => {
+                let named = |effect: &SiloEffect| message_of(effect) == message;
+                let fires = message.is_none() || effects.iter().any(named);
+                fires.then_some(place)
+            }
+            Some(_) | None => None,
+        };
+        let early = around.mutation == Mutation::SendBeforePersist;
+        self.process = Some(process);
+        if early {
+            self.perform(around, std::mem::take(&mut effects), None, &mut outcomes);
+        }
+        if changed && !forgets {
+            let durable = self.persist(around, snapshot, progress, place);
+            if let Err(place) = durable {
+                return self.die(place, outcomes);
+            }
+        }
+        let sent = match place {
+            Some(CrashPlace::Sent(count)) => Some(count),
+            Some(place) => return self.die(place, outcomes),
+            None => None,
+        };
+        self.perform(around, effects, sent, &mut outcomes);
+        outcomes
+    }
+
+    fn die(&mut self, place: CrashPlace, mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
+        self.trap = None;
+        self.process = None;
+        outcomes.push(Outcome::Died(place));
+        outcomes
+    }
+
+    /// Secrets, journal, erasure. `Err` where the process dies before the end of it.
+    fn persist(
+        &mut self,
+        around: Around<'_>,
+        snapshot: Vec<u8>,
+        progress: Progress,
+        place: Option<CrashPlace>,
+    ) -> Result<(), CrashPlace> {
+        let dies = |at: CrashPlace| if place == Some(at) { Err(at) } else { Ok(()) };
+        dies(CrashPlace::BeforePersist)?;
+        dies(CrashPlace::WriteFails)?;
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let attempt = process.machine.attempt();
+        let secrets = process.machine.secrets();
+        let step = self.disk.journal.step + 1;
+        let key = secrets.as_ref().and(attempt).map(|id| (id, step));
+        if let Some((key, secrets)) = key.zip(secrets) {
+            self.disk.highest = self.disk.highest.max(Some(key.0));
+            let bytes = secrets.expose().to_vec();
+            if dies(CrashPlace::TornSecrets).is_err() {
+                let half = bytes.len() / 2;
+                self.disk.secrets.insert(key, bytes[..half].to_vec());
+                return Err(CrashPlace::TornSecrets);
+            }
+            self.disk.secrets.insert(key, bytes);
+        }
+        dies(CrashPlace::TornSecrets)?;
+        dies(CrashPlace::SecretsOnly)?;
+        if dies(CrashPlace::TornJournal).is_err() {
+            let half = snapshot.len() / 2;
+            self.disk.torn = Some(snapshot[..half].to_vec());
+            return Err(CrashPlace::TornJournal);
+        }
+        self.disk.journal = disk::Journal {
+            step,
+            snapshot,
+            attempt,
+            secrets_of: key.map(|(id, _)| id),
+            progress,
+        };
+        dies(CrashPlace::JournalOnly)?;
+        if around.mutation != Mutation::KeepSecrets {
+            self.disk.keep_only_secrets(key);
+        }
+        Ok(())
+    }
+
+    /// Does what the machine asks for; dies after `dies_after` messages.
+    fn perform(
+        &mut self,
+        around: Around<'_>,
+        effects: Vec<SiloEffect>,
+        dies_after: Option<u8>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        let mut sent = 0;
+        for effect in effects {
+            if dies_after == Some(sent) {
+                break;
+            }
+            if message_of(&effect).is_some() {
+                sent = sent.saturating_add(1);
+            }
+            match effect {
+                SiloEffect::Send(delivery) => outcomes.push(Outcome::Sent(delivery)),
+                SiloEffect::SendOnGrid(delivery) => {
+                    let (until, work) = (self.grid_time(around.now), SiloWork::Grid(delivery));
+                    outcomes.push(Outcome::Working { until, work });
+                }
+                SiloEffect::Train(plan) => outcomes.push(self.train(around, &plan)),
+                SiloEffect::Mask(job) => outcomes.extend(self.mask(around, &job)),
+                SiloEffect::Upload { id, root, then } => {
+                    outcomes.extend(self.upload(id, &root, then));
+                }
+                // The step that erased them from the machine has erased their file.
+                SiloEffect::EraseSecrets => {}
+                SiloEffect::Finished(sum) => {
+                    self.erase_vectors();
+                    outcomes.push(Outcome::Verified(sum));
+                }
+                SiloEffect::Aborted {
+                    id,
+                    fault,
+                    evidence,
+                } => {
+                    self.erase_vectors();
+                    outcomes.push(Outcome::Aborted {
+                        id,
+                        fault,
+                        evidence,
+                    });
+                }
+                SiloEffect::Rejected(fault) => outcomes.push(Outcome::Rejected(fault)),
+            }
+        }
+        if let Some(count) = dies_after {
+            *outcomes = self.die(CrashPlace::Sent(count), std::mem::take(outcomes));
+        }
+    }
+
+    /// The vector of an attempt, computed and stored once.
+    fn train(&mut self, around: Around<'_>, plan: &RoundPlan) -> Outcome {
+        let name = self.name.clone();
+        let input = self.disk.inputs.entry(plan.id).or_insert_with(|| {
+            let mut fallback = InsecureSeededRandom::from_seed(0);
+            let random = self
+                .process
+                .as_mut()
+                .map_or(&mut fallback, |process| &mut process.random);
+            around.study.input(&name, &plan.model, random)
+        });
+        let work = SiloWork::Prepared {
+            id: plan.id,
+            input: input_digest(input),
+        };
+        Outcome::Working {
+            until: around.now + TRAINING,
+            work,
+        }
+    }
+
+    /// Masks the stored vector into the spool, and no other than the one that the journal names.
+    fn mask(&mut self, around: Around<'_>, job: &MaskJob) -> Vec<Outcome> {
+        let plan = job.plan();
+        if around.mutation == Mutation::ForgetBurn && around.study.noise == Noise::Present {
+            let process = self.process.as_mut();
+            let drawn = process.map(|process| {
+                around
+                    .study
+                    .input(&self.name, &plan.model, &mut process.random)
+            });
+            self.disk.inputs.extend(drawn.map(|input| (plan.id, input)));
+        }
+        let stored = self.disk.inputs.get(&plan.id);
+        let named = |input: &&Vec<i64>| {
+            input_digest(input) == job.input() || around.mutation == Mutation::ForgetBurn
+        };
+        let Some(input) = stored.filter(named) else {
+            let reason = "the vector is not on this machine".to_owned();
+            return self.handle(
+                around,
+                SiloEvent::Abandon {
+                    id: plan.id,
+                    reason,
+                },
+            );
+        };
+        let words = around.study.words(input);
+        let chunks = vec![job.mask_chunk(0, &words)];
+        let digests: Vec<Digest> = chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
+        let length: usize = chunks.iter().map(Vec::len).sum();
+        let work = SiloWork::Masked {
+            id: plan.id,
+            root: upload_root(&digests),
+            length: u64::try_from(length).unwrap_or(u64::MAX),
+        };
+        self.disk.masked.insert(plan.id, chunks);
+        vec![Outcome::Working {
+            until: around.now + MASKING,
+            work,
+        }]
+    }
+
+    /// Only bytes that hash to the burnt root leave.
+    fn upload(&self, id: AttemptId, root: &Digest, then: Delivery) -> Option<Outcome> {
+        let chunks = self.disk.masked.get(&id)?.clone();
+        let input = self.disk.inputs.get(&id)?.clone();
+        let digests: Vec<Digest> = chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
+        (upload_root(&digests) == *root).then_some(Outcome::Uploaded {
+            id,
+            input,
+            chunks,
+            then,
+        })
+    }
+
+    fn erase_vectors(&mut self) {
+        let attempt = self
+            .process
+            .as_ref()
+            .and_then(|process| process.machine.attempt());
+        self.disk.keep_only_vectors(attempt);
+    }
+
+    /// The next time of the grid that runs from the arrival of Open.
+    fn grid_time(&self, now: u64) -> u64 {
+        let opened = self.process.as_ref().map_or(now, |process| process.opened);
+        let grid = u64::from(READY_GRID_MILLISECONDS);
+        opened + (now.saturating_sub(opened) / grid + 1) * grid
+    }
+
+    fn lend(
+        &self,
+        around: Around<'_>,
+        process: &Process,
+        act: impl FnOnce(&SiloMachine, &SiloSurroundings<'_>),
+    ) {
+        let reader = Reader {
+            log: around.log,
+            silo: &self.name,
+            newest: self.disk.journal.progress.newest,
+        };
+        let surroundings = SiloSurroundings {
+            name: &self.name,
+            signing_key: &self.key,
+            membership: &around.study.membership,
+            log: &reader,
+            start_nonce: process.nonce,
+        };
+        act(&process.machine, &surroundings);
+    }
+}
+
+/// The study one verified release further, if it is the next one.
+fn advance(progress: Progress, sum: &VerifiedSum) -> Progress {
+    let is_next = sum.plan.id.round == progress.round + 1 && sum.plan.model == progress.model;
+    if !is_next {
+        return progress;
+    }
+    Progress {
+        round: sum.plan.id.round,
+        model: next_model(&progress.model, &sum.digest),
+        newest: Some((sum.plan.id, sum.digest)),
+    }
+}
+
+/// The message that an effect sends.
+fn message_of(effect: &SiloEffect) -> Option<&'static str> {
+    match effect {
+        SiloEffect::Send(delivery)
+        | SiloEffect::SendOnGrid(delivery)
+        | SiloEffect::Upload { then: delivery, .. } => delivery.envelope.peek_name(),
+        SiloEffect::Train(_)
+        | SiloEffect::Mask(_)
+        | SiloEffect::EraseSecrets
+        | SiloEffect::Finished(_)
+        | SiloEffect::Aborted { .. }
+        | SiloEffect::Rejected(_) => None,
+    }
+}
+
+/// How long local work takes, in milliseconds.
+const TRAINING: u64 = 30;
+const MASKING: u64 = 10;
