@@ -118,6 +118,6 @@ impl Campaign {
 }
 
 /// Attempts that a world's list asks for.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 14;
 /// Worlds that are handed out together.
 const BATCH: usize = 16;

@@ -9,7 +9,7 @@ use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 #[must_use]
 pub fn generate(seed: u64, attempts: u32) -> Vec<Operation> {
     let mut dice = Dice(InsecureSeededRandom::from_seed(seed));
-    let silos = [3, 4, 4, 4, 5, 5][dice.below(6)];
+    let silos = [3, 3, 4, 4, 4, 5][dice.below(6)];
     let noise = match dice.below(if silos == 3 { 2 } else { 5 }) {
         0 => Noise::Absent,
         _ => Noise::Present,
@@ -39,7 +39,7 @@ pub fn generate(seed: u64, attempts: u32) -> Vec<Operation> {
 fn trouble(dice: &mut Dice, silos: usize, operations: &mut Vec<Operation>) {
     let silo = dice.below(silos);
     let pause = Operation::Run(1 + dice.number(25));
-    match dice.below(20) {
+    match dice.below(21) {
         0 => operations.push(Operation::Lose(dice.number(40))),
         1 => {
             // A connection that loses something is made again.
@@ -91,7 +91,7 @@ fn trouble(dice: &mut Dice, silos: usize, operations: &mut Vec<Operation>) {
             operations.push(Operation::Stop(party));
             recover(dice, party, operations);
         }
-        15 => {
+        15 | 16 => {
             let copy = dice.number(3);
             operations.extend([Operation::Backup(silo), pause]);
             operations.extend([
@@ -99,17 +99,17 @@ fn trouble(dice: &mut Dice, silos: usize, operations: &mut Vec<Operation>) {
                 Operation::Start(Party::Silo(silo)),
             ]);
         }
-        16 => {
+        17 => {
             let start = Operation::Start(Party::Silo(silo));
             operations.extend([Operation::Forget(silo), start]);
         }
-        17 => {
+        18 => {
             operations.push(Operation::Gone(silo));
             if dice.one_in(2) {
                 operations.extend([pause, Operation::Back(silo)]);
             }
         }
-        18 => {
+        19 => {
             operations.extend([Operation::Stop(Party::Silo(silo)), Operation::Wait(80)]);
             operations.extend([
                 Operation::Back(silo),

@@ -224,7 +224,7 @@ impl Invariant {
         match mutation {
             Mutation::None => &[],
             Mutation::SendBeforePersist => {
-                &[Self::OneAnswer, Self::NobodyAccused, Self::SatOutIsSilent]
+                &[Self::OneAnswer, Self::NobodyAccused, Self::SecretsErased]
             }
             Mutation::SendBeforeRecord => &[Self::RecordedBeforeSent],
             Mutation::ForgetBurn => &[Self::OneAnswer, Self::OneVectorPerMask],

@@ -16,7 +16,6 @@ pub(super) struct Secrets {
     revealed: BTreeMap<(AttemptId, u32, SecretKind), BTreeSet<SiloName>>,
     /// Who voted for a set.
     votes: BTreeMap<(AttemptId, Digest), BTreeSet<SiloName>>,
-    voted: BTreeMap<(AttemptId, SiloName), Digest>,
     /// What a mask covered: the difference of the upload and the vector names the mask.
     masks: BTreeMap<Vec<u64>, Vec<u64>>,
 }
@@ -37,7 +36,6 @@ impl Secrets {
             SiloMessage::Vote { survivors, .. } => {
                 let voters = self.votes.entry((id, survivors)).or_default();
                 voters.insert(silo.clone());
-                self.voted.insert((id, silo.clone()), survivors);
                 Ok(())
             }
             SiloMessage::Reveal { shares } => {
@@ -67,10 +65,9 @@ impl Secrets {
         silo: &SiloName,
         id: AttemptId,
     ) -> Result<(), Violation> {
-        let own = self.voted.get(&(id, silo.clone()));
-        let voters = own
-            .and_then(|survivors| self.votes.get(&(id, *survivors)))
-            .map_or(0, BTreeSet::len);
+        // Its own vote may be durable and never have left; the quorum's have.
+        let votes = self.votes.iter().filter(|((attempt, _), _)| *attempt == id);
+        let voters = votes.map(|(_, voters)| voters.len()).max().unwrap_or(0);
         let quorum = study.thresholds().quorum;
         if u32::try_from(voters).is_ok_and(|voters| voters >= quorum) {
             return Ok(());

@@ -203,7 +203,11 @@ impl World<'_> {
         Ok(())
     }
 
+    /// A silo opens a session; a coordinator that does not run yet is found when it does.
     pub(super) fn connect(&mut self, at: usize) {
+        if self.coordinator.process.is_none() {
+            return;
+        }
         self.network
             .schedule(self.network.now() + CONNECTING, Event::Connected(at));
     }
