@@ -12,14 +12,16 @@ use super::shared_log::{Entry, SharedLog, proof};
 use super::silo::Trap;
 use super::study::{DEADLINES, EPOCH, Study, next_model};
 use consilium_crypto::digest::Digest;
+use consilium_crypto::packing;
 use consilium_crypto::signing::SigningKey;
 use consilium_protocol::{
     AttemptId, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings,
-    Delivery, Fault, RecordKind, RoundPlan, SiloName, UnmaskJob, upload_root,
+    Delivery, Fault, InnerProduct, RecordKind, RoundPlan, SiloName, UnmaskFault, UnmaskJob,
+    upload_root,
 };
 use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use store::Store;
-use store::{Chunks, Conclusion, Pending, Spool, StoredAttempt, StoredRelease};
+use store::{Chunks, Conclusion, Pending, Served, Spool, StoredAttempt, StoredRelease};
 
 pub(crate) struct Coordinator {
     key: SigningKey,
@@ -51,7 +53,7 @@ pub(crate) struct Around<'a> {
 }
 
 /// Work that takes time.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum CoordinatorWork {
     /// The next attempt is due.
     Open,
@@ -61,6 +63,8 @@ pub(crate) enum CoordinatorWork {
     Unusable { reason: String },
     /// The commitment is logged and cosigned.
     Committed { place: u64 },
+    /// The challenge was applied to the sum.
+    Checked { product: Box<InnerProduct> },
 }
 
 /// What came of a step.
@@ -117,6 +121,19 @@ impl Coordinator {
     pub(crate) fn plan(&self) -> Option<&RoundPlan> {
         let machine = self.process.as_ref()?.machine.as_ref()?;
         Some(machine.plan())
+    }
+
+    /// What is served to a silo that computes the sum again.
+    pub(crate) fn served(&self, study: &Study) -> Option<Served<'_>> {
+        let process = self.process.as_ref()?;
+        let sum = process.pending.sum.as_ref()?;
+        Some(Served {
+            uploads: Spool {
+                chunks: &self.spool,
+                id: self.plan()?.id,
+            },
+            sum: packing::pack(study.bits, sum),
+        })
     }
 
     pub(crate) fn deadline(&self) -> Option<u64> {
@@ -320,6 +337,9 @@ impl Coordinator {
                 let proofs = silos.map(|silo| (silo.clone(), proof(place))).collect();
                 self.handle(around, CoordinatorEvent::SumLogged { proofs })
             }
+            CoordinatorWork::Checked { product } => {
+                self.handle(around, CoordinatorEvent::Checked { product: *product })
+            }
         }
     }
 
@@ -422,7 +442,9 @@ impl Coordinator {
             CoordinatorEffect::Send { delivery, .. } => {
                 message.is_none_or(|message| is(delivery, message))
             }
-            CoordinatorEffect::CommitSum(_) | CoordinatorEffect::Unmask(_) => message.is_none(),
+            CoordinatorEffect::CommitSum(_)
+            | CoordinatorEffect::CheckSum(_)
+            | CoordinatorEffect::Unmask(_) => message.is_none(),
             CoordinatorEffect::Record { .. }
             | CoordinatorEffect::Released { .. }
             | CoordinatorEffect::Abandoned { .. }
@@ -448,6 +470,7 @@ impl Coordinator {
         let mut sends = Vec::new();
         let mut job = None;
         let mut commits = None;
+        let mut check = None;
         for effect in effects {
             match effect {
                 CoordinatorEffect::Send { to, delivery } => sends.push((to, delivery)),
@@ -467,6 +490,7 @@ impl Coordinator {
                     });
                 }
                 CoordinatorEffect::Unmask(unmask) => job = Some(unmask),
+                CoordinatorEffect::CheckSum(product) => check = Some(product),
                 CoordinatorEffect::CommitSum(digest) => {
                     let entry = Entry::SumCommitted { id, digest };
                     process.pending.records.push(entry.clone());
@@ -547,6 +571,15 @@ impl Coordinator {
         if let Some(job) = job {
             outcomes.push(self.unmask(around, &job));
         }
+        if let Some((mut product, sum)) = check.zip(sum) {
+            product.add_chunk(0, &sum);
+            outcomes.push(Outcome::Working {
+                until: around.now + CHECKING,
+                work: CoordinatorWork::Checked {
+                    product: Box::new(product),
+                },
+            });
+        }
         if let Some(entry) = commits {
             let place = around.log.append(entry);
             outcomes.push(Outcome::Working {
@@ -588,20 +621,17 @@ impl Coordinator {
             chunks: &self.spool,
             id: job.plan().id,
         };
-        let work = match job.run(&spool) {
-            Ok(mut sum) => {
-                if around.mutation == Mutation::OneUnitMore
-                    && let Some(word) = sum.first_mut()
-                {
-                    *word = word.wrapping_add(1) & around.study.bits.mask();
-                }
-                match job.digest(&sum) {
-                    Ok(digest) => CoordinatorWork::Summed { sum, digest },
-                    Err(fault) => CoordinatorWork::Unusable {
-                        reason: fault.to_string(),
-                    },
-                }
+        let mut sum = Vec::new();
+        let recovered = job.run(&spool, &mut sum);
+        let digest = match sum.first_mut() {
+            Some(word) if around.mutation == Mutation::OneUnitMore => {
+                *word = word.wrapping_add(1) & around.study.bits.mask();
+                recovered.and_then(|_| job.digest(&sum).map_err(|_| UnmaskFault::OtherSum))
             }
+            Some(_) | None => recovered,
+        };
+        let work = match digest {
+            Ok(digest) => CoordinatorWork::Summed { sum, digest },
             Err(fault) => CoordinatorWork::Unusable {
                 reason: fault.to_string(),
             },
@@ -699,8 +729,9 @@ fn is(delivery: &Delivery, message: &str) -> bool {
 }
 
 /// Milliseconds between two attempts.
-const PAUSE: u64 = 50;
+const PAUSE: u64 = 100;
 /// Milliseconds until the silos are counted again.
 const PATIENCE: u64 = 300;
 const UNMASKING: u64 = 10;
 const COSIGNING: u64 = 15;
+const CHECKING: u64 = 5;

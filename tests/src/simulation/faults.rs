@@ -37,7 +37,7 @@ pub enum CrashPlace {
 }
 
 /// Every message of a round, by name.
-pub const MESSAGES: [&str; 16] = [
+pub const MESSAGES: [&str; 21] = [
     "Open",
     "AdvertiseKeys",
     "KeyBook",
@@ -52,6 +52,11 @@ pub const MESSAGES: [&str; 16] = [
     "Certificate",
     "Reveal",
     "SumCommitment",
+    "Nonce",
+    "Challenge",
+    "Tag",
+    "Replay",
+    "Replayed",
     "Release",
     "Abandon",
 ];
@@ -74,8 +79,10 @@ pub enum Mutation {
     TrustRestoredJournal,
     /// Secrets stay on the disk when the machine has erased them.
     KeepSecrets,
-    /// The coordinator adds one to one word of the sum that it releases.
+    /// The coordinator adds one to one word of the sum that it commits to.
     OneUnitMore,
+    /// A silo masks and tags another vector than the one that its journal names.
+    MaskAnother,
     /// The coordinator keeps giving a silo the proof of its first start.
     StaleStartProof,
 }

@@ -9,7 +9,7 @@ use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 #[must_use]
 pub fn generate(seed: u64, attempts: u32) -> Vec<Operation> {
     let mut dice = Dice(InsecureSeededRandom::from_seed(seed));
-    let silos = [3, 3, 4, 4, 4, 5][dice.below(6)];
+    let silos = [3, 3, 3, 4, 4, 5][dice.below(6)];
     let noise = match dice.below(if silos == 3 { 2 } else { 5 }) {
         0 => Noise::Absent,
         _ => Noise::Present,
@@ -17,7 +17,8 @@ pub fn generate(seed: u64, attempts: u32) -> Vec<Operation> {
     let mut operations = vec![Operation::Found { silos, noise, seed }];
     for _ in 0..attempts {
         if dice.one_in(4) {
-            let (spread, salt) = (dice.number(60), dice.number(1000));
+            let spread = if dice.one_in(3) { 0 } else { dice.number(60) };
+            let salt = dice.number(1000);
             operations.push(Operation::Jitter { spread, salt });
         }
         // Of three silos, and without noise, one loss ends the attempt: fewer faults let some of them succeed.

@@ -11,7 +11,7 @@ mod secrets;
 use super::faults::Mutation;
 use super::operation::Noise;
 use super::shared_log::SharedLog;
-use super::silo::Disk;
+use super::silo::Silo;
 use super::study::Study;
 use answers::Answers;
 use consilium_crypto::digest::Digest;
@@ -41,8 +41,10 @@ pub enum Invariant {
     FreshNoise,
     /// Masks never cover two different vectors.
     OneVectorPerMask,
-    /// After its reveal a silo has no secrets of the attempt on its disk.
+    /// After its reveal a silo's disk holds nothing that opens a mask, after its tag or replay no secrets at all.
     SecretsErased,
+    /// No silo opens its nonce before the sum is committed and logged.
+    CommittedBeforeChallenged,
     /// An abort that accuses somebody names signed evidence.
     EvidenceNamed,
     /// Where nobody lies, nobody is accused.
@@ -112,12 +114,13 @@ impl Watch {
     pub(crate) fn silo_sends(
         &mut self,
         study: &Study,
-        silo: &SiloName,
-        disk: &Disk,
+        log: &SharedLog,
+        silo: &Silo,
         delivery: &Delivery,
     ) -> Result<(), Violation> {
-        self.answers.sent(silo, delivery)?;
-        self.secrets.sent(study, silo, disk, delivery)
+        let (name, disk) = (&silo.name, &silo.disk);
+        self.answers.sent(name, delivery)?;
+        self.secrets.sent(study, name, log, disk, delivery)
     }
 
     /// A silo's masked vector leaves.
@@ -232,7 +235,9 @@ impl Invariant {
                 &[Self::OneAnswer, Self::NobodyAccused, Self::SatOutIsSilent]
             }
             Mutation::KeepSecrets => &[Self::SecretsErased],
-            Mutation::OneUnitMore => &[Self::TrueSum],
+            // The silos notice it themselves, and say so.
+            Mutation::OneUnitMore => &[Self::NobodyAccused],
+            Mutation::MaskAnother => &[Self::TrueSum],
             Mutation::StaleStartProof => &[Self::Liveness],
         }
     }
@@ -250,7 +255,8 @@ impl fmt::Display for Invariant {
             Self::OneSumWithoutNoise => "one sum of one question without noise",
             Self::FreshNoise => "fresh noise for each upload",
             Self::OneVectorPerMask => "one vector under one mask",
-            Self::SecretsErased => "no secrets after the reveal",
+            Self::SecretsErased => "no secrets after their use",
+            Self::CommittedBeforeChallenged => "committed before challenged",
             Self::EvidenceNamed => "evidence with each accusation",
             Self::NobodyAccused => "no accusation where nobody lies",
             Self::RecordedBeforeSent => "recorded before sent",

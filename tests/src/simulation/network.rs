@@ -8,7 +8,7 @@ use consilium_protocol::{AttemptId, Delivery};
 use std::collections::BTreeMap;
 
 /// Something that is going to happen.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Event {
     /// A message reaches a silo; a Release brings the sum with it.
     ToSilo {
@@ -109,10 +109,25 @@ impl Network {
         let Some(key) = self.travelling(message) else {
             return false;
         };
-        let Some(event) = self.queue.get(&key).cloned() else {
-            return false;
+        let again = match self.queue.get(&key) {
+            Some(Event::ToSilo { to, delivery, sum }) => Event::ToSilo {
+                to: *to,
+                delivery: delivery.clone(),
+                sum: sum.clone(),
+            },
+            Some(Event::ToCoordinator { from, frame }) => Event::ToCoordinator {
+                from: *from,
+                frame: frame.clone(),
+            },
+            Some(
+                Event::Silo { .. }
+                | Event::Coordinator { .. }
+                | Event::Connected(_)
+                | Event::Dropped(_),
+            )
+            | None => return false,
         };
-        self.schedule(key.0 + LATENCY, event);
+        self.schedule(key.0 + LATENCY, again);
         true
     }
 

@@ -12,13 +12,15 @@ use super::shared_log::{Reader, SharedLog};
 use super::study::{Study, input_digest, next_model};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
+use consilium_crypto::mersenne::Element;
 use consilium_crypto::random::InsecureSeededRandom;
+use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
 use consilium_protocol::{
-    AttemptId, Delivery, Envelope, Fault, MaskJob, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect,
-    SiloEvent, SiloMachine, SiloName, SiloSurroundings, VerifiedSum, chunk_digest, peek_plan,
-    upload_root,
+    AttemptId, Delivery, Envelope, Fault, MaskJob, READY_GRID_MILLISECONDS, ReplayJob,
+    ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings,
+    TagJob, VerifiedSum, chunk_digest, peek_plan, upload_root,
 };
 pub(crate) use disk::{Disk, Progress};
 
@@ -61,10 +63,12 @@ pub(crate) struct Around<'a> {
     pub(crate) log: &'a SharedLog,
     pub(crate) now: u64,
     pub(crate) mutation: Mutation,
+    /// What the coordinator serves to a silo that computes the sum again, if it can be reached.
+    pub(crate) served: Option<&'a dyn ReplaySource>,
 }
 
 /// Work that takes time.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum SiloWork {
     Prepared {
         id: AttemptId,
@@ -75,6 +79,12 @@ pub(crate) enum SiloWork {
         root: Digest,
         length: u64,
     },
+    Tagged {
+        id: AttemptId,
+        product: Secret<Element>,
+    },
+    /// The sum and the uploads are fetched from the coordinator, to compute a part of the sum again.
+    Replay(Box<ReplayJob>),
     /// A message whose time on the grid has come.
     Grid(Delivery),
 }
@@ -254,6 +264,10 @@ impl Silo {
             SiloWork::Masked { id, root, length } => {
                 self.handle(around, SiloEvent::Masked { id, root, length })
             }
+            SiloWork::Tagged { id, product } => {
+                self.handle(around, SiloEvent::Tagged { id, product })
+            }
+            SiloWork::Replay(job) => self.replay(around, job),
             SiloWork::Grid(delivery) => vec![Outcome::Sent(delivery)],
         }
     }
@@ -403,6 +417,11 @@ impl Silo {
                 }
                 SiloEffect::Train(plan) => outcomes.push(self.train(around, &plan)),
                 SiloEffect::Mask(job) => outcomes.extend(self.mask(around, &job)),
+                SiloEffect::Tag(job) => outcomes.extend(self.tag(around, job)),
+                SiloEffect::Replay(job) => outcomes.push(Outcome::Working {
+                    until: around.now + FETCHING,
+                    work: SiloWork::Replay(Box::new(job)),
+                }),
                 SiloEffect::Upload { id, root, then } => {
                     outcomes.extend(self.upload(id, &root, then));
                 }
@@ -479,7 +498,7 @@ impl Silo {
                 },
             );
         };
-        let words = around.study.words(input);
+        let words = self.words(around, input);
         let chunks = vec![job.mask_chunk(0, &words)];
         let digests: Vec<Digest> = chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
         let length: usize = chunks.iter().map(Vec::len).sum();
@@ -493,6 +512,48 @@ impl Silo {
             until: around.now + MASKING,
             work,
         }]
+    }
+
+    /// Applies the challenge to the stored vector, and to no other than the one that was masked.
+    fn tag(&self, around: Around<'_>, mut job: TagJob) -> Option<Outcome> {
+        let id = job.plan().id;
+        let stored = self.disk.inputs.get(&id);
+        // Without this tag the survivors compute the sum again.
+        let input = stored.filter(|input| input_digest(input) == job.input())?;
+        job.add_chunk(0, &self.words(around, input));
+        let product = job.finish();
+        Some(Outcome::Working {
+            until: around.now + TAGGING,
+            work: SiloWork::Tagged { id, product },
+        })
+    }
+
+    /// Computes a part of the sum again from what the coordinator serves now.
+    fn replay(&mut self, around: Around<'_>, job: Box<ReplayJob>) -> Vec<Outcome> {
+        let id = job.plan().id;
+        let running = self.process.as_ref();
+        if running.is_none_or(|running| running.machine.attempt() != Some(id)) {
+            return Vec::new();
+        }
+        let outcome = around.served.and_then(|served| job.run(served).ok());
+        match outcome {
+            Some(outcome) => self.handle(around, SiloEvent::Replayed { id, outcome }),
+            None => vec![Outcome::Working {
+                until: around.now + FETCH_AGAIN,
+                work: SiloWork::Replay(job),
+            }],
+        }
+    }
+
+    /// The words of a vector, as this silo encodes it.
+    fn words(&self, around: Around<'_>, input: &[i64]) -> Vec<u64> {
+        let mut words = around.study.words(input);
+        if around.mutation == Mutation::MaskAnother
+            && let Some(word) = words.first_mut()
+        {
+            *word = word.wrapping_add(1) & around.study.bits.mask();
+        }
+        words
     }
 
     /// Only bytes that hash to the burnt root leave.
@@ -566,6 +627,8 @@ fn message_of(effect: &SiloEffect) -> Option<&'static str> {
         | SiloEffect::Upload { then: delivery, .. } => delivery.envelope.peek_name(),
         SiloEffect::Train(_)
         | SiloEffect::Mask(_)
+        | SiloEffect::Tag(_)
+        | SiloEffect::Replay(_)
         | SiloEffect::EraseSecrets
         | SiloEffect::Finished(_)
         | SiloEffect::Aborted { .. }
@@ -576,3 +639,7 @@ fn message_of(effect: &SiloEffect) -> Option<&'static str> {
 /// How long local work takes, in milliseconds.
 const TRAINING: u64 = 30;
 const MASKING: u64 = 10;
+const TAGGING: u64 = 10;
+const FETCHING: u64 = 20;
+/// Milliseconds until a fetch that failed is tried again.
+const FETCH_AGAIN: u64 = 200;

@@ -12,11 +12,12 @@ pub struct Statistics {
 
 impl Statistics {
     /// What every simulation must have plenty of: at least one for so many rounds.
-    pub const LEAST: [(&'static str, u64); 24] = [
+    pub const LEAST: [(&'static str, u64); 28] = [
         ("under faults: released with all", 10),
         ("under faults: released without some", 50),
         ("under faults: abandoned", 10),
-        ("sums verified by a silo", 1),
+        ("sums verified by a silo: by tags", 1),
+        ("sums verified by a silo: by replay", 5),
         ("calm attempts released", 20),
         ("messages lost", 20),
         ("messages repeated", 20),
@@ -37,6 +38,9 @@ impl Statistics {
         ("journals put back from a backup", 100),
         ("secrets files lost", 100),
         ("attempts sat out", 50),
+        ("silos said to be gone", 50),
+        ("silos said to be back", 50),
+        ("uploads lost from the spool", 200),
     ];
 
     pub(crate) fn count(&mut self, what: impl Into<String>) {

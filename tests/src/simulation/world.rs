@@ -15,7 +15,7 @@ use super::statistics::Statistics;
 use super::study::{Study, first_model};
 use super::trace::Trace;
 use consilium_crypto::digest::Digest;
-use consilium_protocol::{Delivery, SiloName};
+use consilium_protocol::{Delivery, ReplaySource, SiloName};
 use std::collections::BTreeSet;
 
 /// Which way a delivery goes.
@@ -200,11 +200,14 @@ impl World<'_> {
         at: usize,
         act: impl FnOnce(&mut Silo, silo::Around<'_>) -> Vec<silo::Outcome>,
     ) -> Result<(), Violation> {
+        let reached = self.coordinator.served(&self.study);
+        let served = reached.as_ref().filter(|_| !self.parted.contains(&at));
         let around = silo::Around {
             study: &self.study,
             log: &self.log,
             now: self.network.now(),
             mutation: self.mutation,
+            served: served.map(|served| served as &dyn ReplaySource),
         };
         let Some(silo) = self.silos.get_mut(at) else {
             return Ok(());

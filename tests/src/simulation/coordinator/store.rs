@@ -3,7 +3,7 @@
 
 use super::super::shared_log::Entry;
 use consilium_crypto::digest::Digest;
-use consilium_protocol::{AttemptId, ChunkSource, Delivery, SiloName};
+use consilium_protocol::{AttemptId, ChunkSource, Delivery, ReplaySource, SiloName, chunk_digest};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -73,6 +73,33 @@ impl ChunkSource for Spool<'_> {
             .get(&(self.id, silo.clone(), index))
             .cloned()
             .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// What is served to a silo that computes the sum again: vectors here have one chunk.
+pub(crate) struct Served<'a> {
+    pub(crate) uploads: Spool<'a>,
+    /// Packed.
+    pub(crate) sum: Vec<u8>,
+}
+
+impl ChunkSource for Served<'_> {
+    fn chunk(&self, silo: &SiloName, index: u64) -> std::io::Result<Vec<u8>> {
+        self.uploads.chunk(silo, index)
+    }
+}
+
+impl ReplaySource for Served<'_> {
+    fn chunk_digests(&self, silo: &SiloName) -> std::io::Result<Vec<Digest>> {
+        Ok(vec![chunk_digest(&self.chunk(silo, 0)?)])
+    }
+
+    fn sum_chunk(&self, _: u64) -> std::io::Result<Vec<u8>> {
+        Ok(self.sum.clone())
+    }
+
+    fn sum_digests(&self) -> std::io::Result<Vec<Digest>> {
+        Ok(vec![chunk_digest(&self.sum)])
     }
 }
 

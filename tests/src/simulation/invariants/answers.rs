@@ -116,6 +116,7 @@ pub(super) fn recorded(
         "CohortFreeze" => Some(RecordKind::Frozen),
         "SurvivorProposal" => Some(RecordKind::Proposed),
         "Certificate" => Some(RecordKind::Certified),
+        "Replay" => Some(RecordKind::Replayed),
         "Release" => Some(RecordKind::Released),
         "Abandon" => Some(RecordKind::Abandoned),
         _ => None,
@@ -126,7 +127,9 @@ pub(super) fn recorded(
             kind: written,
             ..
         } => *attempt == id && Some(*written) == kind,
-        Entry::SumCommitted { id: attempt, .. } => *attempt == id && name == "SumCommitment",
+        Entry::SumCommitted { id: attempt, .. } => {
+            *attempt == id && ["SumCommitment", "Challenge"].contains(&name)
+        }
         Entry::Started { .. } => false,
     };
     if log.newest_first(logged).any(belongs) {

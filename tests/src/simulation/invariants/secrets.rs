@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Shares, votes and masks: what would open a silo's vector.
 
+use super::super::shared_log::{Entry, SharedLog};
 use super::super::silo::Disk;
 use super::super::study::Study;
 use super::{Invariant, Violation};
@@ -25,6 +26,7 @@ impl Secrets {
         &mut self,
         study: &Study,
         silo: &SiloName,
+        log: &SharedLog,
         disk: &Disk,
         delivery: &Delivery,
     ) -> Result<(), Violation> {
@@ -40,10 +42,8 @@ impl Secrets {
             }
             SiloMessage::Reveal { shares } => {
                 self.quorum_has_voted(study, silo, id)?;
-                if disk.secrets.keys().any(|(attempt, _)| *attempt == id) {
-                    let detail = format!("{silo} reveals in attempt {id} and keeps its secrets");
-                    return Err(Violation::new(Invariant::SecretsErased, detail));
-                }
+                // What answers the challenge stays, in the one file of the new state.
+                secrets_are_erased(silo, disk, id, 1)?;
                 for share in shares {
                     let key = (id, share.dealer, share.kind);
                     self.revealed.entry(key).or_default().insert(silo.clone());
@@ -56,6 +56,21 @@ impl Secrets {
             | SiloMessage::DealReceipt { .. }
             | SiloMessage::Ready
             | SiloMessage::MaskedInput { .. } => Ok(()),
+            SiloMessage::Nonce { sum, .. } => {
+                let commitment = Entry::SumCommitted { id, digest: sum };
+                if log
+                    .newest_first(log.len())
+                    .any(|entry| *entry == commitment)
+                {
+                    return Ok(());
+                }
+                let detail =
+                    format!("{silo} opens its nonce in attempt {id} for a sum that no log holds");
+                Err(Violation::new(Invariant::CommittedBeforeChallenged, detail))
+            }
+            SiloMessage::Tag { .. } | SiloMessage::Replayed { .. } => {
+                secrets_are_erased(silo, disk, id, 0)
+            }
         }
     }
 
@@ -120,4 +135,18 @@ impl Secrets {
             }
         }
     }
+}
+
+fn secrets_are_erased(
+    silo: &SiloName,
+    disk: &Disk,
+    id: AttemptId,
+    most: usize,
+) -> Result<(), Violation> {
+    let files = disk.secrets.keys().filter(|(attempt, _)| *attempt == id);
+    if files.count() <= most {
+        return Ok(());
+    }
+    let detail = format!("{silo} has answered in attempt {id} and keeps the secrets behind it");
+    Err(Violation::new(Invariant::SecretsErased, detail))
 }

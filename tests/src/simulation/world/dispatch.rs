@@ -7,7 +7,7 @@ use crate::simulation::faults::Party;
 use crate::simulation::invariants::{Invariant, Violation};
 use crate::simulation::network::{Event, Frame};
 use crate::simulation::silo;
-use consilium_protocol::{Delivery, SiloName, chunk_digest};
+use consilium_protocol::{Delivery, SiloName, VerifiedBy, chunk_digest};
 
 impl World<'_> {
     /// Lets the next event happen, unless it lies after `limit`; says whether there was one.
@@ -188,7 +188,10 @@ impl World<'_> {
                     self.note(&format!("{name} verifies {}", sum.digest));
                     self.watch.silo_verifies(&self.study, &name, &sum)?;
                     self.watch.computes(progress.round, progress.model)?;
-                    self.statistics.count("sums verified by a silo");
+                    self.statistics.count(match sum.verified_by {
+                        VerifiedBy::Tags => "sums verified by a silo: by tags",
+                        VerifiedBy::Replay => "sums verified by a silo: by replay",
+                    });
                 }
                 silo::Outcome::Aborted {
                     id,
@@ -235,7 +238,7 @@ impl World<'_> {
         self.note_message(&format!("{name} sends"), &delivery);
         if let Some(silo) = self.silos.get(at) {
             self.watch
-                .silo_sends(&self.study, name, &silo.disk, &delivery)?;
+                .silo_sends(&self.study, &self.log, silo, &delivery)?;
         }
         let frame = Frame::Message(delivery);
         self.network.send(Event::ToCoordinator { from: at, frame });
