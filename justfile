@@ -24,6 +24,10 @@ docs:
 demo DIR='target/demo':
     cargo run --release --locked --bin consilium -- demo --keep {{DIR}}
 
+# Rounds of secure aggregation in a world that fails; `--replay FILE` runs a recorded list again.
+simulate ROUNDS='10000' SEED='1':
+    cargo run --release --locked -p consilium-tests --bin simulate -- --rounds {{ROUNDS}} --seed {{SEED}}
+
 # Figures on reference data that are not shipped; DATA holds `heart/` and `golden/`.
 figures DATA:
     cargo xtask figures heart --data {{DATA}}

@@ -4,24 +4,24 @@
 //! For every event the machine handles it, its state and what it asks for are stored as one, the records are
 //! written to the log, and only then is anything sent. The process can die at each of these places.
 
+mod acting;
 mod store;
 
 use super::faults::{CrashPlace, Mutation};
 use super::network::Frame;
 use super::shared_log::{Entry, SharedLog, proof};
 use super::silo::Trap;
-use super::study::{DEADLINES, EPOCH, Study, next_model};
+use super::study::{DEADLINES, EPOCH, Study};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing;
 use consilium_crypto::signing::SigningKey;
 use consilium_protocol::{
     AttemptId, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings,
-    Delivery, Fault, InnerProduct, RecordKind, RoundPlan, SiloName, UnmaskFault, UnmaskJob,
-    upload_root,
+    Delivery, Fault, InnerProduct, RoundPlan, SiloName, upload_root,
 };
 use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use store::Store;
-use store::{Chunks, Conclusion, Pending, Served, Spool, StoredAttempt, StoredRelease};
+use store::{Chunks, Pending, Served, Spool};
 
 pub(crate) struct Coordinator {
     key: SigningKey,
@@ -452,261 +452,6 @@ impl Coordinator {
         };
         effects.iter().any(sends).then_some(place)
     }
-
-    fn carry_out(
-        &mut self,
-        around: &mut Around<'_>,
-        effects: Vec<CoordinatorEffect>,
-        place: Option<CrashPlace>,
-        outcomes: &mut Vec<Outcome>,
-    ) {
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        let Some(machine) = &process.machine else {
-            return;
-        };
-        let id = machine.plan().id;
-        let mut sends = Vec::new();
-        let mut job = None;
-        let mut commits = None;
-        let mut check = None;
-        for effect in effects {
-            match effect {
-                CoordinatorEffect::Send { to, delivery } => sends.push((to, delivery)),
-                CoordinatorEffect::Record {
-                    kind,
-                    digest,
-                    silos,
-                } => {
-                    if kind == RecordKind::Misbehaviour {
-                        outcomes.push(Outcome::Accused(silos.clone()));
-                    }
-                    process.pending.records.push(Entry::Record {
-                        id,
-                        kind,
-                        digest,
-                        silos,
-                    });
-                }
-                CoordinatorEffect::Unmask(unmask) => job = Some(unmask),
-                CoordinatorEffect::CheckSum(product) => check = Some(product),
-                CoordinatorEffect::CommitSum(digest) => {
-                    let entry = Entry::SumCommitted { id, digest };
-                    process.pending.records.push(entry.clone());
-                    commits = Some(entry);
-                }
-                CoordinatorEffect::Released { survivors, .. } => {
-                    process.pending.conclusion = Some(Conclusion::Released { survivors });
-                }
-                CoordinatorEffect::Abandoned {
-                    reason,
-                    phase,
-                    charged,
-                } => {
-                    process.pending.conclusion = Some(Conclusion::Abandoned {
-                        reason,
-                        phase,
-                        charged,
-                    });
-                }
-                CoordinatorEffect::Rejected { from, fault } => {
-                    outcomes.push(Outcome::Rejected { from, fault });
-                }
-            }
-        }
-        let snapshot = machine.snapshot();
-        match place {
-            Some(
-                place @ (CrashPlace::BeforePersist
-                | CrashPlace::WriteFails
-                | CrashPlace::TornSecrets
-                | CrashPlace::SecretsOnly),
-            ) => return self.die(place, outcomes),
-            Some(place @ CrashPlace::TornJournal) => {
-                let half = snapshot.len() / 2;
-                self.torn = Some(snapshot[..half].to_vec());
-                return self.die(place, outcomes);
-            }
-            Some(
-                CrashPlace::JournalOnly
-                | CrashPlace::Persisted
-                | CrashPlace::Recorded
-                | CrashPlace::Sent(_),
-            )
-            | None => {}
-        }
-        let pending = process.pending.clone();
-        self.store.attempt = Some(StoredAttempt { snapshot, pending });
-        if let Some(place @ (CrashPlace::Persisted | CrashPlace::JournalOnly)) = place {
-            return self.die(place, outcomes);
-        }
-        let early = around.log.len();
-        self.write_records(around);
-        if place == Some(CrashPlace::Recorded) {
-            return self.die(CrashPlace::Recorded, outcomes);
-        }
-        let logged = match around.mutation {
-            Mutation::SendBeforeRecord => early,
-            _ => around.log.len(),
-        };
-        let sum = self
-            .process
-            .as_ref()
-            .and_then(|process| process.pending.sum.clone());
-        for (count, (to, delivery)) in (0..).zip(sends) {
-            if place == Some(CrashPlace::Sent(count)) {
-                break;
-            }
-            outcomes.push(Outcome::Sent {
-                to,
-                sum: sum.clone().filter(|_| is(&delivery, "Release")),
-                delivery,
-                logged,
-            });
-        }
-        if let Some(place) = place {
-            return self.die(place, outcomes);
-        }
-        if let Some(job) = job {
-            outcomes.push(self.unmask(around, &job));
-        }
-        if let Some((mut product, sum)) = check.zip(sum) {
-            product.add_chunk(0, &sum);
-            outcomes.push(Outcome::Working {
-                until: around.now + CHECKING,
-                work: CoordinatorWork::Checked {
-                    product: Box::new(product),
-                },
-            });
-        }
-        if let Some(entry) = commits {
-            let place = around.log.append(entry);
-            outcomes.push(Outcome::Working {
-                until: around.now + COSIGNING,
-                work: CoordinatorWork::Committed { place },
-            });
-        }
-        self.conclude(around, outcomes);
-    }
-
-    fn die(&mut self, place: CrashPlace, outcomes: &mut Vec<Outcome>) {
-        self.trap = None;
-        self.process = None;
-        outcomes.push(Outcome::Died(place));
-    }
-
-    /// Writes the stored records; the log keeps one of each.
-    fn write_records(&mut self, around: &mut Around<'_>) {
-        let Some(process) = &mut self.process else {
-            return;
-        };
-        for entry in process.pending.records.clone() {
-            let is_release = matches!(
-                entry,
-                Entry::Record {
-                    kind: RecordKind::Released,
-                    ..
-                }
-            );
-            let place = around.log.append(entry);
-            if is_release {
-                process.pending.release = Some(place);
-            }
-        }
-    }
-
-    fn unmask(&self, around: &Around<'_>, job: &UnmaskJob) -> Outcome {
-        let spool = Spool {
-            chunks: &self.spool,
-            id: job.plan().id,
-        };
-        let mut sum = Vec::new();
-        let recovered = job.run(&spool, &mut sum);
-        let digest = match sum.first_mut() {
-            Some(word) if around.mutation == Mutation::OneUnitMore => {
-                *word = word.wrapping_add(1) & around.study.bits.mask();
-                recovered.and_then(|_| job.digest(&sum).map_err(|_| UnmaskFault::OtherSum))
-            }
-            Some(_) | None => recovered,
-        };
-        let work = match digest {
-            Ok(digest) => CoordinatorWork::Summed { sum, digest },
-            Err(fault) => CoordinatorWork::Unusable {
-                reason: fault.to_string(),
-            },
-        };
-        Outcome::Working {
-            until: around.now + UNMASKING,
-            work,
-        }
-    }
-
-    /// Ends the attempt in the store if it has ended; says whether it had.
-    fn conclude(&mut self, around: &Around<'_>, outcomes: &mut Vec<Outcome>) -> bool {
-        let Some(process) = &mut self.process else {
-            return false;
-        };
-        let Some((machine, conclusion)) = process
-            .machine
-            .as_ref()
-            .zip(process.pending.conclusion.clone())
-        else {
-            return false;
-        };
-        let plan = machine.plan().clone();
-        match conclusion {
-            Conclusion::Released { survivors } => {
-                let sent = survivors.first().map(|silo| machine.outbox(silo));
-                let delivery = sent.and_then(|sent| sent.iter().rfind(|sent| is(sent, "Release")));
-                let sum = process.pending.sum.clone().unwrap_or_default();
-                if let Some((delivery, place)) = delivery.zip(process.pending.release) {
-                    let release = StoredRelease {
-                        id: plan.id,
-                        delivery: delivery.clone(),
-                        sum: sum.clone(),
-                        place,
-                    };
-                    self.store.releases.push(release);
-                }
-                let committed =
-                    around
-                        .log
-                        .newest_first(around.log.len())
-                        .find_map(|entry| match entry {
-                            Entry::SumCommitted { id, digest } if *id == plan.id => Some(*digest),
-                            Entry::SumCommitted { .. }
-                            | Entry::Record { .. }
-                            | Entry::Started { .. } => None,
-                        });
-                if let Some(digest) = committed {
-                    self.store.model = next_model(&self.store.model, &digest);
-                }
-                self.store.round = plan.id.round;
-                outcomes.push(Outcome::Released {
-                    plan: plan.clone(),
-                    survivors,
-                    sum,
-                });
-            }
-            Conclusion::Abandoned {
-                reason,
-                phase,
-                charged,
-            } => outcomes.push(Outcome::Abandoned {
-                id: plan.id,
-                reason,
-                phase,
-                charged,
-            }),
-        }
-        process.machine = None;
-        process.pending = Pending::default();
-        self.store.attempt = None;
-        self.spool.retain(|(id, _, _), _| *id != plan.id);
-        outcomes.push(open_at(around.now + PAUSE));
-        true
-    }
 }
 
 fn surroundings<'a>(study: &'a Study, key: &'a SigningKey) -> CoordinatorSurroundings<'a> {
@@ -732,6 +477,3 @@ fn is(delivery: &Delivery, message: &str) -> bool {
 const PAUSE: u64 = 100;
 /// Milliseconds until the silos are counted again.
 const PATIENCE: u64 = 300;
-const UNMASKING: u64 = 10;
-const COSIGNING: u64 = 15;
-const CHECKING: u64 = 5;

@@ -5,11 +5,11 @@
 //! then earlier secrets are erased, and only then is anything sent. It can die at each of these places.
 
 mod disk;
+mod work;
 
 use super::faults::{CrashPlace, Mutation};
-use super::operation::Noise;
 use super::shared_log::{Reader, SharedLog};
-use super::study::{Study, input_digest, next_model};
+use super::study::{Study, next_model};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::mersenne::Element;
@@ -18,11 +18,11 @@ use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
 use consilium_protocol::{
-    AttemptId, Delivery, Envelope, Fault, MaskJob, READY_GRID_MILLISECONDS, ReplayJob,
-    ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings,
-    TagJob, VerifiedSum, chunk_digest, peek_plan, upload_root,
+    AttemptId, Delivery, Envelope, Fault, ReplayJob, ReplaySource, SiloEffect, SiloEvent,
+    SiloMachine, SiloName, SiloSurroundings, VerifiedSum, peek_plan,
 };
 pub(crate) use disk::{Disk, Progress};
+use work::FETCHING;
 
 pub(crate) struct Silo {
     pub(crate) name: SiloName,
@@ -451,139 +451,6 @@ impl Silo {
         }
     }
 
-    /// The vector of an attempt, computed and stored once.
-    fn train(&mut self, around: Around<'_>, plan: &RoundPlan) -> Outcome {
-        let name = self.name.clone();
-        let input = self.disk.inputs.entry(plan.id).or_insert_with(|| {
-            let mut fallback = InsecureSeededRandom::from_seed(0);
-            let random = self
-                .process
-                .as_mut()
-                .map_or(&mut fallback, |process| &mut process.random);
-            around.study.input(&name, &plan.model, random)
-        });
-        let work = SiloWork::Prepared {
-            id: plan.id,
-            input: input_digest(input),
-        };
-        Outcome::Working {
-            until: around.now + TRAINING,
-            work,
-        }
-    }
-
-    /// Masks the stored vector into the spool, and no other than the one that the journal names.
-    fn mask(&mut self, around: Around<'_>, job: &MaskJob) -> Vec<Outcome> {
-        let plan = job.plan();
-        if around.mutation == Mutation::ForgetBurn && around.study.noise == Noise::Present {
-            let process = self.process.as_mut();
-            let drawn = process.map(|process| {
-                around
-                    .study
-                    .input(&self.name, &plan.model, &mut process.random)
-            });
-            self.disk.inputs.extend(drawn.map(|input| (plan.id, input)));
-        }
-        let stored = self.disk.inputs.get(&plan.id);
-        let named = |input: &&Vec<i64>| {
-            input_digest(input) == job.input() || around.mutation == Mutation::ForgetBurn
-        };
-        let Some(input) = stored.filter(named) else {
-            let reason = "the vector is not on this machine".to_owned();
-            return self.handle(
-                around,
-                SiloEvent::Abandon {
-                    id: plan.id,
-                    reason,
-                },
-            );
-        };
-        let words = self.words(around, input);
-        let chunks = vec![job.mask_chunk(0, &words)];
-        let digests: Vec<Digest> = chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
-        let length: usize = chunks.iter().map(Vec::len).sum();
-        let work = SiloWork::Masked {
-            id: plan.id,
-            root: upload_root(&digests),
-            length: u64::try_from(length).unwrap_or(u64::MAX),
-        };
-        self.disk.masked.insert(plan.id, chunks);
-        vec![Outcome::Working {
-            until: around.now + MASKING,
-            work,
-        }]
-    }
-
-    /// Applies the challenge to the stored vector, and to no other than the one that was masked.
-    fn tag(&self, around: Around<'_>, mut job: TagJob) -> Option<Outcome> {
-        let id = job.plan().id;
-        let stored = self.disk.inputs.get(&id);
-        // Without this tag the survivors compute the sum again.
-        let input = stored.filter(|input| input_digest(input) == job.input())?;
-        job.add_chunk(0, &self.words(around, input));
-        let product = job.finish();
-        Some(Outcome::Working {
-            until: around.now + TAGGING,
-            work: SiloWork::Tagged { id, product },
-        })
-    }
-
-    /// Computes a part of the sum again from what the coordinator serves now.
-    fn replay(&mut self, around: Around<'_>, job: Box<ReplayJob>) -> Vec<Outcome> {
-        let id = job.plan().id;
-        let running = self.process.as_ref();
-        if running.is_none_or(|running| running.machine.attempt() != Some(id)) {
-            return Vec::new();
-        }
-        let outcome = around.served.and_then(|served| job.run(served).ok());
-        match outcome {
-            Some(outcome) => self.handle(around, SiloEvent::Replayed { id, outcome }),
-            None => vec![Outcome::Working {
-                until: around.now + FETCH_AGAIN,
-                work: SiloWork::Replay(job),
-            }],
-        }
-    }
-
-    /// The words of a vector, as this silo encodes it.
-    fn words(&self, around: Around<'_>, input: &[i64]) -> Vec<u64> {
-        let mut words = around.study.words(input);
-        if around.mutation == Mutation::MaskAnother
-            && let Some(word) = words.first_mut()
-        {
-            *word = word.wrapping_add(1) & around.study.bits.mask();
-        }
-        words
-    }
-
-    /// Only bytes that hash to the burnt root leave.
-    fn upload(&self, id: AttemptId, root: &Digest, then: Delivery) -> Option<Outcome> {
-        let chunks = self.disk.masked.get(&id)?.clone();
-        let input = self.disk.inputs.get(&id)?.clone();
-        let digests: Vec<Digest> = chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
-        (upload_root(&digests) == *root).then_some(Outcome::Uploaded {
-            id,
-            input,
-            chunks,
-            then,
-        })
-    }
-
-    fn erase_vectors(&mut self) {
-        let attempt = self
-            .process
-            .as_ref()
-            .and_then(|process| process.machine.attempt());
-        self.disk.keep_only_vectors(attempt);
-    }
-
-    /// The next time of the grid that runs from the arrival of Open.
-    fn grid_time(&self, now: u64) -> u64 {
-        let opened = self.process.as_ref().map_or(now, |process| process.opened);
-        let grid = u64::from(READY_GRID_MILLISECONDS);
-        opened + (now.saturating_sub(opened) / grid + 1) * grid
-    }
-
     fn lend(
         &self,
         around: Around<'_>,
@@ -635,11 +502,3 @@ fn message_of(effect: &SiloEffect) -> Option<&'static str> {
         | SiloEffect::Rejected(_) => None,
     }
 }
-
-/// How long local work takes, in milliseconds.
-const TRAINING: u64 = 30;
-const MASKING: u64 = 10;
-const TAGGING: u64 = 10;
-const FETCHING: u64 = 20;
-/// Milliseconds until a fetch that failed is tried again.
-const FETCH_AGAIN: u64 = 200;
