@@ -18,6 +18,10 @@ impl Width {
         usize::from(self.0)
     }
 
+    pub(crate) fn as_u8(self) -> u8 {
+        self.0
+    }
+
     pub(crate) fn mask(self) -> u64 {
         u64::MAX >> (64 - self.0)
     }

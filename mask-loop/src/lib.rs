@@ -36,6 +36,8 @@ mod stream;
 mod workspace;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(feature = "yardstick")]
+pub mod yardstick;
 
 pub use fields::{Field, WidthFault};
 pub use implementation::Implementation;

@@ -54,6 +54,12 @@ impl MaskLoop {
         })
     }
 
+    /// The width of a field.
+    #[must_use]
+    pub fn bits(&self) -> u8 {
+        self.width.as_u8()
+    }
+
     /// The implementation in use.
     #[must_use]
     pub fn implementation(&self) -> Implementation {
