@@ -2,6 +2,7 @@
 //! `consilium`: one command line for researchers, compliance officers, operators and hospital IT.
 
 mod audit;
+mod bench;
 mod certs;
 mod crash;
 mod demo;
@@ -55,6 +56,9 @@ enum Command {
     /// Run and manage the coordinator (as `consilium-coordinator`)
     #[command(subcommand)]
     Coordinator(CoordinatorCommand),
+    /// Measure what rounds of secure aggregation cost on this machine
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Run a silo or coordinator that dies at a chosen point
     #[command(subcommand, hide = true)]
     Crash(crash::CrashCommand),
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Certs(command) => certs::run(command),
         Command::Silo(command) => return consilium_silo_agent::execute(command, trainer()),
         Command::Coordinator(command) => return consilium_coordinator::execute(command),
+        Command::Bench(command) => bench::run(command),
         Command::Crash(command) => crash::run(command),
     };
     done.unwrap_or_else(|fault| output::report(&fault))

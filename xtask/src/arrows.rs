@@ -21,7 +21,7 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
         "coordinator" | "silo-agent" => with_wire(),
         "cli" | "tests" | "xtask" => {
             let mut all: Vec<&str> = with_wire();
-            all.extend(["coordinator", "silo-agent", "tests"]);
+            all.extend(["mask-loop", "coordinator", "silo-agent", "tests"]);
             all
         }
         _ => return None,

@@ -12,6 +12,7 @@ mod endings;
 mod executable;
 mod federation;
 mod founding;
+mod measuring;
 mod memory;
 mod researchers;
 mod studies;
