@@ -187,7 +187,7 @@ fn the_late_upload_of_a_dropped_silo_stays_masked_by_its_own_mask() {
 const PRIME: i64 = 1_000_003;
 
 /// A basis of all combinations of rows that vanish, modulo a prime.
-fn left_null_space(rows: &[Vec<i64>]) -> Vec<Vec<i64>> {
+pub(crate) fn left_null_space(rows: &[Vec<i64>]) -> Vec<Vec<i64>> {
     let count = rows.len();
     // Rows with the identity beside them: what is combined into nothing shows there.
     let mut rows: Vec<(Vec<i64>, Vec<i64>)> = rows
