@@ -11,6 +11,7 @@
 mod federation;
 
 mod books;
+mod core;
 mod exhaustive;
 mod foreign_bytes;
 mod laws;
