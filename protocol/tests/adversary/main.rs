@@ -14,6 +14,7 @@ mod books;
 mod core;
 mod exhaustive;
 mod foreign_bytes;
+mod large;
 mod laws;
 mod leaks;
 mod lists;
