@@ -13,6 +13,7 @@ mod federation;
 mod books;
 mod core;
 mod exhaustive;
+mod field;
 mod foreign_bytes;
 mod large;
 mod laws;
