@@ -4,6 +4,7 @@
 //! Each is built from envelopes, both by the coordinator that assembles it and by every silo that receives
 //! it, so there is one definition of what a good list is.
 
+use crate::defence::{Defence, stands};
 use crate::envelope::{Envelope, Sender};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
@@ -98,7 +99,8 @@ impl KeyBook {
                 });
             }
             for key in [channel_public_key, mask_public_key] {
-                if !key.is_usable() || !keys.insert(*key.as_bytes()) {
+                let fresh = keys.insert(*key.as_bytes()) || !stands(Defence::DistinctKeys);
+                if !key.is_usable() || !fresh {
                     return Err(Fault::WeakKey {
                         silo: verified.silo,
                     });
@@ -183,6 +185,9 @@ impl KeyBook {
         let Some(deal) = dealer.and_then(|entry| deals.entry(&entry.silo)) else {
             return false;
         };
+        if !stands(Defence::DealtShares) {
+            return true;
+        }
         let Some(position) = self.position(recipient) else {
             return false;
         };
@@ -288,6 +293,7 @@ impl Cohort {
                     .and_then(|at| good.get(at))
                     .copied()
                     .unwrap_or(false);
+                let holds = holds || !stands(Defence::Receipts);
                 if !holds {
                     return Err(Fault::MissingReceipt {
                         holder: verified.silo,
@@ -323,7 +329,8 @@ impl Survivors {
                     "a proposal lists something else than uploads",
                 ));
             };
-            if cohort.silos.binary_search(&verified.silo).is_err() {
+            let within = cohort.silos.binary_search(&verified.silo).is_ok();
+            if stands(Defence::SurvivorsWithinCohort) && !within {
                 return Err(Fault::BadList {
                     list: "survivor set",
                 });
@@ -436,7 +443,7 @@ pub(crate) fn demand_sorted<'a>(
 ) -> Result<(), Fault> {
     let mut previous: Option<&SiloName> = None;
     for silo in silos {
-        if previous.is_some_and(|before| before >= silo) {
+        if stands(Defence::SortedUnique) && previous.is_some_and(|before| before >= silo) {
             return Err(Fault::BadList { list });
         }
         previous = Some(silo);

@@ -2,6 +2,7 @@
 //! A quorum of equal votes: the only thing that unlocks a reveal, and what fixes whose nonces make the challenge.
 
 use crate::book::{Cohort, Survivors, demand_sorted, list_digest};
+use crate::defence::{Defence, stands};
 use crate::envelope::Envelope;
 use crate::fault::Fault;
 use crate::id::SiloName;
@@ -40,10 +41,10 @@ impl Certificate {
             else {
                 return Err(Fault::NoQuorum);
             };
-            if voted != survivors.digest {
+            if stands(Defence::CertificateMatchesVote) && voted != survivors.digest {
                 return Err(Fault::OtherCertificate);
             }
-            if !survivors.contains(&verified.silo) {
+            if stands(Defence::CertificateMatchesVote) && !survivors.contains(&verified.silo) {
                 return Err(Fault::BadList {
                     list: "certificate",
                 });
@@ -51,7 +52,7 @@ impl Certificate {
             voters.push((verified.silo, nonce_commitment));
         }
         demand_sorted("certificate", voters.iter().map(|(silo, _)| silo))?;
-        if voters.len() < plan.thresholds_quorum() {
+        if stands(Defence::CertificateQuorum) && voters.len() < plan.thresholds_quorum() {
             return Err(Fault::NoQuorum);
         }
         Ok(Self {

@@ -9,6 +9,7 @@
 //! difference of two inner products of one silo away.
 
 use crate::certificate::Certificate;
+use crate::defence::{Defence, stands};
 use crate::envelope::Envelope;
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
@@ -112,7 +113,8 @@ pub(crate) fn opened_nonce(
         ));
     };
     let commitment = nonce_commitment(id, nonce);
-    if named != sum || certificate.nonce_commitment(silo) != Some(&commitment) {
+    let committed = certificate.nonce_commitment(silo) == Some(&commitment);
+    if named != sum || (stands(Defence::NoncesCommitted) && !committed) {
         return Err(Fault::WrongNonce { silo: silo.clone() });
     }
     Ok(*nonce)
@@ -174,6 +176,11 @@ pub(crate) fn masked_tag(
     product: Element,
 ) -> Result<SiloMessage, Fault> {
     let mut tag = product;
+    let of_challenge: &[u8] = if stands(Defence::TagMaskOfChallenge) {
+        challenge.digest.as_bytes()
+    } else {
+        &[]
+    };
     for (peer, _) in survivors.iter().filter(|(silo, _)| silo != own) {
         let root = secrets
             .tag_root(peer)
@@ -185,7 +192,7 @@ pub(crate) fn masked_tag(
             &[
                 subject.survivors.as_bytes(),
                 subject.sum.as_bytes(),
-                challenge.digest.as_bytes(),
+                of_challenge,
             ],
         );
         let mask = Element::from_uniform(*mask.expose());

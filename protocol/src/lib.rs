@@ -16,6 +16,7 @@ mod certificate;
 mod challenge;
 mod coordinator;
 mod deal;
+mod defence;
 mod effect;
 mod envelope;
 mod fault;
@@ -51,4 +52,10 @@ pub use round_plan::{
     RoundPlan, Thresholds,
 };
 pub use silo::{RestoreFault, SiloMachine, SiloSurroundings};
+/// Defences that a test takes away, to show that the attack which each one stops is real.
+#[cfg(feature = "insecure_for_test")]
+pub mod insecure_for_test {
+    pub use crate::defence::{Defence, without};
+}
+
 pub use unmask::{ChunkSource, SumSink, UnmaskFault, UnmaskJob};

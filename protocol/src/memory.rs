@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a silo remembers across attempts, restarts and aborts.
 
+use crate::defence::{Defence, stands};
 use crate::envelope::encode;
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
@@ -43,7 +44,10 @@ struct Spent {
 impl SiloMemory {
     /// Whether an attempt's number grows.
     pub(crate) fn follows(&self, id: AttemptId) -> Result<(), Fault> {
-        match self.highest.filter(|highest| highest.order() >= id.order()) {
+        let stale = |highest: &AttemptId| {
+            highest.order() >= id.order() && stands(Defence::MonotoneAttempts)
+        };
+        match self.highest.filter(stale) {
             Some(journalled) => Err(Fault::StaleAttempt {
                 offered: id,
                 journalled,
@@ -83,7 +87,7 @@ impl SiloMemory {
                 spent.input == input && spent.cohort == cohort
             }
         });
-        if allowed {
+        if allowed || !stands(Defence::ReleasedPairs) {
             Ok(())
         } else {
             Err(Fault::AlreadyReleased)
@@ -106,10 +110,14 @@ impl SiloMemory {
         };
         match &self.burn {
             Some(earlier) if *earlier == burn => return Ok(()),
-            Some(earlier) if earlier.id == plan.id => return Err(Fault::MasksUsed(plan.id)),
+            Some(earlier) if earlier.id == plan.id && stands(Defence::Burn) => {
+                return Err(Fault::MasksUsed(plan.id));
+            }
             Some(_) | None => {}
         }
-        self.may_upload(plan, names, input)?;
+        if stands(Defence::Burn) {
+            self.may_upload(plan, names, input)?;
+        }
         let spent = self.spent.entry((plan.model, plan.task)).or_default();
         let cohort = names_digest(names);
         if !spent.iter().any(|spent| spent.input == input) {
@@ -137,7 +145,8 @@ impl SiloMemory {
             .flatten()
             .find(|spent| spent.input == input)
             .ok_or(Fault::AlreadyReleased)?;
-        if spent.voted.is_some_and(|voted| voted != survivors) {
+        let other = spent.voted.is_some_and(|voted| voted != survivors);
+        if other && stands(Defence::ReleasedPairs) {
             return Err(Fault::AlreadyReleased);
         }
         spent.voted = Some(survivors);

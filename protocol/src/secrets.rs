@@ -4,6 +4,7 @@
 //! The seeds are erased with the reveal. What answers a challenge outlives it: the nonce that the vote committed to and
 //! the roots of the masks over tags, which open no mask of the vector.
 
+use crate::defence::{Defence, stands};
 use crate::id::{AttemptId, SiloName};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::AgreementSecret;
@@ -119,7 +120,8 @@ impl AttemptSecrets {
     pub(crate) fn from_bytes(bytes: &[u8], id: AttemptId, instance: &Digest) -> Option<Self> {
         let (stored_id, rest) = bytes.split_first_chunk::<20>()?;
         let (stored_instance, rest) = rest.split_first_chunk::<32>()?;
-        if *stored_id != id.to_bytes() || stored_instance != instance.as_bytes() {
+        let here = stored_instance == instance.as_bytes() || !stands(Defence::InstanceBinding);
+        if *stored_id != id.to_bytes() || !here {
             return None;
         }
         let (vote_nonce, rest) = take_secret(rest)?;

@@ -6,6 +6,7 @@ use super::dealt::Dealt;
 use super::phase::{Phase, Reply};
 use crate::book::KeyBook;
 use crate::deal;
+use crate::defence::{Defence, stands};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::message::SiloMessage;
@@ -56,7 +57,7 @@ impl Advertised {
         let position = keys
             .position(own)
             .ok_or(Fault::LeftOut { list: "KeyBook" })?;
-        if advertisements.get(position) != Some(&advertisement) {
+        if stands(Defence::OwnEcho) && advertisements.get(position) != Some(&advertisement) {
             return Err(Fault::OwnMessageChanged {
                 message: "AdvertiseKeys",
             });

@@ -6,6 +6,7 @@ use super::phase::{Phase, Reply};
 use super::training::{Exchange, Training};
 use crate::book::{DealBook, KeyBook};
 use crate::deal::Opener;
+use crate::defence::{Defence, stands};
 use crate::effect::SiloEffect;
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
@@ -37,7 +38,7 @@ impl Dealt {
         if book.entry(own).is_none() {
             return Err(Fault::LeftOut { list: "DealBook" });
         }
-        if !deals.contains(&own_deal) {
+        if stands(Defence::OwnEcho) && !deals.contains(&own_deal) {
             return Err(Fault::OwnMessageChanged {
                 message: "ShareKeys",
             });

@@ -13,6 +13,7 @@ use super::tagging::{Tagged, Tagging};
 use super::training::Training;
 use super::uploaded::Uploaded;
 use super::voted::Voted;
+use crate::defence::{Defence, stands};
 use crate::effect::SiloEffect;
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
@@ -227,7 +228,11 @@ impl Phase {
                     Self::Committed(_) | Self::Tagging(_) | Self::Tagged(_),
                     Message::Replay(_)
                 )
-        )
+        ) || (!stands(Defence::OneVotePerAttempt)
+            && matches!(
+                (self, message),
+                (Self::Voted(_), Message::SurvivorProposal { .. })
+            ))
     }
 
     /// Handles the message that [`Self::expects`] allowed.
@@ -252,6 +257,10 @@ impl Phase {
                 phase.survivor_proposal(step, &uploads)
             }
             (Self::Voted(phase), Message::Certificate { votes }) => phase.certificate(step, &votes),
+            #[cfg(feature = "insecure_for_test")]
+            (Self::Voted(phase), Message::SurvivorProposal { uploads }) => phase
+                .before_the_vote(step.surroundings.name)?
+                .survivor_proposal(step, &uploads),
             (Self::Revealed(phase), Message::SumCommitment { sum }) => {
                 phase.sum_commitment(step, sum, &attachments)
             }
@@ -291,6 +300,10 @@ impl Phase {
     ) -> Result<Self, Fault> {
         match self {
             Self::Masking(phase) => phase.masked(step, root, length),
+            #[cfg(feature = "insecure_for_test")]
+            Self::Uploaded(phase) if !stands(Defence::Burn) => {
+                phase.before_the_upload().masked(step, root, length)
+            }
             phase => Ok(phase),
         }
     }

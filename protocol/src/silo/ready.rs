@@ -7,6 +7,7 @@ use super::masking::Masking;
 use super::phase::Phase;
 use super::training::Exchange;
 use crate::book::Cohort;
+use crate::defence::{Defence, stands};
 use crate::effect::SiloEffect;
 use crate::envelope::Envelope;
 use crate::fault::Fault;
@@ -43,7 +44,7 @@ impl Ready {
         if cohort.silos.binary_search(step.surroundings.name).is_err() {
             return Err(Fault::LeftOut { list: "cohort" });
         }
-        if !ready.contains(&own_ready) {
+        if stands(Defence::OwnEcho) && !ready.contains(&own_ready) {
             return Err(Fault::OwnMessageChanged { message: "Ready" });
         }
         step.memory

@@ -8,6 +8,7 @@ use super::phase::{Phase, Reply};
 use crate::book::{Cohort, DealBook, KeyBook, Survivors};
 use crate::certificate::Certificate;
 use crate::challenge::Subject;
+use crate::defence::{Defence, stands};
 use crate::envelope::Delivery;
 use crate::fault::Fault;
 use crate::message::SiloMessage;
@@ -56,7 +57,8 @@ impl Revealed {
         let id = certified.plan.id;
         let proof = attachments.first().map_or(&[][..], Vec::as_slice);
         // SECURITY: a nonce that is known before the sum is fixed lets the sum be chosen to fit the challenge.
-        if !step.surroundings.log.sum_is_logged(id, &sum, proof) {
+        let logged = step.surroundings.log.sum_is_logged(id, &sum, proof);
+        if stands(Defence::SumLoggedFirst) && !logged {
             return Err(Fault::SumNotLogged);
         }
         let voted = certified

@@ -3,10 +3,13 @@
 //! too small, is no subset, or would release the same computation to other silos.
 
 use super::Step;
+#[cfg(feature = "insecure_for_test")]
+use super::masking::Masking;
 use super::phase::{Phase, Reply};
 use super::training::Exchange;
 use super::voted::Voted;
 use crate::book::{Cohort, Survivors};
+use crate::defence::{Defence, stands};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::id::SiloName;
@@ -23,6 +26,16 @@ pub(crate) struct Uploaded {
 }
 
 impl Uploaded {
+    /// Where a silo that masks twice would stand again.
+    #[cfg(feature = "insecure_for_test")]
+    pub(crate) fn before_the_upload(self) -> Masking {
+        Masking {
+            exchange: self.exchange,
+            input: self.input,
+            cohort: self.cohort,
+        }
+    }
+
     pub(crate) fn survivor_proposal(
         self,
         step: &mut Step<'_>,
@@ -37,17 +50,17 @@ impl Uploaded {
         let plan = &exchange.plan;
         let survivors = Survivors::new(plan, step.surroundings.membership, &cohort, uploads)?;
         match survivors.root(step.surroundings.name) {
-            None => {
+            None if stands(Defence::SelfAmongSurvivors) => {
                 return Err(Fault::LeftOut {
                     list: "survivor set",
                 });
             }
-            Some(listed) if *listed != root => {
+            Some(listed) if stands(Defence::OwnEcho) && *listed != root => {
                 return Err(Fault::OwnMessageChanged {
                     message: "MaskedInput",
                 });
             }
-            Some(_) => {}
+            Some(_) | None => {}
         }
         let names: Vec<SiloName> = survivors
             .uploads

@@ -6,9 +6,12 @@ use super::Step;
 use super::phase::{Phase, Reply};
 use super::revealed::{Certified, Revealed};
 use super::training::Exchange;
+#[cfg(feature = "insecure_for_test")]
+use super::uploaded::Uploaded;
 use crate::book::{Cohort, Survivors};
 use crate::certificate::Certificate;
 use crate::deal::Opener;
+use crate::defence::{Defence, stands};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::message::{SecretKind, SiloMessage};
@@ -25,6 +28,19 @@ pub(crate) struct Voted {
 }
 
 impl Voted {
+    /// Where a silo that votes twice would stand again.
+    #[cfg(feature = "insecure_for_test")]
+    pub(crate) fn before_the_vote(self, own: &crate::id::SiloName) -> Result<Uploaded, Fault> {
+        let list = "survivor set";
+        let root = *self.survivors.root(own).ok_or(Fault::LeftOut { list })?;
+        Ok(Uploaded {
+            exchange: self.exchange,
+            input: self.input,
+            cohort: self.cohort,
+            root,
+        })
+    }
+
     pub(crate) fn certificate(
         self,
         step: &mut Step<'_>,
@@ -62,6 +78,10 @@ impl Voted {
                 SecretKind::SelfMask => dealt.self_mask.clone(),
                 SecretKind::MaskKey => dealt.mask_key.clone(),
             };
+            if !stands(Defence::OneKindPerPeer) {
+                shares.extend([dealt.self_mask.clone(), dealt.mask_key.clone()]);
+                continue;
+            }
             shares.push(share);
         }
         let reveal = step.sign(plan.id, cohort.digest, SiloMessage::Reveal { shares });

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Sums that are not the sum, challenges that are split, and nonces that are chosen last. Silo 3 colludes; silo 0 is the
+//! victim.
+
+use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
+use consilium_crypto::mask::{MaskStream, Sign};
+use consilium_crypto::ring::WordBits;
+use consilium_crypto::transcript::{derive_key, hash};
+use consilium_protocol::insecure_for_test::{Defence, without};
+use consilium_protocol::{Delivery, Envelope, Fault, SiloEvent, SiloMessage, verify_release};
+
+use crate::robber::{answer, fault, word_bits};
+use crate::table::{Outcome, Stage, Table};
+
+const PRIME: i128 = (1 << 61) - 1;
+
+/// <c, x> modulo 2^61 - 1.
+fn inner_product(table: &Table, challenge: &Digest, vector: &[i64]) -> i128 {
+    let coefficients = coefficients(table, challenge, vector.len());
+    let terms = coefficients.iter().zip(vector);
+    terms.fold(0, |sum, (coefficient, value)| {
+        (sum + i128::from(*coefficient) * i128::from(*value)).rem_euclid(PRIME)
+    })
+}
+
+/// The challenge as the protocol describes it: 61 bits for each coordinate.
+fn coefficients(table: &Table, challenge: &Digest, count: usize) -> Vec<u64> {
+    let key = derive_key::<44>(
+        &table.x(),
+        challenge.as_bytes(),
+        Label::ChallengeStream,
+        &[],
+    );
+    let mut words = vec![0; count];
+    let bits = WordBits::new(64).unwrap();
+    MaskStream::new(bits, &key).apply(Sign::Add, 0, &mut words);
+    words.into_iter().map(|word| word >> 3).collect()
+}
+
+/// A tag and the challenge that it answers.
+fn tag_of(outcome: Outcome) -> (Digest, i128) {
+    match answer(outcome).envelope.peek_silo_message() {
+        Some(SiloMessage::Tag { challenge, tag, .. }) => (challenge, i128::from(tag)),
+        other => panic!("not a tag: {other:?}"),
+    }
+}
+
+/// The same commitment and challenge for everybody, and a release of a sum with one unit more in one coordinate.
+fn one_unit_more() -> (Table, Delivery, Vec<u64>) {
+    let mut table = Table::new(4, 1);
+    table.play_until(Stage::Commitment);
+    let mut sum = table.sum();
+    sum[11] = (sum[11] + 1) & word_bits(&table).mask();
+    let committed = table.sum_digest(&sum);
+    for seat in 0..4 {
+        let nonce = table.ask(seat, table.commit(&committed));
+        table.write_down(nonce.sent);
+    }
+    for seat in 0..4 {
+        let tag = table.ask(seat, table.challenge(&table.script.nonces));
+        table.write_down(tag.sent);
+    }
+    let mut release = table.honest_release();
+    release.sum = committed;
+    let delivery = table.release(&release);
+    (table, delivery, sum)
+}
+
+#[test]
+fn without_verification_one_unit_more_in_one_coordinate_is_released() {
+    let (mut table, delivery, sum) = one_unit_more();
+    let alone = verify_release(&table.membership, &table.log, &delivery, sum.clone());
+    assert_eq!(alone.err(), Some(Fault::Unverified));
+    let event = SiloEvent::Released {
+        delivery: delivery.clone(),
+        sum: sum.clone(),
+    };
+    let outcome = table.tell(0, event);
+    assert!(outcome.finished.is_empty() && outcome.sent.is_empty());
+
+    let (mut table, delivery, sum) = one_unit_more();
+    let event = SiloEvent::Released {
+        delivery,
+        sum: sum.clone(),
+    };
+    let outcome = without(&[Defence::SumVerified], || table.tell(0, event));
+    assert_eq!(outcome.finished[0].sum, sum);
+    assert_ne!(outcome.finished[0].sum, table.sum());
+}
+
+/// What the liar has after a split challenge: the sum of the tags, and both challenges.
+struct Split {
+    table: Table,
+    tags: i128,
+    victims: Digest,
+    others: Digest,
+}
+
+/// The colluder votes twice with two nonces, so that there are two certificates for one set, and two challenges.
+fn split_challenge() -> Split {
+    let mut table = Table::new(4, 2);
+    table.play_until(Stage::Certificate);
+    let x = table.x();
+    let Some(SiloMessage::Vote { survivors, .. }) = table.script.votes[3].peek_silo_message()
+    else {
+        panic!("a vote is a vote")
+    };
+    let nonce = [7; 32];
+    let nonce_commitment = hash(Label::VoteNonce, &[&table.plan.id.to_bytes(), &nonce]);
+    let second = SiloMessage::Vote {
+        survivors,
+        nonce_commitment,
+    };
+    let mut votes = table.script.votes.clone();
+    votes[3] = table.forge(3, x, &second);
+    // The victim sees the certificate with the second vote, everybody else the one with the first.
+    answer(table.ask(0, table.certify(&votes)));
+    table.play_between(Stage::Certificate, Stage::Commitment, &[1, 2, 3]);
+    let sum = table.sum_digest(&table.sum());
+    let commitment = table.commit(&sum);
+    let nonces: Vec<Envelope> = (0..4)
+        .map(|seat| answer(table.ask(seat, commitment.clone())).envelope)
+        .collect();
+    let mut for_victim = nonces.clone();
+    for_victim[3] = table.forge(3, x, &SiloMessage::Nonce { sum, nonce });
+    let (victims, tag) = tag_of(table.ask(0, table.challenge(&for_victim)));
+    let mut tags = tag;
+    let mut others = victims;
+    for seat in 1..4 {
+        let (challenge, tag) = tag_of(table.ask(seat, table.challenge(&nonces)));
+        others = challenge;
+        tags += tag;
+    }
+    assert_ne!(victims, others, "two challenges to one sum");
+    Split {
+        table,
+        tags: tags.rem_euclid(PRIME),
+        victims,
+        others,
+    }
+}
+
+impl Split {
+    /// The sum of the tags less <c', S>, which the liar knows.
+    fn leak(&self) -> i128 {
+        let bits = word_bits(&self.table);
+        let sum: Vec<i64> = self
+            .table
+            .sum()
+            .iter()
+            .map(|word| bits.lift(*word))
+            .collect();
+        (self.tags - inner_product(&self.table, &self.others, &sum)).rem_euclid(PRIME)
+    }
+
+    /// <c - c', x> of the victim.
+    fn of_the_victim(&self) -> i128 {
+        let vector = &self.table.seats[0].vector;
+        let own = inner_product(&self.table, &self.victims, vector);
+        (own - inner_product(&self.table, &self.others, vector)).rem_euclid(PRIME)
+    }
+}
+
+#[test]
+fn without_masks_that_depend_on_the_challenge_a_split_challenge_leaks_an_inner_product() {
+    let split = split_challenge();
+    // No silo can tell, and nothing is gained: the masks of the two challenges do not cancel.
+    assert_ne!(split.leak(), split.of_the_victim());
+    let split = without(&[Defence::TagMaskOfChallenge], split_challenge);
+    assert_eq!(split.leak(), split.of_the_victim());
+    assert_ne!(split.leak(), 0);
+}
+
+/// How many bits of the first coefficient the liar gets to choose, by trying nonces after it has seen the others'.
+fn ground_nonce(tries: u64) -> (Option<u64>, Vec<Fault>) {
+    let mut table = Table::new(4, 3);
+    table.play_until(Stage::Challenge);
+    let sum = table.sum_digest(&table.sum());
+    let before = table.picture(0);
+    let mut smallest = None;
+    let mut faults = Vec::new();
+    for number in 0..tries {
+        let mut nonce = [0; 32];
+        nonce[..8].copy_from_slice(&number.to_le_bytes());
+        let mut nonces = table.script.nonces.clone();
+        nonces[3] = table.forge(3, table.x(), &SiloMessage::Nonce { sum, nonce });
+        table.put_back(0, &before);
+        let outcome = table.ask(0, table.challenge(&nonces));
+        if outcome.sent.is_empty() {
+            faults.push(fault(&outcome));
+            continue;
+        }
+        let (challenge, _) = tag_of(outcome);
+        let first = coefficients(&table, &challenge, 1)[0];
+        smallest = Some(smallest.unwrap_or(u64::MAX).min(first));
+    }
+    (smallest, faults)
+}
+
+#[test]
+fn without_committed_nonces_the_last_to_speak_chooses_the_challenge() {
+    let tries = 64;
+    let (smallest, faults) = ground_nonce(tries);
+    assert_eq!(smallest, None);
+    let silo = crate::table::name(3);
+    assert_eq!(faults, vec![Fault::WrongNonce { silo }; tries as usize]);
+    // With 64 tries about six bits; the seed is fixed, so that a failure is a change.
+    let (smallest, _) = without(&[Defence::NoncesCommitted], || ground_nonce(tries));
+    assert!(smallest.unwrap() < 1 << (61 - 4));
+}
+
+/// What a silo answers to a commitment that is in no log.
+fn unlogged(table: &mut Table) -> Outcome {
+    let sum = table.sum_digest(&table.sum());
+    let mut commitment = table.commit(&sum);
+    commitment.attachments.clear();
+    table.ask(0, commitment)
+}
+
+#[test]
+fn without_a_logged_sum_the_nonces_are_known_while_the_sum_is_still_open() {
+    let mut table = Table::new(4, 4);
+    table.play_until(Stage::Commitment);
+    assert_eq!(fault(&unlogged(&mut table)), Fault::SumNotLogged);
+    let mut table = Table::new(4, 4);
+    table.play_until(Stage::Commitment);
+    let outcome = without(&[Defence::SumLoggedFirst], || unlogged(&mut table));
+    assert!(matches!(
+        answer(outcome).envelope.peek_silo_message(),
+        Some(SiloMessage::Nonce { .. })
+    ));
+}
