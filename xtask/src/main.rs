@@ -4,6 +4,7 @@
 mod arrows;
 mod figures;
 mod generate;
+mod insecure;
 mod sizes;
 
 use clap::{Parser, Subcommand};
@@ -18,7 +19,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Fail when a crate depends on one that the architecture does not allow
+    /// Fail when a crate depends on one that the architecture does not allow, or a program could lose its defences
     CheckArrows,
     /// Generate the gRPC code from the proto files
     Generate {
