@@ -12,6 +12,7 @@ mod federation;
 
 mod books;
 mod core;
+mod evidence;
 mod exhaustive;
 mod field;
 mod foreign_bytes;
@@ -24,6 +25,7 @@ mod released;
 mod replay;
 mod restart;
 mod shares;
+mod sums;
 mod table;
 mod verified;
 mod views;

@@ -112,6 +112,9 @@ fn every_question(liar: &mut Liar, victim: usize) -> Vec<Step> {
         for sum in [&b"one"[..], b"two"] {
             said.push(commitment(liar, x, hash(Label::Sum, &[sum])));
         }
+        // Nonces of nobody: whatever challenge an attempt allows, this one it does not.
+        let challenge = CoordinatorMessage::Challenge { nonces: Vec::new() };
+        said.push(Delivery::bare(table.say(id, x, &challenge)));
     }
     let mut steps: Vec<Step> = said
         .into_iter()
