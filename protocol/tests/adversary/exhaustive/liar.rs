@@ -31,11 +31,14 @@ pub(crate) struct Liar {
     pub(crate) uploaded: BTreeMap<(usize, u8), (State, Delivery)>,
     /// By view.
     pub(crate) proposals: Vec<Question>,
-    /// By (seat, view): the silo after its vote, and the vote. The colluder has votes and no states.
+    /// By (seat, view), honest silos only: the silo after its vote, and the vote.
     pub(crate) voted: BTreeMap<(usize, usize), State>,
     votes: BTreeMap<(usize, usize), Envelope>,
-    certificates: HashMap<(usize, u8), Question>,
+    certificates: HashMap<(usize, u8, usize), Question>,
 }
+
+/// The nonces that the colluder commits to, one in each of its votes.
+pub(crate) const NONCES: [[u8; 32]; 2] = [[1; 32], [2; 32]];
 
 impl Liar {
     /// Plays honestly until the deals are through, then asks every honest silo in every view.
@@ -79,26 +82,48 @@ impl Liar {
 
     /// The certificate of a view by these voters.
     pub(crate) fn certificate(&mut self, view: usize, voters: u8) -> Question {
-        if let Some(question) = self.certificates.get(&(view, voters)) {
+        self.certificate_with(view, voters, 0)
+    }
+
+    /// The same with one of the colluder's two votes.
+    pub(crate) fn certificate_with(&mut self, view: usize, voters: u8, nonce: usize) -> Question {
+        if let Some(question) = self.certificates.get(&(view, voters, nonce)) {
             return *question;
         }
         let votes: Vec<Envelope> = members(voters)
-            .map(|seat| self.votes[&(seat, view)].clone())
+            .map(|seat| {
+                let honest = self.votes.get(&(seat, view));
+                honest
+                    .cloned()
+                    .unwrap_or_else(|| self.colluders_vote(view, nonce))
+            })
             .collect();
         let x = self.x(self.views[view].cohort);
         let delivery = self.machines.table.certify_under(x, &votes);
         let question = self.machines.question(delivery);
-        self.certificates.insert((view, voters), question);
+        self.certificates.insert((view, voters, nonce), question);
         question
+    }
+
+    fn colluders_vote(&self, view: usize, nonce: usize) -> Envelope {
+        let table = &self.machines.table;
+        let View { cohort, .. } = self.views[view];
+        let survivors = survivors_digest(&self.x(cohort), &roots(&self.uploads_of(view)));
+        let id = table.plan.id.to_bytes();
+        let vote = SiloMessage::Vote {
+            survivors,
+            nonce_commitment: hash(Label::VoteNonce, &[&id, &NONCES[nonce]]),
+        };
+        table.forge(self.colluder, self.x(cohort), &vote)
     }
 
     /// Who has a vote for a view: its honest survivors, and the colluder for each.
     pub(crate) fn voters(&self, view: usize) -> u8 {
         let voters = (0..self.count).filter(|seat| self.votes.contains_key(&(*seat, view)));
-        voters.fold(0, |voters, seat| voters | 1 << seat)
+        voters.fold(1 << self.colluder, |voters, seat| voters | 1 << seat)
     }
 
-    fn x(&self, cohort: u8) -> consilium_crypto::digest::Digest {
+    pub(crate) fn x(&self, cohort: u8) -> consilium_crypto::digest::Digest {
         self.machines.table.x_of(&names(cohort))
     }
 
@@ -136,22 +161,19 @@ impl Liar {
         self.machines.table.forge(seat, x, &message)
     }
 
+    fn uploads_of(&self, at: usize) -> Vec<Envelope> {
+        let view = self.views[at];
+        let uploads = members(view.survivors).map(|seat| self.upload(seat, &view));
+        uploads.collect()
+    }
+
     fn propose(&mut self, at: usize) {
         let view = self.views[at];
-        let uploads: Vec<Envelope> = members(view.survivors)
-            .map(|seat| self.upload(seat, &view))
-            .collect();
+        let uploads = self.uploads_of(at);
         let x = self.x(view.cohort);
         let question = self.machines.table.propose_under(x, &uploads);
         let question = self.machines.question(question);
         self.proposals.push(question);
-        let survivors = survivors_digest(&x, &roots(&uploads));
-        let vote = SiloMessage::Vote {
-            survivors,
-            nonce_commitment: survivors,
-        };
-        let vote = self.machines.table.forge(self.colluder, x, &vote);
-        self.votes.insert((self.colluder, at), vote);
         for seat in self.honest() {
             let Some((state, _)) = self.uploaded.get(&(seat, view.cohort)) else {
                 continue;

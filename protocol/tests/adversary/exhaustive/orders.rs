@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One silo in every order of questions: each freeze, proposal, certificate and commitment before and after each other,
-//! repeated, abandoned in between, after restarts and after backups.
+//! One silo in every order of questions: each freeze, proposal, certificate, commitment and challenge before and after
+//! each other, repeated, abandoned in between, after restarts and after backups.
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::transcript::hash;
-use consilium_protocol::{CoordinatorMessage, Delivery};
+use consilium_protocol::{CoordinatorMessage, Delivery, SiloMessage};
 use std::collections::{BTreeSet, VecDeque};
 
-use super::liar::{Liar, names, subsets};
+use super::liar::{Liar, NONCES, View, everybody, members, subsets};
 use super::loot::Loot;
 use super::machines::{Question, State};
 use crate::table::sum_proof;
@@ -72,7 +72,7 @@ fn walk(liar: &mut Liar, victim: usize) -> usize {
         }
     }
     let id = liar.machines.table.plan.id;
-    for name in ["MaskedInput", "Vote", "Reveal"] {
+    for name in ["MaskedInput", "Vote", "Reveal", "Nonce", "Tag"] {
         let reached = loots.iter().any(|loot| loot.holds(victim, id, name));
         assert!(reached, "the walk reaches the end of the round");
     }
@@ -108,13 +108,9 @@ fn every_question(liar: &mut Liar, victim: usize) -> Vec<Step> {
     let abandon = table.say(id, table.plan.opening_transcript(), &message);
     said.push(Delivery::bare(abandon));
     for cohort in liar.freezes.keys() {
-        let x = table.x_of(&names(*cohort));
-        for sum in [&b"one"[..], b"two"] {
-            said.push(commitment(liar, x, hash(Label::Sum, &[sum])));
+        for sum in sums() {
+            said.push(commitment(liar, *cohort, sum));
         }
-        // Nonces of nobody: whatever challenge an attempt allows, this one it does not.
-        let challenge = CoordinatorMessage::Challenge { nonces: Vec::new() };
-        said.push(Delivery::bare(table.say(id, x, &challenge)));
     }
     let mut steps: Vec<Step> = said
         .into_iter()
@@ -136,11 +132,62 @@ fn every_question(liar: &mut Liar, victim: usize) -> Vec<Step> {
             steps.push(Step::Certified(question, subset.count_ones()));
         }
     }
+    steps.extend(every_challenge(liar));
     steps
 }
 
-fn commitment(liar: &Liar, x: Digest, sum: Digest) -> Delivery {
+/// Two sums of everybody, and two challenges to each: the colluder votes twice, so that both are made of committed nonces.
+fn every_challenge(liar: &mut Liar) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for view in 0..liar.views.len() {
+        let View {
+            cohort,
+            survivors,
+            second_upload,
+        } = liar.views[view];
+        if survivors != everybody(liar.count) || second_upload {
+            continue;
+        }
+        let voters = liar.voters(view) & survivors;
+        let certificates = [0, 1].map(|nonce| liar.certificate_with(view, voters, nonce));
+        for (sum, nonce) in sums().into_iter().flat_map(|sum| [(sum, 0), (sum, 1)]) {
+            let certificate = certificates[nonce];
+            let committed = commitment(liar, cohort, sum);
+            let committed = liar.machines.question(committed);
+            let x = liar.x(cohort);
+            let mut nonces = Vec::new();
+            for voter in members(voters) {
+                nonces.push(match liar.voted.get(&(voter, view)).copied() {
+                    Some(state) => {
+                        let revealed = liar.machines.ask(voter, state, certificate).next;
+                        let answer = liar.machines.ask(voter, revealed, committed);
+                        answer.sent[0].envelope.clone()
+                    }
+                    None => {
+                        let nonce = NONCES[nonce];
+                        let opened = SiloMessage::Nonce { sum, nonce };
+                        liar.machines.table.forge(voter, x, &opened)
+                    }
+                });
+            }
+            let message = CoordinatorMessage::Challenge { nonces };
+            let table = &liar.machines.table;
+            let challenge = Delivery::bare(table.say(table.plan.id, x, &message));
+            let challenge = liar.machines.question(challenge);
+            steps.push(Step::Certified(certificate, voters.count_ones()));
+            steps.push(Step::Asked(challenge));
+        }
+    }
+    steps
+}
+
+fn sums() -> [Digest; 2] {
+    [&b"one"[..], b"two"].map(|sum| hash(Label::Sum, &[sum]))
+}
+
+fn commitment(liar: &Liar, cohort: u8, sum: Digest) -> Delivery {
     let table = &liar.machines.table;
+    let x = liar.x(cohort);
     let message = CoordinatorMessage::SumCommitment { sum };
     Delivery {
         envelope: table.say(table.plan.id, x, &message),
@@ -165,15 +212,15 @@ fn walk_all(count: usize, least: usize) {
 
 #[test]
 fn no_order_of_questions_gets_two_answers_out_of_one_of_three_silos() {
-    walk_all(3, 22_152);
+    walk_all(3, 85_776);
 }
 
 #[test]
 fn no_order_of_questions_gets_two_answers_out_of_one_of_four_silos() {
-    walk_all(4, 964_320);
+    walk_all(4, 1_813_632);
 }
 
 #[test]
 fn no_order_of_questions_gets_two_answers_out_of_one_of_five_silos() {
-    walk_all(5, 2_544_176);
+    walk_all(5, 4_609_984);
 }
