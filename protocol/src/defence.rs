@@ -61,6 +61,10 @@ pub enum Defence {
     TagMaskOfChallenge,
     /// A release is checked against tags or replays.
     SumVerified,
+    /// The seeds of a replay are those that were committed to.
+    SeedsCommitted,
+    /// More silos than may collude computed each part of a replayed sum.
+    EnoughReplays,
 }
 
 /// Whether a defence stands.

@@ -8,10 +8,15 @@ use consilium_crypto::mask::{MaskStream, Sign};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::transcript::{derive_key, hash};
 use consilium_protocol::insecure_for_test::{Defence, without};
-use consilium_protocol::{Delivery, Envelope, Fault, SiloEvent, SiloMessage, verify_release};
+use consilium_protocol::{
+    CoordinatorMessage, Delivery, Envelope, Fault, Release, ReplayOutcome, SecretKind, SiloEvent,
+    SiloMessage, SiloName, Verification, verify_release,
+};
+use std::collections::BTreeMap;
 
-use crate::robber::{answer, fault, word_bits};
-use crate::table::{Outcome, Stage, Table};
+use crate::federation::{DIMENSION, Served};
+use crate::robber::{answer, fault, unpacked, word_bits};
+use crate::table::{Outcome, Stage, Table, sum_proof};
 
 const PRIME: i128 = (1 << 61) - 1;
 
@@ -87,6 +92,101 @@ fn without_verification_one_unit_more_in_one_coordinate_is_released() {
     let outcome = without(&[Defence::SumVerified], || table.tell(0, event));
     assert_eq!(outcome.finished[0].sum, sum);
     assert_ne!(outcome.finished[0].sum, table.sum());
+}
+
+/// Everybody's uploads, and the silos before the commitment to their sum.
+fn before_commitment(seed: u64) -> (Table, BTreeMap<SiloName, Vec<Vec<u8>>>, Vec<[u8; 32]>) {
+    let mut table = Table::new(4, seed);
+    table.play_until(Stage::Freeze);
+    let mut uploads = BTreeMap::new();
+    let mut seeds = Vec::new();
+    for seat in 0..4 {
+        // What the reveals will make public.
+        let secrets = table.picture(seat).1.unwrap();
+        seeds.push(secrets[149..181].try_into().unwrap());
+        let mut outcome = table.ask(seat, table.question(Stage::Freeze, seat));
+        let name = table.seats[seat].name.clone();
+        uploads.insert(name, outcome.masked.remove(0));
+        table.write_down(outcome.sent);
+    }
+    table.play_between(Stage::Proposal, Stage::Commitment, &[0, 1, 2, 3]);
+    (table, uploads, seeds)
+}
+
+/// A false seed of silo 0 gives a false sum; silo 1 is asked to compute it again with that seed.
+fn false_seed() -> (Table, Outcome, Option<ReplayOutcome>) {
+    let (mut table, uploads, mut seeds) = before_commitment(5);
+    seeds[0] = [9; 32];
+    let bits = word_bits(&table);
+    let mut sum = vec![0; DIMENSION as usize];
+    for (seat, (name, chunks)) in uploads.iter().enumerate() {
+        bits.add_assign(&mut sum, &unpacked(&table, chunks));
+        let parts = [name.as_str().as_bytes()];
+        let key = derive_key::<44>(&table.x(), &seeds[seat], Label::SelfMask, &parts);
+        MaskStream::new(bits, &key).apply(Sign::Subtract, 0, &mut sum);
+    }
+    assert_ne!(sum, table.sum());
+    let committed = table.sum_digest(&sum);
+    for seat in 0..4 {
+        answer(table.ask(seat, table.commit(&committed)));
+    }
+    let names = table.seats.iter().map(|seat| seat.name.clone());
+    let release = Release {
+        sum: committed,
+        seeds: names
+            .zip(seeds)
+            .map(|(name, seed)| (name, SecretKind::SelfMask, seed))
+            .collect(),
+        verification: Verification::Replay {
+            cover: 4,
+            replayed: Vec::new(),
+        },
+        ..table.honest_release()
+    };
+    let message = CoordinatorMessage::Replay(Box::new(release));
+    let replay = Delivery {
+        envelope: table.say(table.plan.id, table.x(), &message),
+        attachments: vec![sum_proof(table.plan.id, &committed)],
+    };
+    let outcome = table.ask(1, replay);
+    let found = outcome.replays.first().map(|job| {
+        let served = Served::new(&table.plan, &uploads, &sum);
+        job.run(&served).unwrap()
+    });
+    (table, outcome, found)
+}
+
+#[test]
+fn without_committed_seeds_a_false_sum_is_computed_again_and_found_equal() {
+    let (table, outcome, found) = false_seed();
+    let silo = table.seats[0].name.clone();
+    assert_eq!(fault(&outcome), Fault::OtherSeed { silo });
+    assert_eq!(found, None);
+    without(&[Defence::SeedsCommitted], || {
+        let (mut table, _, found) = false_seed();
+        assert_eq!(found, Some(ReplayOutcome::Equal));
+        let (id, outcome) = (table.plan.id, ReplayOutcome::Equal);
+        let vouched = answer(table.tell(1, SiloEvent::Replayed { id, outcome }));
+        assert_eq!(vouched.envelope.peek_name(), Some("Replayed"));
+    });
+}
+
+#[test]
+fn without_enough_replays_colluders_vouch_for_any_sum() {
+    let (table, ..) = before_commitment(6);
+    let mut sum = table.sum();
+    sum[3] = (sum[3] + 1) & word_bits(&table).mask();
+    let committed = table.sum_digest(&sum);
+    let release = Release {
+        sum: committed,
+        verification: table.forged_replays(table.x(), committed, &[3]),
+        ..table.honest_release()
+    };
+    let delivery = table.release(&release);
+    let verify = || verify_release(&table.membership, &table.log, &delivery, sum.clone());
+    assert_eq!(verify().err(), Some(Fault::Unverified));
+    let verified = without(&[Defence::EnoughReplays], verify).unwrap();
+    assert_ne!(verified.sum, table.sum());
 }
 
 /// What the liar has after a split challenge: the sum of the tags, and both challenges.
