@@ -40,6 +40,10 @@ constant-time:
 generate:
     cargo xtask generate
 
+# The model of the round, in every variant (needs spin).
+model:
+    protocol/model/check
+
 # Dependencies: licences, bans and sources (needs cargo-deny).
 deny:
     cargo deny check bans licenses sources
