@@ -18,12 +18,14 @@ fn changed(message: SiloMessage) -> SiloMessage {
         SiloMessage::AdvertiseKeys {
             channel_public_key,
             mask_public_key,
+            encapsulation_key,
             mut nonce,
         } => {
             nonce[0] ^= 1;
             SiloMessage::AdvertiseKeys {
                 channel_public_key,
                 mask_public_key,
+                encapsulation_key,
                 nonce,
             }
         }

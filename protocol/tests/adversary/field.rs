@@ -4,6 +4,7 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::AgreementSecret;
+use consilium_crypto::key_encapsulation::DecapsulationSecret;
 use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskStream, Sign};
 use consilium_crypto::packing;
@@ -226,9 +227,11 @@ fn a_server_between_two_silos_is_noticed_by_both_and_by_everybody_else() {
     table.play_until(Stage::KeyBook);
     let book = table.script.advertisements.clone();
     let mut key = || AgreementSecret::from_seed(&table.random.secret32()).public_key();
+    let decapsulation = DecapsulationSecret::from_seed(&Secret::new([3; 64]));
     let substitute = SiloMessage::AdvertiseKeys {
         channel_public_key: key(),
         mask_public_key: key(),
+        encapsulation_key: decapsulation.encapsulation_key().clone(),
         nonce: [7; 32],
     };
     let body = |seat: usize| {

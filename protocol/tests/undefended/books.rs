@@ -47,6 +47,7 @@ fn borrowed_key() -> (Table, Outcome) {
     let borrowed = mask_key(&table, 0);
     let Some(SiloMessage::AdvertiseKeys {
         channel_public_key,
+        encapsulation_key,
         nonce,
         ..
     }) = table.script.advertisements[3].peek_silo_message()
@@ -56,6 +57,7 @@ fn borrowed_key() -> (Table, Outcome) {
     let advertisement = SiloMessage::AdvertiseKeys {
         channel_public_key,
         mask_public_key: borrowed,
+        encapsulation_key,
         nonce,
     };
     table.script.advertisements[3] =

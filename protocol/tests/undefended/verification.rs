@@ -94,8 +94,11 @@ fn without_verification_one_unit_more_in_one_coordinate_is_released() {
     assert_ne!(outcome.finished[0].sum, table.sum());
 }
 
-/// Everybody's uploads, and the silos before the commitment to their sum.
-fn before_commitment(seed: u64) -> (Table, BTreeMap<SiloName, Vec<Vec<u8>>>, Vec<[u8; 32]>) {
+/// By silo: the chunks of its upload.
+type Uploads = BTreeMap<SiloName, Vec<Vec<u8>>>;
+
+/// Everybody's uploads and seeds, and the silos before the commitment to their sum.
+fn before_commitment(seed: u64) -> (Table, Uploads, Vec<[u8; 32]>) {
     let mut table = Table::new(4, seed);
     table.play_until(Stage::Freeze);
     let mut uploads = BTreeMap::new();
