@@ -13,5 +13,5 @@ mod machines;
 mod orders;
 mod splits;
 
-pub(crate) use liar::{Liar, View, everybody, holds, members, subsets};
+pub(crate) use liar::{Liar, View, everybody, holds, members, sets_of, subsets};
 pub(crate) use loot::Loot;

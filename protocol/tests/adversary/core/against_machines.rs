@@ -2,7 +2,7 @@
 //! The abstract rule and the real machines, asked the same: what is certified and what is revealed agrees in every case.
 
 use super::{Gains, Rules, Sets, Shown};
-use crate::exhaustive::{Liar, View, everybody, holds, members};
+use crate::exhaustive::{Liar, View, everybody, holds, members, sets_of};
 use consilium_protocol::{SecretKind, SiloMessage};
 
 /// What one silo is shown of the two views.
@@ -41,9 +41,9 @@ fn abstractly(told: &[Told]) -> Shown {
 
 /// What the real machines give away when they are shown the same.
 fn play(liar: &mut Liar, views: [usize; 2], told: &[Told]) -> Gains {
-    let colluder = liar.colluder;
+    let colluders = liar.colluders;
     let sets = views.map(|view| liar.views[view]);
-    let mut uploaded = [1_u8 << colluder; 2];
+    let mut uploaded = [colluders; 2];
     let mut voted = [0_u8; 2];
     let mut states: Vec<_> = liar.ready.clone();
     let mut firsts = vec![None; liar.count];
@@ -81,7 +81,7 @@ fn play(liar: &mut Liar, views: [usize; 2], told: &[Told]) -> Gains {
     let mut shares = vec![[1_u32; 2]; liar.count];
     let certificates: Vec<_> = (0..2)
         .map(|view| {
-            let voters = (voted[view] | 1 << colluder) & sets[view].survivors;
+            let voters = (voted[view] | colluders) & sets[view].survivors;
             gains.certified[view] = sayable[view] && voters.count_ones() >= liar.quorum;
             gains.certified[view].then(|| liar.certificate(views[view], voters))
         })
@@ -153,9 +153,9 @@ const TOLD: [Told; 7] = [
 fn compare(count: usize) -> (usize, usize) {
     let rules = Rules::of(count);
     let (mut cases, mut revealed) = (0, 0);
-    for colluder in 0..count {
-        let mut liar = Liar::new(count, colluder);
-        let honest: Vec<usize> = members(everybody(count) & !(1 << colluder)).collect();
+    for colluders in sets_of(count, 1) {
+        let mut liar = Liar::new(count, colluders);
+        let honest: Vec<usize> = members(everybody(count) & !colluders).collect();
         for pair in pairs(&liar.views) {
             let sets = pair.map(|view| Sets {
                 cohort: liar.views[view].cohort,
@@ -168,7 +168,7 @@ fn compare(count: usize) -> (usize, usize) {
                     told[*seat] = TOLD[rest % TOLD.len()];
                     rest /= TOLD.len();
                 }
-                let core = rules.play(sets, 1 << colluder, abstractly(&told));
+                let core = rules.play(sets, colluders, abstractly(&told));
                 let machines = play(&mut liar, pair, &told);
                 assert_eq!(core, machines, "{sets:?}, {told:?}");
                 cases += 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Everything that a lying coordinator with one colluding silo can say about cohorts and survivors.
+//! Everything that a lying coordinator with colluding silos can say about cohorts and survivors.
 
 use consilium_crypto::label::Label;
 use consilium_crypto::transcript::hash;
@@ -7,9 +7,9 @@ use consilium_protocol::{Delivery, Envelope, Fault, SiloMessage, SiloName};
 use std::collections::{BTreeMap, HashMap};
 
 use super::machines::{Machines, Question, State};
-use crate::table::{Stage, Table, name, roots, survivors_digest};
+use crate::table::{Stage, Table, name, plan_of, roots, survivors_digest};
 
-/// A cohort and its survivors, as sets of seats, and which of two uploads of its own the colluder shows.
+/// A cohort and its survivors, as sets of seats, and which of two uploads of their own the colluders show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct View {
     pub(crate) cohort: u8,
@@ -20,7 +20,7 @@ pub(crate) struct View {
 pub(crate) struct Liar {
     pub(crate) machines: Machines,
     pub(crate) count: usize,
-    pub(crate) colluder: usize,
+    pub(crate) colluders: u8,
     pub(crate) quorum: u32,
     pub(crate) threshold: u32,
     pub(crate) views: Vec<View>,
@@ -37,24 +37,29 @@ pub(crate) struct Liar {
     certificates: HashMap<(usize, u8, usize), Question>,
 }
 
-/// The nonces that the colluder commits to, one in each of its votes.
+/// The nonces that colluders commit to, one in each of their two votes.
 pub(crate) const NONCES: [[u8; 32]; 2] = [[1; 32], [2; 32]];
 
 impl Liar {
     /// Plays honestly until the deals are through, then asks every honest silo in every view.
-    pub(crate) fn new(count: usize, colluder: usize) -> Self {
+    ///
+    /// The roster assumes as many colluders as there are, and at least its third.
+    pub(crate) fn new(count: usize, colluders: u8) -> Self {
         let mut table = Table::new(count, 31);
+        let assumed = table.membership.colluders.max(colluders.count_ones());
+        table.membership.colluders = assumed;
+        table.plan = plan_of(&table.membership, 1, 1);
         table.play_until(Stage::Freeze);
         let thresholds = table.plan.thresholds;
-        assert_eq!(thresholds.colluders, 1);
+        assert_eq!(thresholds.colluders, assumed);
         let fewest = table.plan.fewest() as u32;
         let mut liar = Self {
             machines: Machines::new(table),
             count,
-            colluder,
+            colluders,
             quorum: thresholds.quorum,
             threshold: thresholds.threshold,
-            views: views(count, colluder, fewest),
+            views: views(count, colluders, fewest),
             ready: Vec::new(),
             freezes: BTreeMap::new(),
             uploaded: BTreeMap::new(),
@@ -77,7 +82,7 @@ impl Liar {
     }
 
     pub(crate) fn honest(&self) -> Vec<usize> {
-        (0..self.count).filter(|at| *at != self.colluder).collect()
+        members(everybody(self.count) & !self.colluders).collect()
     }
 
     /// The certificate of a view by these voters.
@@ -85,7 +90,7 @@ impl Liar {
         self.certificate_with(view, voters, 0)
     }
 
-    /// The same with one of the colluder's two votes.
+    /// The same with one of the two votes of each colluder.
     pub(crate) fn certificate_with(&mut self, view: usize, voters: u8, nonce: usize) -> Question {
         if let Some(question) = self.certificates.get(&(view, voters, nonce)) {
             return *question;
@@ -95,7 +100,7 @@ impl Liar {
                 let honest = self.votes.get(&(seat, view));
                 honest
                     .cloned()
-                    .unwrap_or_else(|| self.colluders_vote(view, nonce))
+                    .unwrap_or_else(|| self.colluders_vote(seat, view, nonce))
             })
             .collect();
         let x = self.x(self.views[view].cohort);
@@ -105,7 +110,7 @@ impl Liar {
         question
     }
 
-    fn colluders_vote(&self, view: usize, nonce: usize) -> Envelope {
+    fn colluders_vote(&self, seat: usize, view: usize, nonce: usize) -> Envelope {
         let table = &self.machines.table;
         let View { cohort, .. } = self.views[view];
         let survivors = survivors_digest(&self.x(cohort), &roots(&self.uploads_of(view)));
@@ -114,13 +119,13 @@ impl Liar {
             survivors,
             nonce_commitment: hash(Label::VoteNonce, &[&id, &NONCES[nonce]]),
         };
-        table.forge(self.colluder, self.x(cohort), &vote)
+        table.forge(seat, self.x(cohort), &vote)
     }
 
-    /// Who has a vote for a view: its honest survivors, and the colluder for each.
+    /// Who has a vote for a view: its honest survivors, and the colluders for each.
     pub(crate) fn voters(&self, view: usize) -> u8 {
         let voters = (0..self.count).filter(|seat| self.votes.contains_key(&(*seat, view)));
-        voters.fold(1 << self.colluder, |voters, seat| voters | 1 << seat)
+        voters.fold(self.colluders, |voters, seat| voters | 1 << seat)
     }
 
     pub(crate) fn x(&self, cohort: u8) -> consilium_crypto::digest::Digest {
@@ -147,9 +152,9 @@ impl Liar {
         }
     }
 
-    /// The upload that a view lists for a silo; the colluder signs two.
+    /// The upload that a view lists for a silo; a colluder signs two.
     fn upload(&self, seat: usize, view: &View) -> Envelope {
-        if seat != self.colluder {
+        if !holds(self.colluders, seat) {
             return self.uploaded[&(seat, view.cohort)].1.envelope.clone();
         }
         let which: &[u8] = if view.second_upload { b"two" } else { b"one" };
@@ -191,12 +196,12 @@ impl Liar {
     }
 }
 
-fn views(count: usize, colluder: usize, fewest: u32) -> Vec<View> {
+fn views(count: usize, colluders: u8, fewest: u32) -> Vec<View> {
     let mut views = Vec::new();
     for cohort in subsets(everybody(count), fewest) {
         for survivors in subsets(cohort, fewest) {
             for second_upload in [false, true] {
-                if !second_upload || holds(survivors, colluder) {
+                if !second_upload || survivors & colluders != 0 {
                     views.push(View {
                         cohort,
                         survivors,
@@ -226,6 +231,13 @@ pub(crate) fn subsets(of: u8, fewest: u32) -> Vec<u8> {
     (0..=of)
         .filter(|set| set & !of == 0 && set.count_ones() >= fewest)
         .collect()
+}
+
+/// All sets of `size` seats.
+pub(crate) fn sets_of(count: usize, size: u32) -> Vec<u8> {
+    let mut sets = subsets(everybody(count), size);
+    sets.retain(|set| set.count_ones() == size);
+    sets
 }
 
 pub(crate) fn names(set: u8) -> Vec<SiloName> {

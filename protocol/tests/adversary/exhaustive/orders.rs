@@ -8,7 +8,7 @@ use consilium_crypto::transcript::hash;
 use consilium_protocol::{CoordinatorMessage, Delivery, SiloMessage};
 use std::collections::{BTreeSet, VecDeque};
 
-use super::liar::{Liar, NONCES, View, everybody, members, subsets};
+use super::liar::{Liar, NONCES, View, everybody, members, sets_of, subsets};
 use super::loot::Loot;
 use super::machines::{Question, State};
 use crate::table::sum_proof;
@@ -84,7 +84,8 @@ fn take(liar: &Liar, victim: usize, loot: &Loot, step: Step, sent: &[Delivery]) 
     let id = liar.machines.table.plan.id;
     let mut taken = loot.clone();
     taken.take(victim, sent);
-    taken.assert_no_peer_is_open(&BTreeSet::from([liar.colluder]), liar.threshold);
+    let colluders: BTreeSet<usize> = members(liar.colluders).collect();
+    taken.assert_no_peer_is_open(&colluders, liar.threshold);
     if taken.holds(victim, id, "Reveal") && !loot.holds(victim, id, "Reveal") {
         // Only a certificate by a quorum unlocks a reveal, and only after the silo's own vote.
         assert!(loot.holds(victim, id, "Vote"));
@@ -199,8 +200,8 @@ fn commitment(liar: &Liar, cohort: u8, sum: Digest) -> Delivery {
 fn walk_all(count: usize, least: usize) {
     let mut steps = 0;
     let mut runs = 0;
-    for colluder in 0..count {
-        let mut liar = Liar::new(count, colluder);
+    for colluders in sets_of(count, 1) {
+        let mut liar = Liar::new(count, colluders);
         for victim in liar.honest() {
             steps += walk(&mut liar, victim);
         }

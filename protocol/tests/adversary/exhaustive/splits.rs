@@ -4,7 +4,7 @@
 use consilium_protocol::{SecretKind, SiloMessage};
 use std::collections::HashMap;
 
-use super::liar::{Liar, holds};
+use super::liar::{Liar, holds, sets_of};
 use super::loot::{Opened, unmasked};
 use super::machines::State;
 
@@ -16,7 +16,7 @@ pub(crate) enum Taken {
     ToVote { view: usize },
 }
 
-/// One way to treat all silos, and the view that it certifies. By seat; the colluder's entries are `Nowhere`.
+/// One way to treat all silos, and the view that it certifies. By seat; the colluders' entries are `Nowhere`.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) taken: Vec<Taken>,
@@ -49,7 +49,7 @@ impl Liar {
     }
 
     pub(crate) fn everywhere(&self, seat: usize) -> Vec<Taken> {
-        if seat == self.colluder {
+        if holds(self.colluders, seat) {
             return vec![Taken::Nowhere];
         }
         let cohorts = self.freezes.keys().filter(|cohort| holds(**cohort, seat));
@@ -64,7 +64,7 @@ impl Liar {
     fn can_be_proposed(&self, view: usize, taken: &[Taken]) -> bool {
         let view = self.views[view];
         (0..self.count)
-            .filter(|seat| *seat != self.colluder && holds(view.survivors, *seat))
+            .filter(|seat| holds(view.survivors & !self.colluders, *seat))
             .all(|seat| self.cohort_of(taken[seat]) == Some(view.cohort))
     }
 
@@ -103,11 +103,11 @@ impl Liar {
         cases
     }
 
-    /// Who votes for a view: those taken there, and the colluder for each in which it survives.
+    /// Who votes for a view: those taken there, and the colluders for each in which they survive.
     pub(crate) fn votes_for(&self, view: usize, taken: &[Taken]) -> u8 {
-        let colluder = self.views[view].survivors & 1 << self.colluder;
+        let colluders = self.views[view].survivors & self.colluders;
         let voters = (0..self.count).filter(|seat| taken[*seat] == Taken::ToVote { view });
-        voters.fold(colluder, |voters, seat| voters | 1 << seat)
+        voters.fold(colluders, |voters, seat| voters | 1 << seat)
     }
 
     /// Shows the case's certificate to every honest silo; whose secrets the liar can rebuild then.
@@ -118,8 +118,8 @@ impl Liar {
         };
         let voters = self.votes_for(view, &case.taken);
         let certificate = self.certificate(view, voters);
-        // The colluder was dealt one share of each kind by everybody.
-        let mut shares = vec![[1_u32; 2]; self.count];
+        // Every colluder was dealt one share of each kind by everybody.
+        let mut shares = vec![[self.colluders.count_ones(); 2]; self.count];
         for seat in self.honest() {
             let state = self.state(seat, case.taken[seat]);
             let answer = self.machines.ask(seat, state, certificate);
@@ -155,11 +155,11 @@ impl Liar {
 /// By (silo, view, voters): what it reveals.
 type Kinds = HashMap<(usize, usize, u8), Vec<(usize, SecretKind)>>;
 
-fn every_split(count: usize) -> Tally {
+fn every_split(count: usize, size: u32) -> Tally {
     let mut tally = Tally::default();
     let mut runs = 0;
-    for colluder in 0..count {
-        let mut liar = Liar::new(count, colluder);
+    for colluders in sets_of(count, size) {
+        let mut liar = Liar::new(count, colluders);
         let mut kinds = Kinds::new();
         let mut combinations: HashMap<(Vec<Option<u8>>, Opened), Vec<u8>> = HashMap::new();
         for case in liar.cases() {
@@ -171,22 +171,22 @@ fn every_split(count: usize) -> Tally {
                 .collect();
             let open = combinations
                 .entry((cohorts.clone(), opened))
-                .or_insert_with(|| unmasked(&cohorts, 1 << colluder, opened));
+                .or_insert_with(|| unmasked(&cohorts, colluders, opened));
             tally.cases += 1;
             match case.certified {
                 None => assert!(open.is_empty(), "{case:?} opens {open:?}"),
                 Some(view) => {
                     // INVARIANT: no release with fewer than quorum - n_c honest inputs, and nothing but the one sum.
                     tally.certified += 1;
-                    let honest = liar.views[view].survivors & !(1 << colluder);
+                    let honest = liar.views[view].survivors & !colluders;
                     assert_eq!(*open, vec![honest], "{case:?}");
-                    assert!(honest.count_ones() >= liar.quorum - 1);
+                    assert!(honest.count_ones() >= liar.quorum - size);
                 }
             }
         }
         runs += liar.machines.runs();
     }
-    println!("{count} silos: {tally:?}, {runs} answers of real machines");
+    println!("{count} silos, {size} colluding: {tally:?}, {runs} answers of real machines");
     tally
 }
 
@@ -196,7 +196,7 @@ fn no_split_of_three_silos_opens_more_than_one_sum_of_a_quorum() {
         cases: 36,
         certified: 6,
     };
-    assert_eq!(every_split(3), expected);
+    assert_eq!(every_split(3, 1), expected);
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn no_split_of_four_silos_opens_more_than_one_sum_of_a_quorum() {
         cases: 3_436,
         certified: 592,
     };
-    assert_eq!(every_split(4), expected);
+    assert_eq!(every_split(4, 1), expected);
 }
 
 #[test]
@@ -214,5 +214,23 @@ fn no_split_of_five_silos_opens_more_than_one_sum_of_a_quorum() {
         cases: 62_270,
         certified: 1_220,
     };
-    assert_eq!(every_split(5), expected);
+    assert_eq!(every_split(5, 1), expected);
+}
+
+#[test]
+fn no_split_of_four_silos_with_two_colluders_opens_more_than_one_sum_of_a_quorum() {
+    let expected = Tally {
+        cases: 72,
+        certified: 12,
+    };
+    assert_eq!(every_split(4, 2), expected);
+}
+
+#[test]
+fn no_split_of_five_silos_with_two_colluders_opens_more_than_one_sum_of_a_quorum() {
+    let expected = Tally {
+        cases: 18_620,
+        certified: 2_020,
+    };
+    assert_eq!(every_split(5, 2), expected);
 }
