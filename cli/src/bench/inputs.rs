@@ -38,7 +38,7 @@ impl Inputs {
         let drawn = mixed(start.wrapping_add(field.wrapping_mul(ODD)));
         let choices = u128::from(self.clamp) * 2 + 1;
         // Below 2 clamp + 1, which fits 64 bits because a clamp is below 2^60.
-        let chosen = (u128::from(drawn) * choices >> 64) as u64;
+        let chosen = ((u128::from(drawn) * choices) >> 64) as u64;
         chosen.wrapping_sub(self.clamp)
     }
 }

@@ -192,14 +192,18 @@ impl SiloSide {
             self.account.vector += framed(&v1::SiloFrame {
                 frame: Some(silo_frame::Frame::Chunk(chunk)),
             });
-            let acknowledged = v1::ChunkAcknowledged::new(plan.id, index);
-            self.account.down += framed(&v1::CoordinatorFrame {
-                frame: Some(coordinator_frame::Frame::ChunkAcknowledged(acknowledged)),
-            });
         }
         self.account.up += self.account.vector;
         let root = steps.timed(Step::Digests, || upload_root(&digests));
         let id = plan.id;
+        // The digests go ahead of the chunks. Progress is said of groups of chunks: at most once for each.
+        self.account.up += 32 * plan.chunk_count();
+        for held in 1..=plan.chunk_count() {
+            let progress = v1::UploadProgress::new(id, root, held);
+            self.account.down += framed(&v1::CoordinatorFrame {
+                frame: Some(coordinator_frame::Frame::UploadProgress(progress)),
+            });
+        }
         Ok(SiloEvent::Masked { id, root, length })
     }
 
