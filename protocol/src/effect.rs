@@ -90,14 +90,14 @@ pub enum SiloEffect {
     Train(RoundPlan),
     /// Mask the stored vector into the spool on a CPU pool; then `Masked`.
     Mask(MaskJob),
-    /// Stream the spooled chunks, then send the envelope.
+    /// Send the signed root, then stream the spooled chunks under it.
     Upload {
         /// For which attempt.
         id: AttemptId,
         /// What the chunks must hash to.
         root: Digest,
-        /// Sent after the last chunk.
-        then: Delivery,
+        /// The message that signs the root.
+        signed: Delivery,
     },
     /// Take the stored vector into the inner product on a CPU pool; then `Tagged`.
     Tag(TagJob),

@@ -19,6 +19,9 @@ mod deal;
 mod defence;
 mod effect;
 mod envelope;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod example_plan;
 mod fault;
 mod id;
 mod log_verifier;

@@ -181,31 +181,7 @@ fn names_digest(names: &[SiloName]) -> Digest {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::membership::Membership;
-    use consilium_crypto::secret::Secret;
-    use consilium_crypto::signing::SigningKey;
-    use consilium_privacy::noise_plan::VectorPlan;
-
-    fn plan_and_silos() -> (RoundPlan, Vec<SiloName>) {
-        let key = SigningKey::from_seed(&Secret::new([3; 32])).verifying_key();
-        let names = ["a", "b", "c", "d"].map(|name| SiloName::parse(name).unwrap());
-        let membership = Membership {
-            epoch: 1,
-            roster_root: digest(b"roster"),
-            coordinator: key,
-            silos: names.iter().cloned().map(|name| (name, key)).collect(),
-            colluders: 1,
-        };
-        let id = AttemptId {
-            epoch: 1,
-            round: 1,
-            attempt: 1,
-        };
-        let (model, task) = (digest(b"model"), digest(b"task"));
-        let vector = VectorPlan::plain(4, 4, 32, 0).unwrap();
-        let plan = RoundPlan::new(id, &membership, &names, Some(0), model, task, vector);
-        (plan.unwrap(), names.to_vec())
-    }
+    use crate::example_plan::example_plan;
 
     fn digest(text: &[u8]) -> Digest {
         hash(Label::VectorInput, &[text])
@@ -213,7 +189,8 @@ mod tests {
 
     #[test]
     fn masks_are_spent_on_one_upload() {
-        let (plan, silos) = plan_and_silos();
+        let plan = example_plan(4, 4, 32);
+        let silos = plan.silos.clone();
         let mut memory = SiloMemory::default();
         let (x, input) = (digest(b"X"), digest(b"input"));
         let burn = |memory: &mut SiloMemory, x: &Digest, root: &[u8]| {
@@ -230,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_vector_is_voted_for_with_one_set_of_survivors() {
-        let (plan, silos) = plan_and_silos();
+        let plan = example_plan(4, 4, 32);
+        let silos = plan.silos.clone();
         let mut memory = SiloMemory::default();
         let (x, root, input) = (digest(b"X"), digest(b"root"), digest(b"input"));
         let refused = Err(Fault::AlreadyReleased);

@@ -37,7 +37,7 @@ pub enum SiloMessage {
     },
     /// The local result is ready to be masked.
     Ready,
-    /// The whole masked vector has been uploaded.
+    /// The masked vector that this silo uploads, signed before the first of its chunks.
     MaskedInput {
         /// Merkle root over the chunks.
         root: Digest,

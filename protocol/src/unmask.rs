@@ -28,15 +28,15 @@ pub trait ChunkSource {
 
 /// Where a recovered sum goes, chunk by chunk and in order.
 pub trait SumSink {
-    /// Takes the words of chunk `index`.
+    /// Takes chunk `index`, as words and packed for the wire.
     ///
     /// # Errors
     /// Whatever the storage reports.
-    fn take(&mut self, index: u64, words: &[u64]) -> std::io::Result<()>;
+    fn take(&mut self, index: u64, words: &[u64], packed: &[u8]) -> std::io::Result<()>;
 }
 
 impl SumSink for Vec<u64> {
-    fn take(&mut self, _: u64, words: &[u64]) -> std::io::Result<()> {
+    fn take(&mut self, _: u64, words: &[u64], _: &[u8]) -> std::io::Result<()> {
         self.extend_from_slice(words);
         Ok(())
     }
@@ -157,8 +157,10 @@ impl UnmaskJob {
                 }
                 true
             })?;
-            sum_digests.push(chunk_digest(&packing::pack(self.word_bits, &words)));
-            sink.take(index, &words).map_err(UnmaskFault::Sum)?;
+            let packed = packing::pack(self.word_bits, &words);
+            sum_digests.push(chunk_digest(&packed));
+            sink.take(index, &words, &packed)
+                .map_err(UnmaskFault::Sum)?;
         }
         for ((silo, root), digests) in self.survivors.iter().zip(&digests) {
             if upload_root(digests) != *root {

@@ -241,7 +241,9 @@ fn deliver(
             match effect {
                 SiloEffect::Send(delivery)
                 | SiloEffect::SendOnGrid(delivery)
-                | SiloEffect::Upload { then: delivery, .. } => {
+                | SiloEffect::Upload {
+                    signed: delivery, ..
+                } => {
                     network
                         .to_coordinator
                         .push_back(CoordinatorEvent::Delivered {

@@ -155,7 +155,7 @@ impl CoordinatorSide {
     }
 
     fn unmask(&mut self, job: &UnmaskJob) -> anyhow::Result<CoordinatorEvent> {
-        let mut sum = SumFile::create(&self.folder, self.founding.bits, &self.founding.plan)?;
+        let mut sum = SumFile::create(&self.folder, &self.founding.plan)?;
         let digest = self
             .steps
             .timed(Step::Unmasking, || job.run(&self.uploads, &mut sum))?;

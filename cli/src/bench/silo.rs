@@ -146,10 +146,10 @@ impl SiloSide {
                 self.account.up += sent(&delivery);
                 told.push(ToCoordinator::Delivered(self.name.clone(), delivery));
             }
-            SiloEffect::Upload { then, .. } => {
-                self.account.up += sent(&then);
+            SiloEffect::Upload { signed, .. } => {
+                self.account.up += sent(&signed);
                 told.push(ToCoordinator::Uploaded(self.name.clone()));
-                told.push(ToCoordinator::Delivered(self.name.clone(), then));
+                told.push(ToCoordinator::Delivered(self.name.clone(), signed));
             }
             SiloEffect::Train(plan) => {
                 let input = world.inputs.digest(self.at);

@@ -2,8 +2,6 @@
 //! Masked vectors and the sum as files of a temporary folder, written and read chunk by chunk.
 
 use super::accounts::thread_seconds;
-use consilium_crypto::packing;
-use consilium_crypto::ring::WordBits;
 use consilium_protocol::{ChunkSource, RoundPlan, SiloName, SumSink};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -98,32 +96,29 @@ impl ChunkSource for Uploads {
 /// The file of the sum while it is being computed.
 pub(super) struct SumFile {
     file: File,
-    bits: WordBits,
     layout: Layout,
     seconds: f64,
 }
 
 impl SumFile {
-    pub(super) fn create(folder: &Path, bits: WordBits, plan: &RoundPlan) -> io::Result<Self> {
+    pub(super) fn create(folder: &Path, plan: &RoundPlan) -> io::Result<Self> {
         Ok(Self {
             file: File::create(sum_path(folder))?,
-            bits,
             layout: Layout::new(plan),
             seconds: 0.0,
         })
     }
 
-    /// The processor time that packing and writing have taken.
+    /// The processor time that writing has taken.
     pub(super) fn seconds(&self) -> f64 {
         self.seconds
     }
 }
 
 impl SumSink for SumFile {
-    fn take(&mut self, index: u64, words: &[u64]) -> io::Result<()> {
+    fn take(&mut self, index: u64, _: &[u64], packed: &[u8]) -> io::Result<()> {
         let start = thread_seconds();
-        let chunk = packing::pack(self.bits, words);
-        let written = self.layout.write(&self.file, index, &chunk);
+        let written = self.layout.write(&self.file, index, packed);
         self.seconds += thread_seconds() - start;
         written
     }

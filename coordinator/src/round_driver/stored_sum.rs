@@ -6,21 +6,18 @@ use crate::spool::{BlobWriter, Spool};
 use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing;
-use consilium_crypto::ring::WordBits;
 use consilium_protocol::{RoundPlan, SumSink};
 use std::io;
 
 /// A sum that is being recovered.
 pub(super) struct StoredSum<'spool> {
     blob: BlobWriter<'spool>,
-    word_bits: WordBits,
 }
 
 impl<'spool> StoredSum<'spool> {
-    pub(super) fn begin(spool: &'spool Spool, plan: &RoundPlan) -> Result<Self, RunFault> {
+    pub(super) fn begin(spool: &'spool Spool) -> Result<Self, RunFault> {
         Ok(Self {
             blob: spool.writer()?,
-            word_bits: plan.word_bits()?,
         })
     }
 
@@ -30,9 +27,8 @@ impl<'spool> StoredSum<'spool> {
 }
 
 impl SumSink for StoredSum<'_> {
-    fn take(&mut self, _: u64, words: &[u64]) -> io::Result<()> {
-        let packed = packing::pack(self.word_bits, words);
-        self.blob.write(&packed).map_err(io::Error::other)
+    fn take(&mut self, _: u64, _: &[u64], packed: &[u8]) -> io::Result<()> {
+        self.blob.write(packed).map_err(io::Error::other)
     }
 }
 

@@ -61,7 +61,7 @@ impl RoundDriver<'_, '_> {
         let spool = Arc::clone(&self.run.federation.spool);
         let plan = self.plan.clone();
         self.work.spawn_blocking(move || {
-            let mut sum = StoredSum::begin(&spool, &plan)?;
+            let mut sum = StoredSum::begin(&spool)?;
             let digest = match job.run(&spool.chunks_of(plan.id), &mut sum) {
                 Ok(digest) => digest,
                 Err(fault) => {

@@ -1,29 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use super::*;
+use crate::example_plan::example_plan;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
-use consilium_crypto::signing::SigningKey;
-use consilium_privacy::noise_plan::VectorPlan;
-
-fn plan(dimension: u64, word_bits: u8) -> RoundPlan {
-    let key = SigningKey::from_seed(&Secret::new([3; 32])).verifying_key();
-    let names = ["a", "b", "c"].map(|name| SiloName::parse(name).unwrap());
-    let membership = Membership {
-        epoch: 1,
-        roster_root: digest(b"roster"),
-        coordinator: key,
-        silos: names.iter().cloned().map(|name| (name, key)).collect(),
-        colluders: 1,
-    };
-    let id = AttemptId {
-        epoch: 1,
-        round: 1,
-        attempt: 1,
-    };
-    let vector = VectorPlan::plain(dimension, 3, word_bits, 0).unwrap();
-    let nothing = digest(b"nothing");
-    RoundPlan::new(id, &membership, &names, Some(0), nothing, nothing, vector).unwrap()
-}
 
 fn digest(text: &[u8]) -> Digest {
     hash(Label::VectorInput, &[text])
@@ -52,7 +31,7 @@ fn the_inner_product_is_that_of_signed_integers_at_every_width() {
     let mut random = InsecureSeededRandom::from_seed(11);
     let (cohort, count) = (digest(b"X"), 40_000_usize);
     for word_bits in [8, 16, 24, 33, 48, 64] {
-        let plan = plan(count as u64, word_bits);
+        let plan = example_plan(3, count as u64, word_bits);
         let bits = plan.word_bits().unwrap();
         let challenge = Challenge {
             digest: digest(&[word_bits]),
@@ -79,7 +58,7 @@ fn the_inner_product_is_that_of_signed_integers_at_every_width() {
 
 #[test]
 fn an_integer_of_two_to_the_sixtieth_has_no_checked_inner_product() {
-    let plan = plan(3, 64);
+    let plan = example_plan(3, 3, 64);
     let challenge = Challenge {
         digest: digest(b"c"),
     };
@@ -102,7 +81,7 @@ fn an_integer_of_two_to_the_sixtieth_has_no_checked_inner_product() {
 
 #[test]
 fn one_unit_more_at_one_coordinate_is_another_inner_product() {
-    let (cohort, plan) = (digest(b"X"), plan(5, 32));
+    let (cohort, plan) = (digest(b"X"), example_plan(3, 5, 32));
     let challenge = Challenge {
         digest: digest(b"c"),
     };

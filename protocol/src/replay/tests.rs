@@ -1,38 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 use super::*;
-use crate::id::AttemptId;
-use consilium_crypto::label::Label;
-use consilium_crypto::secret::Secret;
-use consilium_crypto::signing::SigningKey;
-use consilium_crypto::transcript::hash;
-use consilium_privacy::noise_plan::VectorPlan;
-
-fn plan(silos: usize, dimension: u64) -> RoundPlan {
-    let key = SigningKey::from_seed(&Secret::new([3; 32])).verifying_key();
-    let names: Vec<SiloName> = (0..silos)
-        .map(|at| SiloName::parse(&format!("silo-{at:02}")).unwrap())
-        .collect();
-    let membership = Membership {
-        epoch: 1,
-        roster_root: hash(Label::RosterRoot, &[]),
-        coordinator: key,
-        silos: names.iter().cloned().map(|name| (name, key)).collect(),
-        colluders: u32::try_from(silos / 3).unwrap(),
-    };
-    let id = AttemptId {
-        epoch: 1,
-        round: 1,
-        attempt: 1,
-    };
-    let digest = hash(Label::NoModel, &[]);
-    let vector = VectorPlan::plain(dimension, u32::try_from(silos).unwrap(), 32, 0).unwrap();
-    RoundPlan::new(id, &membership, &names, Some(0), digest, digest, vector).unwrap()
-}
+use crate::example_plan::example_plan;
 
 #[test]
 fn every_survivor_computes_a_small_vector_whole() {
-    let plan = plan(7, 1000);
+    let plan = example_plan(7, 1000, 32);
     assert_eq!(cover_of(&plan, 7), 7);
     for place in 0..7 {
         let parts = parts_of(&plan, 7, place, 7);
@@ -42,7 +15,7 @@ fn every_survivor_computes_a_small_vector_whole() {
 
 #[test]
 fn the_parts_of_a_large_vector_are_each_computed_often_enough() {
-    let plan = plan(9, 20_000_000);
+    let plan = example_plan(9, 20_000_000, 32);
     let cover = cover_of(&plan, 9);
     assert_eq!(cover, plan.thresholds.colluders + 1);
     let mut times = vec![0; usize::try_from(plan.chunk_count()).unwrap()];
@@ -56,7 +29,7 @@ fn the_parts_of_a_large_vector_are_each_computed_often_enough() {
 
 #[test]
 fn a_sum_is_vouched_for_when_no_part_was_left_to_the_colluders() {
-    let plan = plan(7, 20_000_000);
+    let plan = example_plan(7, 20_000_000, 32);
     let colluders = usize::try_from(plan.thresholds.colluders).unwrap();
     assert_eq!(colluders, 2);
     // Everything computed by each: any three of seven are enough, no two are.

@@ -63,8 +63,8 @@ impl Masking {
         let members = (&cohort.digest, cohort.silos.as_slice());
         step.memory.burn(plan, members, root, input)?;
         let message = SiloMessage::MaskedInput { root, length };
-        let then = Delivery::bare(step.sign(id, cohort.digest, message));
-        step.reply = Reply::Upload { id, root, then };
+        let signed = Delivery::bare(step.sign(id, cohort.digest, message));
+        step.reply = Reply::Upload { id, root, signed };
         Ok(Phase::Uploaded(Uploaded {
             exchange,
             input,

@@ -64,7 +64,7 @@ pub(crate) enum Reply {
     Upload {
         id: AttemptId,
         root: Digest,
-        then: Delivery,
+        signed: Delivery,
     },
     Both(Box<Reply>, Box<Reply>),
 }
@@ -85,7 +85,9 @@ impl Reply {
             Self::Nothing => None,
             Self::Send(delivery)
             | Self::SendOnGrid(delivery)
-            | Self::Upload { then: delivery, .. } => {
+            | Self::Upload {
+                signed: delivery, ..
+            } => {
                 let envelope = &delivery.envelope;
                 (envelope.peek_name() == Some(message)).then_some(envelope)
             }
@@ -100,10 +102,10 @@ impl Reply {
             Self::Nothing => {}
             Self::Send(delivery) => effects.push(SiloEffect::Send(delivery.clone())),
             Self::SendOnGrid(delivery) => effects.push(SiloEffect::SendOnGrid(delivery.clone())),
-            Self::Upload { id, root, then } => effects.push(SiloEffect::Upload {
+            Self::Upload { id, root, signed } => effects.push(SiloEffect::Upload {
                 id: *id,
                 root: *root,
-                then: then.clone(),
+                signed: signed.clone(),
             }),
             Self::Both(first, second) => {
                 first.emit(effects);

@@ -488,7 +488,9 @@ impl Table {
         let sent = effects.into_iter().filter_map(|effect| match effect {
             SiloEffect::Send(delivery)
             | SiloEffect::SendOnGrid(delivery)
-            | SiloEffect::Upload { then: delivery, .. } => Some(delivery),
+            | SiloEffect::Upload {
+                signed: delivery, ..
+            } => Some(delivery),
             _ => None,
         });
         sent.collect()
@@ -513,7 +515,9 @@ impl Table {
                 match effect {
                     SiloEffect::Send(delivery)
                     | SiloEffect::SendOnGrid(delivery)
-                    | SiloEffect::Upload { then: delivery, .. } => outcome.sent.push(delivery),
+                    | SiloEffect::Upload {
+                        signed: delivery, ..
+                    } => outcome.sent.push(delivery),
                     SiloEffect::Train(plan) => {
                         let input = input_digest(&seat.vector);
                         events.push(SiloEvent::Prepared { id: plan.id, input });

@@ -365,7 +365,7 @@ impl Federation {
                     let (id, root) = (job.plan().id, upload_root(&digests));
                     self.silo_event(at, SiloEvent::Masked { id, root, length });
                 }
-                SiloEffect::Upload { root, then, .. } => {
+                SiloEffect::Upload { root, signed, .. } => {
                     let name = self.silos[at].name.clone();
                     let chunks = self.silos[at].chunks.clone();
                     let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -382,12 +382,12 @@ impl Federation {
                         self.held_back.push(uploaded);
                         self.held_back.push(CoordinatorEvent::Delivered {
                             from: name,
-                            delivery: then,
+                            delivery: signed,
                         });
                         continue;
                     }
                     self.to_coordinator.push_back(uploaded);
-                    if !self.send_to_coordinator(at, then, around) {
+                    if !self.send_to_coordinator(at, signed, around) {
                         return;
                     }
                 }

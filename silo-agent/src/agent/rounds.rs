@@ -102,7 +102,7 @@ impl Agent {
             SiloEffect::Replay(job) => {
                 warn!(study, id = %job.plan().id, "the sum of this attempt is not verified by tags");
             }
-            SiloEffect::Upload { id, root, then } => self.upload(study, id, root, then),
+            SiloEffect::Upload { id, root, signed } => self.upload(study, id, root, signed),
             // The step that erased them from the machine has erased their file.
             SiloEffect::EraseSecrets => {}
             SiloEffect::Finished(verified) => return self.finished(study, &verified),

@@ -118,7 +118,7 @@ impl Told {
 impl Agent {
     /// Sends the signed root and then the chunks under it, on a thread of its own. One at a time: however often it is asked
     /// for again, the upload over one session runs once.
-    pub(super) fn upload(&mut self, study: &str, id: AttemptId, root: Digest, then: Delivery) {
+    pub(super) fn upload(&mut self, study: &str, id: AttemptId, root: Digest, signed: Delivery) {
         let Some(session) = self.session.clone() else {
             return;
         };
@@ -151,7 +151,7 @@ impl Agent {
         });
         let inputs = self.inputs.clone();
         std::thread::spawn(move || {
-            let outcome = upload.run(then).map_err(|fault| explain(&fault));
+            let outcome = upload.run(signed).map_err(|fault| explain(&fault));
             inputs.send(Input::Uploaded {
                 id,
                 session,

@@ -98,7 +98,7 @@ pub(crate) enum Outcome {
         id: AttemptId,
         input: Vec<i64>,
         chunks: Vec<Vec<u8>>,
-        then: Delivery,
+        signed: Delivery,
     },
     Working {
         until: u64,
@@ -422,8 +422,8 @@ impl Silo {
                     until: around.now + FETCHING,
                     work: SiloWork::Replay(Box::new(job)),
                 }),
-                SiloEffect::Upload { id, root, then } => {
-                    outcomes.extend(self.upload(id, &root, then));
+                SiloEffect::Upload { id, root, signed } => {
+                    outcomes.extend(self.upload(id, &root, signed));
                 }
                 // The step that erased them from the machine has erased their file.
                 SiloEffect::EraseSecrets => {}
@@ -491,7 +491,9 @@ fn message_of(effect: &SiloEffect) -> Option<&'static str> {
     match effect {
         SiloEffect::Send(delivery)
         | SiloEffect::SendOnGrid(delivery)
-        | SiloEffect::Upload { then: delivery, .. } => delivery.envelope.peek_name(),
+        | SiloEffect::Upload {
+            signed: delivery, ..
+        } => delivery.envelope.peek_name(),
         SiloEffect::Train(_)
         | SiloEffect::Mask(_)
         | SiloEffect::Tag(_)

@@ -510,12 +510,12 @@ impl Hospital {
                         });
                         self.spool.0.insert(to.clone(), chunk);
                     }
-                    SiloEffect::Upload { then, .. } => {
+                    SiloEffect::Upload { signed, .. } => {
                         let chunk = self.spool.0[to].clone();
                         self.uploaded(to.clone(), chunk);
                         self.events.push_back(CoordinatorEvent::Delivered {
                             from: to.clone(),
-                            delivery: then,
+                            delivery: signed,
                         });
                     }
                     SiloEffect::Tag(mut job) => {

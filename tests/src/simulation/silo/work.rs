@@ -119,7 +119,7 @@ impl Silo {
     }
 
     /// Only bytes that hash to the burnt root leave.
-    pub(super) fn upload(&self, id: AttemptId, root: &Digest, then: Delivery) -> Option<Outcome> {
+    pub(super) fn upload(&self, id: AttemptId, root: &Digest, signed: Delivery) -> Option<Outcome> {
         let chunks = self.disk.masked.get(&id)?.clone();
         let input = self.disk.inputs.get(&id)?.clone();
         let digests: Vec<Digest> = chunks.iter().map(|chunk| chunk_digest(chunk)).collect();
@@ -127,7 +127,7 @@ impl Silo {
             id,
             input,
             chunks,
-            then,
+            signed,
         })
     }
 

@@ -162,7 +162,7 @@ impl World<'_> {
                     id,
                     input,
                     chunks,
-                    then,
+                    signed,
                 } => {
                     self.watch
                         .silo_uploads(&self.study, &name, id, &input, &chunks)?;
@@ -176,7 +176,7 @@ impl World<'_> {
                         };
                         self.network.send(Event::ToCoordinator { from: at, frame });
                     }
-                    self.silo_sends(at, &name, then)?;
+                    self.silo_sends(at, &name, signed)?;
                 }
                 silo::Outcome::Working { until, work } => {
                     if let Some(process) = process {
