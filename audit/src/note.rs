@@ -132,6 +132,10 @@ impl FromStr for NoteSignature {
         let (key_id, bytes) = decoded
             .split_first_chunk::<4>()
             .ok_or(NoteFault::Malformed)?;
+        // One signature, one spelling: the decoder also takes several padded pieces in a row.
+        if BASE64.encode(&decoded) != encoded {
+            return Err(NoteFault::Malformed);
+        }
         Ok(Self {
             name: KeyName::parse(name)?,
             key_id: KeyId(*key_id),
@@ -249,6 +253,10 @@ pub(crate) fn parse_vkey(
         .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
         .ok_or_else(fault)?;
     if kind_byte != kind.byte() || key_id != HEXLOWER.encode(&KeyId::new(&name, kind, &key).0) {
+        return Err(fault());
+    }
+    // One key, one spelling: the decoder also takes several padded pieces in a row.
+    if write_vkey(&name, kind, &key) != text {
         return Err(fault());
     }
     Ok((name, key))

@@ -138,13 +138,18 @@ impl FromStr for LogProof {
             .nth(1)
             .and_then(|size| size.parse().ok())
             .ok_or(ProofFault::Malformed)?;
-        Ok(Self {
+        let proof = Self {
             entry,
             index,
             size,
             path,
             checkpoint: checkpoint.to_owned(),
-        })
+        };
+        // One proof, one spelling: no sign before a number, no padding in the midst of a hash.
+        if proof.to_string() != text {
+            return Err(ProofFault::Malformed);
+        }
+        Ok(proof)
     }
 }
 

@@ -10,6 +10,7 @@ use consilium_audit::{
     witness::{CosignatureVerifier, QuorumFault, WitnessSetFault},
 };
 use consilium_crypto::transcript::sha256;
+use data_encoding::BASE64;
 use proptest::prelude::*;
 
 use crate::support::{Consortium, SILOS, key, signer, trust, witness};
@@ -25,6 +26,20 @@ fn the_example_of_the_specification_is_read_and_written_unchanged() {
     assert_eq!(note.to_string(), EXAMPLE);
     assert_eq!(note.signatures().len(), 2);
     assert_eq!(note.signatures()[1].name(), "witness.example.com/w1");
+}
+
+#[test]
+fn a_signature_in_several_padded_pieces_is_another_spelling_and_refused() {
+    let line = EXAMPLE.lines().last().unwrap();
+    let (start, payload) = line.rsplit_once(' ').unwrap();
+    let bytes = BASE64.decode(payload.as_bytes()).unwrap();
+    let pieces = [BASE64.encode(&bytes[..10]), BASE64.encode(&bytes[10..])].concat();
+    assert_eq!(BASE64.decode(pieces.as_bytes()).unwrap(), bytes);
+    let respelled = EXAMPLE.replace(line, &format!("{start} {pieces}"));
+    assert!(matches!(
+        respelled.parse::<SignedNote>(),
+        Err(NoteFault::Malformed)
+    ));
 }
 
 #[test]

@@ -27,6 +27,17 @@ fn verify(proof: &LogProof, must_include: Option<&str>) -> Result<(), ProofFault
 }
 
 #[test]
+fn a_proof_in_another_spelling_is_refused() {
+    let text = String::from_utf8(proven().1.to_bytes()).unwrap();
+    assert!(text.parse::<LogProof>().is_ok());
+    let signed = text.replacen("index ", "index +", 1);
+    assert!(matches!(
+        signed.parse::<LogProof>(),
+        Err(ProofFault::Malformed)
+    ));
+}
+
+#[test]
 fn a_proof_travels_as_a_c2sp_proof_and_yields_the_event() {
     let (_consortium, proof) = proven();
     let bytes = proof.to_bytes();
