@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Rounds of secure aggregation in one process: the real state machines of both sides, a queue for a network.
 
+use crate::fuzz::Recording;
 use anyhow::{Context, Result, bail};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
@@ -23,6 +24,7 @@ pub struct Federation {
     silos: Vec<Silo>,
     random: InsecureSeededRandom,
     round: u64,
+    recording: Option<Recording>,
 }
 
 struct Silo {
@@ -32,7 +34,7 @@ struct Silo {
 }
 
 /// Figures need no log: there is nobody here to lie.
-struct NoLog;
+pub(crate) struct NoLog;
 
 impl LogVerifier for NoLog {
     fn start_is_logged(&self, _: &Digest, _: &[u8]) -> bool {
@@ -70,10 +72,7 @@ impl Federation {
             silos.push(Silo {
                 name: SiloName::parse(name)?,
                 key: SigningKey::from_seed(&random.secret32()),
-                machine: Some(SiloMachine::new(hash(
-                    Label::StartNonce,
-                    &[name.as_bytes()],
-                ))),
+                machine: Some(SiloMachine::new(Self::instance(name))),
             });
         }
         silos.sort_by(|left, right| left.name.cmp(&right.name));
@@ -93,7 +92,31 @@ impl Federation {
             silos,
             random,
             round: 0,
+            recording: None,
         })
+    }
+
+    pub(crate) fn instance(name: &str) -> Digest {
+        hash(Label::StartNonce, &[name.as_bytes()])
+    }
+
+    /// Writes down everything that is sent in the rounds to come, and the machines before each message.
+    pub fn record(&mut self) {
+        self.recording = Some(Recording::default());
+    }
+
+    /// What was written down, with what a machine must be lent to go on from there.
+    #[must_use]
+    pub fn recorded(self) -> Option<Recording> {
+        let mut recording = self.recording?;
+        recording.membership = Some(self.membership);
+        recording.coordinator_key = Some(self.coordinator_key);
+        recording.silos = self
+            .silos
+            .into_iter()
+            .map(|silo| (silo.name, silo.key))
+            .collect();
+        Some(recording)
     }
 
     /// Adds up one vector per silo, in the alphabetical order of the names, by one whole round without a drop.
@@ -167,6 +190,14 @@ impl Federation {
                     }
                     CoordinatorEffect::Record { .. } => {}
                     CoordinatorEffect::Released { .. } => {
+                        if let Some(recording) = &mut self.recording {
+                            for (at, delivery) in &to_silos {
+                                let machine =
+                                    self.silos.get(*at).and_then(|silo| silo.machine.as_ref());
+                                let machine = machine.context("a machine")?;
+                                recording.silo(*at, machine, delivery, &plan);
+                            }
+                        }
                         return Ok(sum.iter().map(|word| bits.lift(*word)).collect());
                     }
                     CoordinatorEffect::Abandoned { reason, .. } => bail!("abandoned: {reason}"),
@@ -174,10 +205,16 @@ impl Federation {
                 }
             }
             if let Some(event) = to_coordinator.pop_front() {
+                if let Some(recording) = &mut self.recording {
+                    recording.coordinator(&coordinator, &event);
+                }
                 coordinator = coordinator.handle(&surroundings, 0, event, &mut effects);
             } else if let Some((at, delivery)) = to_silos.pop_front() {
                 let input = inputs.get(at).context("a vector for every silo")?;
                 let silo = self.silos.get_mut(at).context("a silo for every name")?;
+                if let (Some(recording), Some(machine)) = (&mut self.recording, &silo.machine) {
+                    recording.silo(at, machine, &delivery, &plan);
+                }
                 let random = &mut self.random;
                 let mut network = Network {
                     to_coordinator: &mut to_coordinator,
