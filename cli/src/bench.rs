@@ -9,6 +9,7 @@ mod inputs;
 mod link;
 mod mask_speed;
 mod parties;
+mod post_quantum;
 mod progress;
 mod report;
 mod round;

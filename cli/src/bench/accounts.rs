@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where processor time and memory went.
 
+use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -140,7 +141,16 @@ impl Step {
 
 /// Seconds of processor time that this thread has used.
 pub(super) fn thread_seconds() -> f64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    seconds_of(ClockId::ThreadCPUTime)
+}
+
+/// Seconds of processor time that all threads of this process have used.
+pub(super) fn process_seconds() -> f64 {
+    seconds_of(ClockId::ProcessCPUTime)
+}
+
+fn seconds_of(clock: ClockId) -> f64 {
+    let now = rustix::time::clock_gettime(clock);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
     Duration::new(seconds, nanoseconds).as_secs_f64()

@@ -4,8 +4,9 @@
 use super::accounts::peak_memory_bytes;
 use super::founding::{Founding, Size};
 use super::mask_speed::MaskSpeed;
+use super::post_quantum;
 use super::progress::Progress;
-use super::report::Report;
+use super::report::{Parts, Report};
 use super::round::{self, Processes};
 use crate::output::OutputArguments;
 use anyhow::Context;
@@ -50,9 +51,12 @@ pub(super) fn run(arguments: &AggregationArguments) -> anyhow::Result<ExitCode> 
     drop(progress);
     // Before the mask loop is measured, which holds vectors of its own.
     let peak = peak_memory_bytes();
-    let packing = round::seconds_of_packing(&founding)?;
+    let parts = Parts {
+        packing: round::seconds_of_packing(&founding)?,
+        post_quantum: post_quantum::seconds(size.silos)?,
+    };
     let mask_loop = MaskSpeed::measure(size.bits)?;
-    let report = Report::new(&founding, &cost, packing, wall, peak, mask_loop);
+    let report = Report::new(&founding, &cost, parts, wall, peak, mask_loop);
     arguments.output.print(&report, Report::words)?;
     Ok(if report.as_expected() {
         ExitCode::SUCCESS

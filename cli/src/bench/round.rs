@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A whole round: messages go to the silos in batches, and what they answer to the coordinator.
 
-use super::accounts::{Step, Steps};
+use super::accounts::{Step, Steps, process_seconds};
 use super::coordinator::ToCoordinator;
 use super::founding::{Founding, Size};
 use super::parties::{CoordinatorParty, Outgoing, SiloParty};
@@ -29,6 +29,8 @@ pub(super) enum Processes {
 /// What a round cost.
 pub(super) struct Cost {
     pub(super) coordinator: Steps,
+    /// Processor time of this process, whatever it was spent on.
+    pub(super) process_seconds: f64,
     /// One for each silo.
     pub(super) silos: Vec<Account>,
     /// How many of them are in the sum.
@@ -48,6 +50,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Cost> {
     let founding = Founding::new(size)?;
     let world = SiloWorld::new(&founding, folder);
+    let started = process_seconds();
     let mut silos = Vec::new();
     for at in 0..founding.silos.len() {
         silos.push(Mutex::new(match (processes, at) {
@@ -68,6 +71,7 @@ pub(super) fn run(
     let Some(survivors) = coordinator.survivors().map(<[SiloName]>::to_vec) else {
         bail!("the round stands still while {}", coordinator.phase());
     };
+    let process_seconds = process_seconds() - started;
     let sum_correct = sum_is_right(&world, &survivors)?;
     let (steps, coordinator_peak) = coordinator.end()?;
     let (mut accounts, mut silo_peak) = (Vec::new(), None);
@@ -80,6 +84,7 @@ pub(super) fn run(
     let finished = accounts.iter().filter(|account| account.finished).count();
     Ok(Cost {
         coordinator: steps,
+        process_seconds,
         sum_correct: sum_correct && finished == survivors.len(),
         silos: accounts,
         survivors: survivors.len(),
