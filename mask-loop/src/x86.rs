@@ -10,10 +10,13 @@
 mod aes_ni;
 mod avx2;
 mod avx512;
+mod buffered;
+mod counter;
 #[cfg(test)]
 mod emulated;
 mod instructions;
 mod kernel;
+mod registers;
 mod round_keys;
 mod table;
 #[cfg(test)]
@@ -154,17 +157,17 @@ impl Engine {
         let bias = L::truncate(subtracted.count() as u64);
         let kept = lanes.as_mut_ptr();
         let mut from = source.map_or(kept.cast_const(), <[L]>::as_ptr);
-        // The next piece is read where this one ends.
-        let next_from = from.wrapping_add(lanes.len());
+        // The next piece is read and written where this one ends.
+        let next_read = source.map_or(0, size_of_val);
+        let next_read = (from.wrapping_add(lanes.len()).cast(), next_read);
+        let length = granules * granule_bytes;
+        let next_written = packed.len().saturating_sub(length).min(length);
+        let next_written = (packed.as_ptr().wrapping_add(length), next_written);
         let last = self.streams.len() - 1;
         for (position, stream) in self.streams.iter().enumerate() {
             let counter = stream.first_block.wrapping_add(block);
             let direct = if position == last { direct } else { 0 };
-            let ahead = match last - position {
-                0 => Ahead::new(next_from.cast(), GRANULE * size_of::<L>()),
-                1 => Ahead::new(packed.as_ptr(), granule_bytes),
-                _ => Ahead::new(packed.as_ptr(), 0),
-            };
+            let ahead = Ahead::share(position, last + 1, granules, next_read, next_written);
             // SAFETY: the processor has the instructions, by the invariant of `kernels`. `from` is
             // the start of `source` or of `lanes`, which have the same length, in lanes of the size
             // that the width is summed in (asserted above); the first `direct` granules are read from

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::avx2::Avx2;
 use super::instructions::Aes;
-use super::kernel::{self, Kernels, Pass, Sum, kernels};
+use super::kernel::{Kernels, Pass, Sum, kernels};
 use super::round_keys::RoundKeys;
 use super::table::Table;
 
@@ -68,4 +68,4 @@ impl Aes for AesNi {
     }
 }
 
-kernels!(AesNi, Avx2, "aes,avx2");
+kernels!(AesNi, Avx2, "aes,avx2", buffered);

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::instructions::{Lanes, is_whole_lane, pack_indices, packed_cell, spread_indices};
+use super::instructions::{Joint, Lanes, is_whole_lane, pack_indices, packed_cell, spread_indices};
 
 pub(super) struct Avx2;
 
@@ -97,6 +97,25 @@ impl Lanes for Avx2 {
             let second = to.add(packed_cell(BITS));
             _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
             _mm_storeu_si128(second.cast(), _mm256_extracti128_si256::<1>(packed));
+        }
+    }
+}
+
+impl Joint for Avx2 {
+    const SPREADS: bool = false;
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn spread_joint<const BITS: usize>(_: usize, first: Self::V, _: Self::V) -> Self::V {
+        first
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store_joint<const BITS: usize>(to: *mut u8, lanes: &[Self::V]) {
+        for (position, lanes) in lanes.iter().enumerate() {
+            // SAFETY: the caller has room for all.
+            unsafe { Self::store(to.add(position * Self::BYTES), *lanes) }
         }
     }
 }

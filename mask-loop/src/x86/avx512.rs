@@ -3,7 +3,10 @@
 
 use std::arch::x86_64::*;
 
-use super::instructions::{Lanes, is_whole_lane, pack_indices, spread_indices};
+use super::instructions::{
+    Joint, Lanes, is_whole_lane, join_indices, joint_indices, pack_indices, packed_cell,
+    spread_indices,
+};
 
 pub(super) struct Avx512;
 
@@ -93,3 +96,57 @@ impl Lanes for Avx512 {
         }
     }
 }
+
+impl Joint for Avx512 {
+    const SPREADS: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    unsafe fn spread_joint<const BITS: usize>(
+        position: usize,
+        first: Self::V,
+        second: Self::V,
+    ) -> Self::V {
+        if is_whole_lane(BITS) {
+            return first;
+        }
+        let start = position * packed_cell(BITS) * 4 % 64;
+        let indices = const { joint_indices(if BITS == 20 { 40 } else { BITS }) };
+        // SAFETY: the indices are 64 bytes.
+        let indices = unsafe { Self::load(indices[position].as_ptr()) };
+        let lanes = if start + packed_cell(BITS) * 4 <= 64 {
+            _mm512_permutexvar_epi8(indices, first)
+        } else {
+            _mm512_permutex2var_epi8(first, indices, second)
+        };
+        if BITS == 20 {
+            // Two fields of five bytes are parted: bits 0 to 31, and 20 to 51.
+            _mm512_multishift_epi64_epi8(_mm512_set1_epi64(PARTED), lanes)
+        } else {
+            lanes
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    unsafe fn store_joint<const BITS: usize>(to: *mut u8, lanes: &[Self::V]) {
+        // SAFETY: the caller has room for the packed vectors and one of slack; the indices are 64 bytes.
+        unsafe {
+            if matches!(BITS, 24 | 48) {
+                let indices = const { join_indices(BITS) };
+                for (position, pair) in lanes.windows(2).enumerate() {
+                    let indices = Self::load(indices[position].as_ptr());
+                    let packed = _mm512_permutex2var_epi8(pair[0], indices, pair[1]);
+                    Self::store(to.add(position * 64), packed);
+                }
+                return;
+            }
+            for (position, lanes) in lanes.iter().enumerate() {
+                Self::store_packed::<BITS>(to.add(position * packed_cell(BITS) * 4), *lanes);
+            }
+        }
+    }
+}
+
+/// For two fields of 20 bits in five of eight bytes: where each byte of two lanes of 32 bits begins.
+const PARTED: i64 = i64::from_le_bytes([0, 8, 16, 24, 20, 28, 36, 44]);

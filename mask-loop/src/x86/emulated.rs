@@ -4,8 +4,11 @@
 //! this size too. What stays untested there is that each instruction does what its name says.
 
 use super::aes_ni::AesNi;
-use super::instructions::{Aes, Lanes, is_whole_lane, pack_indices, spread_indices};
-use super::kernel::{self, Kernels, Pass, Sum, kernels};
+use super::instructions::{
+    Aes, Joint, Lanes, is_whole_lane, join_indices, joint_indices, pack_indices, packed_cell,
+    spread_indices,
+};
+use super::kernel::{Kernels, Pass, Sum, kernels};
 use super::round_keys::RoundKeys;
 use super::table::Table;
 
@@ -66,70 +69,129 @@ type Bytes = [u8; 64];
 struct SixtyFourBytes;
 
 impl Lanes for SixtyFourBytes {
-    type V = Bytes;
+    type V = Quad;
 
     const BYTES: usize = 64;
 
-    unsafe fn load(from: *const u8) -> Bytes {
+    unsafe fn load(from: *const u8) -> Quad {
         // SAFETY: 64 readable bytes.
-        unsafe { from.cast::<Bytes>().read_unaligned() }
+        unsafe { FourStates::load(from) }
     }
 
-    unsafe fn store(to: *mut u8, lanes: Bytes) {
+    unsafe fn store(to: *mut u8, lanes: Quad) {
         // SAFETY: 64 writable bytes.
-        unsafe { to.cast::<Bytes>().write_unaligned(lanes) }
+        unsafe { FourStates::store(to, lanes) }
     }
 
-    unsafe fn broadcast(from: *const u8) -> Bytes {
+    unsafe fn broadcast(from: *const u8) -> Quad {
         // SAFETY: 16 readable bytes.
-        let cell = unsafe { from.cast::<[u8; 16]>().read_unaligned() };
-        std::array::from_fn(|byte| cell[byte % 16])
+        unsafe { FourStates::broadcast(from) }
     }
 
-    unsafe fn add_16(one: Bytes, other: Bytes) -> Bytes {
-        lanes::<2>(one, other, u64::wrapping_add)
+    unsafe fn add_16(one: Quad, other: Quad) -> Quad {
+        quad(lanes::<2>(bytes(one), bytes(other), u64::wrapping_add))
     }
 
-    unsafe fn add_32(one: Bytes, other: Bytes) -> Bytes {
-        lanes::<4>(one, other, u64::wrapping_add)
+    unsafe fn add_32(one: Quad, other: Quad) -> Quad {
+        quad(lanes::<4>(bytes(one), bytes(other), u64::wrapping_add))
     }
 
-    unsafe fn add_64(one: Bytes, other: Bytes) -> Bytes {
-        lanes::<8>(one, other, u64::wrapping_add)
+    unsafe fn add_64(one: Quad, other: Quad) -> Quad {
+        quad(lanes::<8>(bytes(one), bytes(other), u64::wrapping_add))
     }
 
-    unsafe fn spread<const BITS: usize>(packed: *const u8) -> Bytes {
+    unsafe fn spread<const BITS: usize>(packed: *const u8) -> Quad {
         // SAFETY: 64 readable bytes.
         let packed = unsafe { Self::load(packed) };
         if is_whole_lane(BITS) {
             return packed;
         }
-        let lanes_of_fields = permute(spread_indices(BITS, 0), packed);
+        let lanes_of_fields = permute(spread_indices(BITS, 0), bytes(packed));
         if BITS == 20 {
-            lanes::<4>(lanes_of_fields, words([0, 4]), |word, shift| word >> shift)
+            let down = |word, shift| word >> shift;
+            quad(lanes::<4>(lanes_of_fields, words([0, 4]), down))
         } else {
-            lanes_of_fields
+            quad(lanes_of_fields)
         }
     }
 
-    unsafe fn store_packed<const BITS: usize>(to: *mut u8, vector: Bytes) {
+    unsafe fn store_packed<const BITS: usize>(to: *mut u8, vector: Quad) {
         let vector = match BITS {
-            16 | 32 | 64 => vector,
+            16 | 32 | 64 => bytes(vector),
             20 => {
-                let pairs = lanes::<4>(vector, words([12, 0]), |word, shift| word << shift);
+                let up = |word, shift| word << shift;
+                let pairs = lanes::<4>(bytes(vector), words([12, 0]), up);
                 let pairs = lanes::<8>(pairs, pairs, |pair, _| pair >> 12);
                 permute(pack_indices(BITS), pairs)
             }
-            _ => permute(pack_indices(BITS), vector),
+            _ => permute(pack_indices(BITS), bytes(vector)),
         };
         // SAFETY: 64 writable bytes.
-        unsafe { Self::store(to, vector) }
+        unsafe { Self::store(to, quad(vector)) }
     }
+}
+
+impl Joint for SixtyFourBytes {
+    const SPREADS: bool = true;
+
+    unsafe fn spread_joint<const BITS: usize>(position: usize, first: Quad, second: Quad) -> Quad {
+        if is_whole_lane(BITS) {
+            return first;
+        }
+        let spread = |bits| {
+            let indices = joint_indices(bits)[position];
+            permute_two(bytes(first), indices, bytes(second))
+        };
+        if BITS == 20 {
+            // `vpmultishiftqb`.
+            let parted = lanes::<8>(spread(40), [0; 64], |pair, _| {
+                pair & 0xffff_ffff | pair >> 20 << 32
+            });
+            quad(parted)
+        } else {
+            quad(spread(BITS))
+        }
+    }
+
+    unsafe fn store_joint<const BITS: usize>(to: *mut u8, lanes: &[Quad]) {
+        // SAFETY: room for the packed vectors and one of slack.
+        unsafe {
+            if matches!(BITS, 24 | 48) {
+                for (position, pair) in lanes.windows(2).enumerate() {
+                    let indices = join_indices(BITS)[position];
+                    let packed = permute_two(bytes(pair[0]), indices, bytes(pair[1]));
+                    Self::store(to.add(position * 64), quad(packed));
+                }
+                return;
+            }
+            for (position, lanes) in lanes.iter().enumerate() {
+                Self::store_packed::<BITS>(to.add(position * packed_cell(BITS) * 4), *lanes);
+            }
+        }
+    }
+}
+
+fn bytes(vector: Quad) -> Bytes {
+    let mut bytes = [0; 64];
+    // SAFETY: 64 writable bytes; the processor has AES-NI, by the caller's promise.
+    unsafe { FourStates::store(bytes.as_mut_ptr(), vector) }
+    bytes
+}
+
+fn quad(bytes: Bytes) -> Quad {
+    // SAFETY: 64 readable bytes; the processor has AES-NI, by the caller's promise.
+    unsafe { FourStates::load(bytes.as_ptr()) }
 }
 
 /// `vpermb`.
 fn permute(indices: Bytes, bytes: Bytes) -> Bytes {
     indices.map(|index| bytes[usize::from(index % 64)])
+}
+
+/// `vpermt2b`.
+fn permute_two(first: Bytes, indices: Bytes, second: Bytes) -> Bytes {
+    let both = [first, second].concat();
+    indices.map(|index| both[usize::from(index % 128)])
 }
 
 fn words(pair: [u8; 2]) -> Bytes {
@@ -151,4 +213,4 @@ fn lanes<const N: usize>(one: Bytes, other: Bytes, operation: impl Fn(u64, u64) 
     result
 }
 
-kernels!(FourStates, SixtyFourBytes, "aes,avx2");
+kernels!(FourStates, SixtyFourBytes, "aes,avx2", registers);

@@ -60,6 +60,28 @@ pub(super) trait Lanes {
     unsafe fn store_packed<const BITS: usize>(to: *mut u8, lanes: Self::V);
 }
 
+/// Lanes in the same vectors as states, so that keystream need not go through memory.
+///
+/// # Safety
+/// As for [`Aes`].
+pub(super) trait Joint: Lanes {
+    /// Whether fields that are no whole lanes can be spread and packed; if not, only whole lanes are
+    /// asked for.
+    const SPREADS: bool;
+
+    /// The lanes at `position` of packed fields: these begin in the vector `first` and may end in the
+    /// vector `second` after it. Anything may stand above the fields.
+    unsafe fn spread_joint<const BITS: usize>(
+        position: usize,
+        first: Self::V,
+        second: Self::V,
+    ) -> Self::V;
+
+    /// Packs vectors of lanes that fill whole vectors, and writes these. As much as a vector after them
+    /// may be overwritten.
+    unsafe fn store_joint<const BITS: usize>(to: *mut u8, lanes: &[Self::V]);
+}
+
 /// How many packed bytes come from one cell of lanes of fields that have a spread.
 pub(super) const fn packed_cell(bits: usize) -> usize {
     match bits {
@@ -110,14 +132,42 @@ pub(super) const fn pack_indices<const N: usize>(bits: usize) -> [u8; N] {
     indices
 }
 
+/// For each of up to eight vectors of lanes of packed fields: where its bytes come from in the two
+/// vectors of 64 bytes in which the fields begin and end.
+pub(super) const fn joint_indices(bits: usize) -> [[u8; 64]; 8] {
+    let mut indices = [[ABSENT; 64]; 8];
+    let mut position = 0;
+    while position < 8 {
+        indices[position] = spread_indices(bits, position * packed_cell(bits) * 4 % 64);
+        position += 1;
+    }
+    indices
+}
+
+/// The reverse, for 24 and 48 bits: where the bytes of each of three packed vectors come from in the
+/// vector of lanes of the same position and the one after it.
+pub(super) const fn join_indices(bits: usize) -> [[u8; 64]; 3] {
+    let (field, lane) = (bits / 8, super::kernel::lane_bytes(bits));
+    let mut indices = [[0; 64]; 3];
+    let mut at = 0;
+    while at < 64 * 3 {
+        let position = at / 64;
+        if field * 4 == lane * 3 {
+            indices[position][at % 64] = index(at / field * lane + at % field - position * 64);
+        }
+        at += 1;
+    }
+    indices
+}
+
 /// An index that `pshufb` answers with zero.
 const ABSENT: u8 = 0x80;
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "no vector holds more than 64 bytes"
+    reason = "no two vectors hold more than 128 bytes"
 )]
 const fn index(byte: usize) -> u8 {
-    assert!(byte < 64, "an index beyond a vector");
+    assert!(byte < 128, "an index beyond two vectors");
     byte as u8
 }

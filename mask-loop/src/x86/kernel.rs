@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The kernel: one stream summed into one piece, over vectors of any size.
+//! What is compiled for an instruction set and a width: one stream summed into one piece, over vectors
+//! of any size. Keystream reaches the lanes [in registers](super::registers) or, where these are few or
+//! of another size than states, [through memory](super::buffered).
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::instructions::{Aes, Lanes, MOST_CELLS, packed_cell};
+use super::instructions::{Aes, Lanes, packed_cell};
 use super::round_keys::RoundKeys;
 use super::table::{Cell, Table, WINDOW};
-use crate::pieces::GRANULE;
-use crate::workspace::wipe;
 
 /// What is compiled for one instruction set and one width.
 ///
@@ -57,28 +56,59 @@ pub(super) struct Pass<'a> {
     pub(super) ahead: Ahead,
 }
 
-/// Memory that will soon be read or written, a part of which is prefetched with every granule.
+/// Memory of the next piece, which the passes over this one fetch into the cache between them.
 #[derive(Clone, Copy)]
 pub(super) struct Ahead {
+    read: Range,
+    written: Range,
+}
+
+#[derive(Clone, Copy)]
+struct Range {
     at: *const u8,
-    granule: usize,
+    /// With every granule.
+    lines: usize,
 }
 
 impl Ahead {
-    /// So many bytes with every granule. Nothing is accessed there, so any pointer will do.
-    pub(super) fn new(at: *const u8, granule: usize) -> Self {
-        Self { at, granule }
+    /// The share of one of `passes` passes, of `granules` granules each, in what the next piece reads
+    /// and writes. Nothing is accessed there, so any pointers will do.
+    pub(super) fn share(
+        position: usize,
+        passes: usize,
+        granules: usize,
+        read: (*const u8, usize),
+        written: (*const u8, usize),
+    ) -> Self {
+        let range = |(start, bytes): (*const u8, usize)| {
+            let lines = bytes.div_ceil(LINE);
+            let per_granule = lines.div_ceil((passes * granules).max(1));
+            let before = position * granules * per_granule;
+            Range {
+                at: start.wrapping_add(before * LINE),
+                lines: if before < lines { per_granule } else { 0 },
+            }
+        };
+        Self {
+            read: range(read),
+            written: range(written),
+        }
     }
 
     #[inline(always)]
-    fn step(&mut self, bytes: usize) {
-        for line in (0..bytes).step_by(64) {
-            // SAFETY: a prefetch accesses nothing, whatever the pointer; every x86-64 has it.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.at.wrapping_add(line).cast()) }
+    pub(super) fn step(&mut self, steps_per_granule: usize) {
+        for range in [&mut self.read, &mut self.written] {
+            for _ in 0..range.lines.div_ceil(steps_per_granule) {
+                // SAFETY: a prefetch accesses nothing, whatever the pointer; every x86-64 has it.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(range.at.cast()) }
+                range.at = range.at.wrapping_add(LINE);
+            }
         }
-        self.at = self.at.wrapping_add(bytes);
     }
 }
+
+/// The bytes of a cache line.
+const LINE: usize = 64;
 
 /// How many bytes a lane has in which fields of so many bits are summed.
 pub(super) const fn lane_bytes(bits: usize) -> usize {
@@ -89,136 +119,28 @@ pub(super) const fn lane_bytes(bits: usize) -> usize {
     }
 }
 
-/// # Safety
-/// The processor has the instructions of `A` and `L`, and the pass is as [`Pass`] says.
-#[inline(always)]
-pub(super) unsafe fn sum<A: Aes, L: Lanes, const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
-    // SAFETY: the caller's promise, handed on.
-    unsafe {
-        match vectors_per_step(BITS) {
-            12 => sum_by::<A, L, 12, BITS, PACK>(pass),
-            10 => sum_by::<A, L, 10, BITS, PACK>(pass),
-            _ => sum_by::<A, L, 8, BITS, PACK>(pass),
-        }
-    }
-}
-
-/// As many as the registers hold and the width allows: see [`steps_fit`].
-const fn vectors_per_step(bits: usize) -> usize {
-    match bits {
-        24 | 48 => 12,
-        20 | 40 => 10,
-        _ => 8,
-    }
-}
-
-/// Whether granules are whole steps, steps are whole vectors of lanes, and buffers hold a step.
-const fn steps_fit<A: Aes, L: Lanes>(vectors: usize, bits: usize) -> bool {
-    let step = vectors * A::BYTES;
-    (GRANULE * bits / 8).is_multiple_of(step)
-        && step.is_multiple_of(packed_bytes::<L>(bits))
-        && step + 2 * MARGIN <= KEYSTREAM
-        && L::BYTES <= MARGIN
-}
-
-/// N vectors of keystream at a time.
-///
-/// COST: while the AES units work on one step, the other units sum the step before, whose keystream
-/// lies ready in memory; summed at once it would wait for them, and they for it.
-#[inline(always)]
-unsafe fn sum_by<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PACK: bool>(
-    pass: &Pass<'_>,
-) {
-    // The branches that `sum` never takes are compiled too.
-    const { assert!(N != vectors_per_step(BITS) || steps_fit::<A, L>(N, BITS)) };
-    let steps_per_granule = GRANULE * BITS / 8 / (N * A::BYTES);
-    let steps = pass.granules * steps_per_granule;
-    let (mut block, mut from, mut to) = (pass.block, pass.from, pass.to);
-    let mut ahead = pass.ahead;
-    let ahead_step = ahead.granule.div_ceil(steps_per_granule);
-    if steps == 0 {
-        return;
-    }
-    // SAFETY: every step reads and writes its part of the granules of the pass, from their start to
-    // their end. Each buffer holds the keystream of a step and what a spread reads around it.
-    unsafe {
-        let mut buffers = [Keystream([0; KEYSTREAM]), Keystream([0; KEYSTREAM])];
-        let [ready, next] = &mut buffers;
-        let mut ready = ready.0.as_mut_ptr().add(MARGIN);
-        let mut next = next.0.as_mut_ptr().add(MARGIN);
-        write_step::<A, N>(pass, block, ready);
-        for _ in 1..steps {
-            block = block.wrapping_add(N * A::CELLS);
-            write_step::<A, N>(pass, block, next);
-            ahead.step(ahead_step);
-            (from, to) = sum_step::<A, L, N, BITS, PACK>(pass, ready, from, to);
-            (ready, next) = (next, ready);
-        }
-        sum_step::<A, L, N, BITS, PACK>(pass, ready, from, to);
-        for position in 0..N {
-            A::store(ready.add(position * A::BYTES), A::zero());
-            A::store(next.add(position * A::BYTES), A::zero());
-        }
-    }
-}
-
-/// Sums the keystream of one step; answers where the lanes of the next are read and written.
-#[inline(always)]
-unsafe fn sum_step<A: Aes, L: Lanes, const N: usize, const BITS: usize, const PACK: bool>(
-    pass: &Pass<'_>,
-    keystream: *const u8,
-    mut from: *const u8,
-    mut to: *mut u8,
-) -> (*const u8, *mut u8) {
-    let packed_bytes = packed_bytes::<L>(BITS);
-    // SAFETY: the caller's promise; the keystream is read from its start to its end.
-    unsafe {
-        for position in 0..N * A::BYTES / packed_bytes {
-            let fields = L::spread::<BITS>(keystream.add(position * packed_bytes));
-            let lanes = add::<L, BITS>(L::load(from), fields);
-            from = from.add(L::BYTES);
-            if PACK {
-                let lanes = add::<L, BITS>(lanes, L::broadcast(pass.bias.0.as_ptr()));
-                L::store_packed::<BITS>(to, lanes);
-                to = to.add(packed_bytes);
-            } else {
-                L::store(to, lanes);
-                to = to.add(L::BYTES);
-            }
-        }
-    }
-    (from, to)
-}
-
 /// How many packed bytes come from one vector of lanes.
-const fn packed_bytes<L: Lanes>(bits: usize) -> usize {
+pub(super) const fn packed_bytes<L: Lanes>(bits: usize) -> usize {
     packed_cell(bits) * L::BYTES / 16
 }
 
-/// Writes the keystream of one step, complemented for a stream that is subtracted. Several vectors at a
-/// time keep the AES units busy: a round takes some cycles, and the next of one state waits for it.
+/// N vectors of keystream from `block` on, complemented for a stream that is subtracted. Several vectors
+/// at a time keep the AES units busy: a round takes some cycles, and the next of one state waits for it.
+///
+/// # Safety
+/// The processor has the instructions of `A`; the pass is as [`Pass`] says, and holds the blocks.
 #[inline(always)]
-unsafe fn write_step<A: Aes, const N: usize>(pass: &Pass<'_>, block: usize, to: *mut u8) {
+pub(super) unsafe fn keystream<A: Aes, const N: usize>(pass: &Pass<'_>, block: usize) -> [A::V; N] {
     let states_after_two = pass.table.states.as_ptr();
     let drifts = pass.table.drifts.as_ptr();
-    // SAFETY: blocks are multiples of the cells of a vector, so a vector lies within the window; the
-    // table has a drift for every block of the pass; the caller has room for N vectors.
+    // SAFETY: blocks are multiples of the cells of a vector, so a vector lies within its window; the
+    // table has a drift for every block of the pass.
     unsafe {
         let mut states = [A::zero(); N];
-        let place = block % WINDOW;
-        // COST: nearly always the whole step lies within one window, and needs one drift.
-        if place + N * A::CELLS <= WINDOW {
-            let tabulated = states_after_two.add(place).cast::<u8>();
-            let drift = A::broadcast(drifts.add(block / WINDOW).cast());
-            for (position, state) in states.iter_mut().enumerate() {
-                *state = A::xor(A::load(tabulated.add(position * A::BYTES)), drift);
-            }
-        } else {
-            for (position, state) in states.iter_mut().enumerate() {
-                let block = block.wrapping_add(position * A::CELLS);
-                let tabulated = A::load(states_after_two.add(block % WINDOW).cast());
-                *state = A::xor(tabulated, A::broadcast(drifts.add(block / WINDOW).cast()));
-            }
+        for (position, state) in states.iter_mut().enumerate() {
+            let block = block.wrapping_add(position * A::CELLS);
+            let tabulated = A::load(states_after_two.add(block % WINDOW).cast());
+            *state = A::xor(tabulated, A::broadcast(drifts.add(block / WINDOW).cast()));
         }
         for key in &pass.round_keys.keys[3..14] {
             let key = A::broadcast(key.0.as_ptr());
@@ -227,26 +149,17 @@ unsafe fn write_step<A: Aes, const N: usize>(pass: &Pass<'_>, block: usize, to: 
             }
         }
         let key = A::broadcast(pass.round_keys.signed_last.0.as_ptr());
-        for (position, state) in states.into_iter().enumerate() {
-            A::store(to.add(position * A::BYTES), A::last_round(state, key));
+        for state in &mut states {
+            *state = A::last_round(*state, key);
         }
+        states
     }
-    // COST: otherwise the compiler draws what follows into the rounds and runs out of registers.
-    compiler_fence(Ordering::SeqCst);
 }
 
-/// The keystream of one step, with a margin on both sides that spreads read into.
-#[repr(C, align(64))]
-struct Keystream([u8; KEYSTREAM]);
-
-/// Twelve of the largest vectors and the margins.
-const KEYSTREAM: usize = 12 * 16 * MOST_CELLS + 2 * MARGIN;
-
-/// One of the largest vectors.
-const MARGIN: usize = 16 * MOST_CELLS;
-
+/// # Safety
+/// The processor has the instructions of `L`.
 #[inline(always)]
-unsafe fn add<L: Lanes, const BITS: usize>(one: L::V, other: L::V) -> L::V {
+pub(super) unsafe fn add<L: Lanes, const BITS: usize>(one: L::V, other: L::V) -> L::V {
     // SAFETY: the caller's promise, handed on.
     unsafe {
         match lane_bytes(BITS) {
@@ -257,113 +170,10 @@ unsafe fn add<L: Lanes, const BITS: usize>(one: L::V, other: L::V) -> L::V {
     }
 }
 
-/// # Safety
-/// The processor has the instructions of `A`; the blocks lie in at most as many windows as the table
-/// has.
-#[inline(always)]
-pub(super) unsafe fn tabulate<A: Aes>(
-    round_keys: &RoundKeys,
-    counter: u128,
-    blocks: usize,
-    table: &mut Table,
-) {
-    let first = counter & !(WINDOW as u128 - 1);
-    let last = counter + (blocks as u128).saturating_sub(1);
-    let [key_0, key_1, key_2, ..] = &round_keys.keys;
-    // SAFETY: `ordinals` holds as many cells as the largest vector; the vectors written to `states`
-    // are exactly its cells.
-    unsafe {
-        let (key_0, key_1) = (
-            A::broadcast(key_0.0.as_ptr()),
-            A::broadcast(key_1.0.as_ptr()),
-        );
-        let key_2 = A::broadcast(key_2.0.as_ptr());
-
-        let start = Cell(first.to_be_bytes());
-        let start = A::xor(A::broadcast(start.0.as_ptr()), key_0);
-        let step = ordinal(A::CELLS);
-        let step = A::broadcast(step.0.as_ptr());
-        let mut count = A::load(ORDINALS.as_ptr().cast());
-        for states in table.states.chunks_exact_mut(A::CELLS) {
-            let state = A::round(A::round(A::xor(start, count), key_1), key_2);
-            A::store(states.as_mut_ptr().cast(), state);
-            // The last byte never carries: it ends with 255.
-            count = A::add_32(count, step);
-        }
-
-        let of_first = A::broadcast(table.states.as_ptr().cast());
-        let windows = (first..=last).step_by(WINDOW);
-        for (drift, window) in table.drifts.iter_mut().zip(windows) {
-            let start = Cell(window.to_be_bytes());
-            let start = A::xor(A::broadcast(start.0.as_ptr()), key_0);
-            let state = A::round(A::round(start, key_1), key_2);
-            let mut cells = [Cell::default(); MOST_CELLS];
-            A::store(cells.as_mut_ptr().cast(), A::xor(state, of_first));
-            *drift = cells[0];
-        }
-    }
-}
-
-/// # Safety
-/// The processor has the instructions of `A`.
-#[inline(always)]
-pub(super) unsafe fn write_keystream<A: Aes>(
-    round_keys: &RoundKeys,
-    counter: u128,
-    bytes: &mut [u8],
-) {
-    const CELLS: usize = 8 * MOST_CELLS;
-    let mut counter = counter;
-    let mut blocks = [Cell::default(); CELLS];
-    for bytes in bytes.chunks_mut(size_of_val(&blocks)) {
-        for block in &mut blocks {
-            block.0 = counter.to_be_bytes();
-            counter = counter.wrapping_add(1);
-        }
-        for blocks in blocks.chunks_exact_mut(8 * A::CELLS) {
-            let at: *mut u8 = blocks.as_mut_ptr().cast();
-            // SAFETY: eight vectors are read from and written to as many cells.
-            unsafe {
-                let mut states = [A::zero(); 8];
-                let key = A::broadcast(round_keys.keys[0].0.as_ptr());
-                for (position, state) in states.iter_mut().enumerate() {
-                    *state = A::xor(A::load(at.add(position * A::BYTES)), key);
-                }
-                for key in &round_keys.keys[1..14] {
-                    let key = A::broadcast(key.0.as_ptr());
-                    for state in &mut states {
-                        *state = A::round(*state, key);
-                    }
-                }
-                let key = A::broadcast(round_keys.keys[14].0.as_ptr());
-                for (position, state) in states.into_iter().enumerate() {
-                    A::store(at.add(position * A::BYTES), A::last_round(state, key));
-                }
-            }
-        }
-        for (bytes, block) in bytes.chunks_mut(16).zip(&blocks) {
-            bytes.copy_from_slice(&block.0[..bytes.len()]);
-        }
-    }
-    wipe(&mut blocks);
-}
-
-/// The numbers 0 to 3 as the last byte of a counter.
-const ORDINALS: [Cell; MOST_CELLS] = [ordinal(0), ordinal(1), ordinal(2), ordinal(3)];
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "at most the cells of a vector"
-)]
-const fn ordinal(number: usize) -> Cell {
-    let mut cell = Cell([0; 16]);
-    cell.0[15] = number as u8;
-    cell
-}
-
-/// The kernels of implementations of [`Aes`] and [`Lanes`], compiled with their instructions enabled.
+/// The kernels of implementations of [`Aes`] and [`Lanes`], compiled with their instructions enabled; the
+/// last word says how keystream reaches the lanes.
 macro_rules! kernels {
-    ($aes:ty, $lanes:ty, $features:literal) => {
+    ($aes:ty, $lanes:ty, $features:literal, $way:ident) => {
         /// What is compiled for fields of so many bits.
         pub(super) fn kernels(bits: usize) -> Kernels {
             let sum = match bits {
@@ -397,19 +207,19 @@ macro_rules! kernels {
         #[target_feature(enable = $features)]
         unsafe fn sum_into<const BITS: usize, const PACK: bool>(pass: &Pass<'_>) {
             // SAFETY: the caller's promise; the instructions are enabled here.
-            unsafe { kernel::sum::<$aes, $lanes, BITS, PACK>(pass) }
+            unsafe { super::$way::sum::<$aes, $lanes, BITS, PACK>(pass) }
         }
 
         #[target_feature(enable = $features)]
         unsafe fn tabulate(keys: &RoundKeys, counter: u128, blocks: usize, table: &mut Table) {
             // SAFETY: the caller's promise; the instructions are enabled here.
-            unsafe { kernel::tabulate::<$aes>(keys, counter, blocks, table) }
+            unsafe { super::counter::tabulate::<$aes>(keys, counter, blocks, table) }
         }
 
         #[target_feature(enable = $features)]
         unsafe fn write_keystream(keys: &RoundKeys, counter: u128, bytes: &mut [u8]) {
             // SAFETY: the caller's promise; the instructions are enabled here.
-            unsafe { kernel::write_keystream::<$aes>(keys, counter, bytes) }
+            unsafe { super::counter::write_keystream::<$aes>(keys, counter, bytes) }
         }
     };
 }

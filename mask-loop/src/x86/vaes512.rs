@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::avx512::Avx512;
 use super::instructions::Aes;
-use super::kernel::{self, Kernels, Pass, Sum, kernels};
+use super::kernel::{Kernels, Pass, Sum, kernels};
 use super::round_keys::RoundKeys;
 use super::table::Table;
 
@@ -68,4 +68,9 @@ impl Aes for Vaes512 {
     }
 }
 
-kernels!(Vaes512, Avx512, "aes,vaes,avx2,avx512f,avx512bw,avx512vbmi");
+kernels!(
+    Vaes512,
+    Avx512,
+    "aes,vaes,avx2,avx512f,avx512bw,avx512vbmi",
+    registers
+);
