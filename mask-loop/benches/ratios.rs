@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The mask loop against AES-256-CTR of aws-lc-rs, in one run on one core: gigabytes of keystream a
-//! second and their ratio, as a table of medians and bests.
+//! second and their ratio, as a table of medians and bests, and what a second thread brings.
 //!
 //! `cargo bench -p consilium-mask-loop --features yardstick --bench ratios [-- REPETITIONS]`. What is measured and
-//! how stands in `src/yardstick.rs`. The last lines compare one thread with two, by the clock on the wall.
-#![allow(clippy::unwrap_used)]
+//! how stands in `src/yardstick.rs`.
 
-use std::hint::black_box;
-use std::time::Instant;
-
-use consilium_mask_loop::yardstick::{self, Speed};
-use consilium_mask_loop::{MaskLoop, Sign, Stream};
+use consilium_mask_loop::yardstick;
 
 const FIELDS: usize = 10_000_000;
 const WIDTHS: [u8; 4] = [16, 20, 24, 32];
@@ -22,46 +17,23 @@ fn main() {
     let measured = yardstick::compare(&mask_loops, FIELDS, repetitions);
     let yardstick = measured.aws_lc;
     println!(
-        "{:18}{:>12}{:>8}{:>12}{:>8}",
-        "", "median GB/s", "ratio", "best GB/s", "ratio"
+        "{:18}{:>12}{:>8}{:>12}{:>8}{:>14}",
+        "", "median GB/s", "ratio", "best GB/s", "ratio", "two threads"
     );
     println!(
         "{:18}{:>12.2}{:>8}{:>12.2}",
         "aws-lc-rs", yardstick.median, "", yardstick.best
     );
-    for (mask_loop, Speed { median, best }) in mask_loops.iter().zip(measured.mask_loops) {
+    for (mask_loop, speeds) in mask_loops.iter().zip(measured.mask_loops) {
         let name = format!("{}, {}", mask_loop.implementation(), mask_loop.bits());
-        let ratios = (median / yardstick.median, best / yardstick.best);
+        let one = speeds.one_thread;
         println!(
-            "{name:18}{median:>12.2}{:>8.2}{best:>12.2}{:>8.2}",
-            ratios.0, ratios.1
+            "{name:18}{:>12.2}{:>8.2}{:>12.2}{:>8.2}{:>9.2} times",
+            one.median,
+            one.median / yardstick.median,
+            one.best,
+            one.best / yardstick.best,
+            speeds.gain()
         );
     }
-    let streams = yardstick::streams();
-    let fields = vec![0x0001_2345_u32; FIELDS];
-    let mut packed = vec![1; FIELDS * 4];
-    for bits in [24, 32] {
-        let gain = (0..repetitions).map(|_| two_threads(bits, &streams, &fields, &mut packed));
-        let Speed { median, best } = Speed::of(gain.collect());
-        println!("two threads at {bits} bits: {median:.2} times as fast as one, at best {best:.2}");
-    }
-}
-
-/// How many times faster two halves on two threads are than the whole on one.
-fn two_threads(bits: u8, streams: &[(Sign, Stream)], fields: &[u32], packed: &mut [u8]) -> f64 {
-    let mask_loop = MaskLoop::new(bits).unwrap();
-    let packed = &mut packed[..mask_loop.packed_length(fields.len())];
-    let start = Instant::now();
-    mask_loop.mask(streams, 0, black_box(fields), packed);
-    let one = start.elapsed();
-
-    let half = fields.len() / 256 * 128;
-    let (low, high) = fields.split_at(half);
-    let (low_packed, high_packed) = packed.split_at_mut(mask_loop.packed_length(half));
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| mask_loop.mask(streams, half as u64, high, high_packed));
-        mask_loop.mask(streams, 0, low, low_packed);
-    });
-    one.as_secs_f64() / start.elapsed().as_secs_f64()
 }

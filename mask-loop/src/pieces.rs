@@ -221,4 +221,4 @@ pub(crate) const GRANULE: usize = 256;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Fields summed at a time without vector code: they and their keystream stay in the first-level cache.
-const PLAIN_FIELDS: usize = 4 * GRANULE;
+const PLAIN_FIELDS: usize = 16 * GRANULE;

@@ -6,7 +6,7 @@
 use aes::Aes256Enc;
 use aes::cipher::consts::U16;
 use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
-use ctr::flavors::{Ctr64BE, Ctr128BE};
+use ctr::flavors::{Ctr32BE, Ctr128BE};
 use ctr::{CtrCore, CtrFlavor};
 
 use crate::fields::{Lane, Width};
@@ -22,10 +22,10 @@ impl Cipher {
 
     /// Overwrites `bytes` with the blocks from number `counter` on.
     pub(crate) fn write_keystream(&self, counter: u128, bytes: &mut [u8]) {
-        let low_half = counter & u128::from(u64::MAX);
-        // COST: the 64-bit counter is about twice as fast, and is the same unless it wraps.
-        if low_half + bytes.len() as u128 <= u128::from(u64::MAX) {
-            self.write_from::<Ctr64BE>(counter, bytes);
+        let low = counter & u128::from(u32::MAX);
+        // COST: the 32-bit counter is about twice as fast, and is the same unless it wraps.
+        if low + bytes.len() as u128 <= u128::from(u32::MAX) {
+            self.write_from::<Ctr32BE>(counter, bytes);
         } else {
             self.write_from::<Ctr128BE>(counter, bytes);
         }

@@ -2,11 +2,13 @@
 //! The mask loop against AES-256-CTR of aws-lc-rs, on one core in one run (feature `yardstick`).
 //!
 //! Each repetition measures everything in turn, so that a machine that slows down slows down all. Time is the
-//! processor time of the thread: neighbours do not count. The mask loop reads fields from memory (`u16` at 16
+//! processor time of the thread: neighbours do not count. Two threads take half of the vector each, begin
+//! together, and are as fast as the slower of them. The mask loop reads fields from memory (`u16` at 16
 //! bits and below, `u32` to 32, `u64` above) and writes them packed; aws-lc-rs encrypts 16 KiB in the first-level
 //! cache in place, and neither adds nor packs.
 
 use std::hint::black_box;
+use std::sync::Barrier;
 
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
 
@@ -31,7 +33,24 @@ pub struct Comparison {
     /// AES-256-CTR of aws-lc-rs.
     pub aws_lc: Speed,
     /// The mask loops, in the order in which they were given.
-    pub mask_loops: Vec<Speed>,
+    pub mask_loops: Vec<Speeds>,
+}
+
+/// What one mask loop reached.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speeds {
+    /// On one thread.
+    pub one_thread: Speed,
+    /// On two threads together.
+    pub two_threads: Speed,
+}
+
+impl Speeds {
+    /// How many times faster two threads are than one.
+    #[must_use]
+    pub fn gain(&self) -> f64 {
+        self.two_threads.median / self.one_thread.median
+    }
 }
 
 /// Measures `mask_loops` over `fields` fields each and aws-lc-rs, `repetitions` times in turn.
@@ -46,20 +65,26 @@ pub fn compare(mask_loops: &[MaskLoop], fields: usize, repetitions: usize) -> Co
     let mut packed = vec![1; longest.unwrap_or_default()];
 
     let mut aws_lc = Vec::new();
-    let mut speeds = vec![Vec::new(); mask_loops.len()];
+    let mut speeds = vec![(Vec::new(), Vec::new()); mask_loops.len()];
     for _ in 0..repetitions.max(1) {
         aws_lc.push(aws_lc_speed());
-        for (mask_loop, speeds) in mask_loops.iter().zip(&mut speeds) {
-            speeds.push(match mask_loop.bits() {
-                ..=16 => speed(mask_loop, &streams, &narrow, &mut packed),
-                17..=32 => speed(mask_loop, &streams, &middle, &mut packed),
-                33.. => speed(mask_loop, &streams, &wide, &mut packed),
-            });
+        for (mask_loop, (one, two)) in mask_loops.iter().zip(&mut speeds) {
+            let (on_one, on_two) = match mask_loop.bits() {
+                ..=16 => both(mask_loop, &streams, &narrow, &mut packed),
+                17..=32 => both(mask_loop, &streams, &middle, &mut packed),
+                33.. => both(mask_loop, &streams, &wide, &mut packed),
+            };
+            one.push(on_one);
+            two.push(on_two);
         }
     }
+    let speeds = speeds.into_iter().map(|(one, two)| Speeds {
+        one_thread: Speed::of(one),
+        two_threads: Speed::of(two),
+    });
     Comparison {
         aws_lc: Speed::of(aws_lc),
-        mask_loops: speeds.into_iter().map(Speed::of).collect(),
+        mask_loops: speeds.collect(),
     }
 }
 
@@ -102,21 +127,50 @@ fn any(mask_loops: &[MaskLoop], widths: impl std::ops::RangeBounds<u8>) -> bool 
     mask_loops.iter().any(|one| widths.contains(&one.bits()))
 }
 
-fn speed<F: Field>(
+/// On one thread, and on two.
+fn both<F: Field>(
     mask_loop: &MaskLoop,
     streams: &[(Sign, Stream)],
     fields: &[F],
     packed: &mut [u8],
-) -> f64 {
+) -> (f64, f64) {
     let length = mask_loop.packed_length(fields.len());
+    let keystream = (length * streams.len()) as f64;
     let Some(packed) = packed.get_mut(..length) else {
-        return 0.0;
+        return (0.0, 0.0);
     };
+    let one = nanoseconds(mask_loop, streams, 0, fields, packed);
+
+    let half = fields.len() / 2;
+    let half = half - half % crate::FIELD_ALIGNMENT as usize;
+    let (low, high) = fields.split_at(half);
+    let (low_packed, high_packed) = packed.split_at_mut(mask_loop.packed_length(half));
+    let together = Barrier::new(2);
+    let two = std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            together.wait();
+            nanoseconds(mask_loop, streams, half as u64, high, high_packed)
+        });
+        together.wait();
+        let own = nanoseconds(mask_loop, streams, 0, low, low_packed);
+        other.join().map_or(f64::INFINITY, |other| own.max(other))
+    });
+    (keystream / one, keystream / two)
+}
+
+/// Nanoseconds that one thread takes.
+fn nanoseconds<F: Field>(
+    mask_loop: &MaskLoop,
+    streams: &[(Sign, Stream)],
+    first_field: u64,
+    fields: &[F],
+    packed: &mut [u8],
+) -> f64 {
     let start = thread_time();
-    mask_loop.mask(streams, 0, black_box(fields), packed);
-    let speed = (length * streams.len()) as f64 / (thread_time() - start);
+    mask_loop.mask(streams, first_field, black_box(fields), packed);
+    let taken = thread_time() - start;
     black_box(packed);
-    speed
+    taken
 }
 
 fn aws_lc_speed() -> f64 {
