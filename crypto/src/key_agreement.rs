@@ -6,24 +6,41 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use x25519_dalek::StaticSecret;
 
 use crate::hex_bytes::{self, HexFault};
 use crate::secret::{Secret, Secret32};
 
 /// A private X25519 key; wiped on drop. It belongs to one attempt of one round.
-pub struct AgreementSecret(Box<StaticSecret>);
+pub struct AgreementSecret {
+    private: PrivateKey,
+    public: PublicKey,
+}
 
 impl AgreementSecret {
     /// The key with these 32 bytes as its scalar before clamping.
+    #[expect(
+        clippy::expect_used,
+        reason = "any 32 bytes are a scalar, and its public key is a point"
+    )]
     pub fn from_seed(seed: &Secret32) -> Self {
-        Self(Box::new(StaticSecret::from(*seed.expose())))
+        let private = PrivateKey::from_private_key(&X25519, seed.expose())
+            .expect("any 32 bytes are an X25519 key");
+        let public = private
+            .compute_public_key()
+            .ok()
+            .and_then(|public| public.as_ref().try_into().ok())
+            .expect("every X25519 key has a public half of 32 bytes");
+        Self {
+            private,
+            public: PublicKey(public),
+        }
     }
 
     /// The public half.
     pub fn public_key(&self) -> PublicKey {
-        PublicKey(x25519_dalek::PublicKey::from(&*self.0).to_bytes())
+        self.public
     }
 
     /// The shared secret with the owner of `peer`. Derive keys from it; never use it as one.
@@ -32,15 +49,12 @@ impl AgreementSecret {
     /// [`AgreementFault::NonContributory`] when the peer's key has small order, so that the result
     /// would not depend on our key.
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret32, AgreementFault> {
-        let shared = self
-            .0
-            .diffie_hellman(&x25519_dalek::PublicKey::from(peer.0));
-        if !shared.was_contributory() {
-            return Err(AgreementFault::NonContributory);
-        }
-        Ok(Secret::filled(|bytes| {
-            bytes.copy_from_slice(shared.as_bytes());
-        }))
+        // SECURITY: the library refuses a result of zeros, which is what every point of small order gives.
+        let fault = AgreementFault::NonContributory;
+        let peer = UnparsedPublicKey::new(&X25519, peer.0);
+        agreement::agree(&self.private, peer, fault, |shared| {
+            Secret::from_slice(shared).ok_or(fault)
+        })
     }
 }
 

@@ -102,6 +102,8 @@ labels! {
     DataSetDigest = "data-set-digest",
     /// A single-use invitation.
     Invitation = "invitation",
+    /// The weights under which a list of signatures is verified at once.
+    SignatureWeights = "signature-weights",
     /// Messages kept as evidence of misbehaviour.
     EvidenceDigest = "evidence-digest",
 }

