@@ -2,11 +2,12 @@
 //! Many signatures at once, in less than half the time of one after the other.
 //!
 //! A signature (R, s) of a message under a key A holds when 8 (s B - R - k A) = 0, where k = SHA-512(R || A || message):
-//! the equation that [RFC 8032] gives in section 5.1.7. A list holds when these left sides add up to zero under weights
-//! of 128 bits each, which nobody knows before the list is complete: they follow from all of it.
+//! the equation that [RFC 8032] gives in section 5.1.7. A list holds when 8 times the sum of what is in these brackets,
+//! under weights of 128 bits each, is zero. Nobody knows the weights before the list is complete: they follow from it.
 //!
-//! SECURITY: with the factor of 8, parts of small order vanish whatever the weights, so that the answer for one
-//! signature does not depend on what else is in its list and every verifier comes to the same. The check of single
+//! SECURITY: with the factor of 8 at the end, parts of small order vanish whatever the weights, those of keys too (a
+//! scalar reduced by the group's order is no longer a multiple of 8, so weights that are would not do). The answer for
+//! one signature does not depend on what else is in its list and every verifier comes to the same. The check of single
 //! signatures, [`VerifyingKey::verify`], has no such factor and is stricter: only who owns A can make a signature that
 //! holds here and not there.
 //!
@@ -106,7 +107,9 @@ fn hold(claims: &[Claim<'_>]) -> bool {
     let points = std::iter::once(ED25519_BASEPOINT_POINT)
         .chain(of_keys.keys().map(|key| key.0.to_edwards()))
         .chain(terms.iter().map(|term| term.nonce));
-    EdwardsPoint::vartime_multiscalar_mul(scalars, points).is_identity()
+    EdwardsPoint::vartime_multiscalar_mul(scalars, points)
+        .mul_by_cofactor()
+        .is_identity()
 }
 
 /// A signature's equation.
@@ -137,7 +140,7 @@ impl Term {
     }
 }
 
-/// Eight times 128 bits that are known once all claims are.
+/// Numbers of 128 bits that are known once all claims are.
 struct Weights(RoundRandom);
 
 impl Weights {
@@ -155,7 +158,7 @@ impl Weights {
     fn next(&mut self) -> Scalar {
         let mut bytes = [0; 16];
         self.0.fill(&mut bytes);
-        Scalar::from(u128::from_le_bytes(bytes)) * Scalar::from(8_u8)
+        Scalar::from(u128::from_le_bytes(bytes))
     }
 }
 

@@ -145,8 +145,20 @@ fn two_false_signatures_whose_errors_cancel_without_weights_do_not_hold() {
 
 /// What the owner of a key makes whose nonce point is `nonce * B + added`.
 fn odd_signature(nonce: Scalar, added: EdwardsPoint, part: &[u8]) -> (VerifyingKey, Signature) {
+    odder_signature(EdwardsPoint::identity(), nonce, added, part)
+}
+
+/// The same where the key's point has `of_key` added to it.
+fn odder_signature(
+    of_key: EdwardsPoint,
+    nonce: Scalar,
+    added: EdwardsPoint,
+    part: &[u8],
+) -> (VerifyingKey, Signature) {
     let private = Scalar::from(1_234_567_u32);
-    let public = EdwardsPoint::mul_base(&private).compress().to_bytes();
+    let public = (EdwardsPoint::mul_base(&private) + of_key)
+        .compress()
+        .to_bytes();
     let commitment = (EdwardsPoint::mul_base(&nonce) + added).compress();
     let hash = Sha512::new()
         .chain_update(commitment.as_bytes())
@@ -174,6 +186,21 @@ fn a_signature_with_a_part_of_small_order_holds_in_every_list_or_in_none() {
             signed.truncate(others);
             signed.push((key, part, signature));
             assert_eq!(verify_all(&claims(&signed)), Ok(()), "{at} {others}");
+        }
+    }
+}
+
+#[test]
+fn a_key_with_a_part_of_small_order_does_not_let_its_owner_choose_who_believes_him() {
+    let part = [0, 9];
+    for torsion in EIGHT_TORSION {
+        let nonce = Scalar::from(77_u8);
+        let (key, signature) = odder_signature(torsion, nonce, EdwardsPoint::identity(), &part);
+        for others in 0..40 {
+            let mut signed = signed();
+            signed.truncate(others);
+            signed.push((key, part, signature));
+            assert_eq!(verify_all(&claims(&signed)), Ok(()), "{others}");
         }
     }
 }
