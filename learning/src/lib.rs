@@ -17,16 +17,18 @@
 //! the trainer handed the vectors over); and no fault repeats a value of a patient's row.
 
 pub mod contribution;
+pub mod decoded_sum;
 pub mod model;
 pub mod objective;
 mod regression;
 pub mod result;
-pub mod statistics;
+mod statistics;
 pub mod study;
 pub mod table;
 pub mod task;
 
 pub use contribution::Contribution;
+pub use decoded_sum::DecodedSum;
 pub use model::Model;
 pub use regression::Correctness;
 pub use result::StudyResult;

@@ -3,68 +3,21 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use statistics::{
+    CategoryCounts, ContingencyTable, Histogram, Interval, MomentIntervals, Moments,
+    NoiseStatement, Quantile, Quantiles, StatisticsResult, SurvivalCurve,
+};
+
+mod statistics;
+
 /// The result of a finished study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum StudyResult {
-    /// Tables, moments and histograms.
+    /// Counts, tables, moments, histograms, quantiles and survival curves.
     Statistics(StatisticsResult),
     /// A logistic regression.
     LogisticRegression(RegressionResult),
-}
-
-/// The statistics in the order in which the study asks for them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StatisticsResult {
-    /// Contingency tables.
-    pub tables: Vec<ContingencyTable>,
-    /// Counts, means and variances.
-    pub moments: Vec<Moments>,
-    /// Histograms.
-    pub histograms: Vec<Histogram>,
-}
-
-/// Counts of rows by two categories.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ContingencyTable {
-    /// The column that became the rows.
-    pub rows: String,
-    /// The column that became the columns.
-    pub columns: String,
-    /// The labels of the rows.
-    pub row_labels: Vec<String>,
-    /// The labels of the columns.
-    pub column_labels: Vec<String>,
-    /// One list of counts per row.
-    pub cells: Vec<Vec<Count>>,
-}
-
-/// Count, mean and sample variance of a number, in its own unit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Moments {
-    /// The column.
-    pub column: String,
-    /// Its unit.
-    pub unit: Option<String>,
-    /// Rows.
-    pub count: Count,
-    /// The mean, if there is a row.
-    pub mean: Option<f64>,
-    /// The variance with divisor count - 1, if there are two rows.
-    pub variance: Option<f64>,
-}
-
-/// Counts between public edges.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Histogram {
-    /// The column.
-    pub column: String,
-    /// Its unit.
-    pub unit: Option<String>,
-    /// One edge more than counts; every bin holds its lower edge, the last its upper edge too.
-    pub edges: Vec<f64>,
-    /// Rows in each bin.
-    pub counts: Vec<Count>,
 }
 
 /// The coefficients of a regression, in the study's centred and scaled features.
@@ -138,49 +91,6 @@ impl StudyResult {
             Self::LogisticRegression(regression) => Some(regression),
             Self::Statistics(_) => None,
         }
-    }
-}
-
-impl StatisticsResult {
-    fn parameters(&self) -> Vec<(String, Vec<f64>)> {
-        let tables = self.tables.iter().map(|table| {
-            let cells = table.cells.iter().flatten().map(|count| count.0).collect();
-            (format!("table/{}/{}", table.rows, table.columns), cells)
-        });
-        let moments = self.moments.iter().map(|moments| {
-            let numbers = [Some(moments.count.0), moments.mean, moments.variance];
-            let numbers = numbers
-                .into_iter()
-                .map(|number| number.unwrap_or(f64::NAN))
-                .collect();
-            (format!("moments/{}", moments.column), numbers)
-        });
-        let histograms = self.histograms.iter().map(|histogram| {
-            let counts = histogram.counts.iter().map(|count| count.0).collect();
-            (format!("histogram/{}", histogram.column), counts)
-        });
-        tables.chain(moments).chain(histograms).collect()
-    }
-}
-
-impl ContingencyTable {
-    /// The count at two labels.
-    pub fn count(&self, row: &str, column: &str) -> Option<f64> {
-        let column = self
-            .column_labels
-            .iter()
-            .position(|label| label == column)?;
-        self.row(row)?.get(column).map(|count| count.0)
-    }
-
-    /// The sum of a row.
-    pub fn row_total(&self, row: &str) -> Option<f64> {
-        Some(self.row(row)?.iter().map(|count| count.0).sum())
-    }
-
-    fn row(&self, label: &str) -> Option<&[Count]> {
-        let row = self.row_labels.iter().position(|known| known == label)?;
-        self.cells.get(row).map(Vec::as_slice)
     }
 }
 

@@ -1,73 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Contingency tables, moments and histograms: one round of sums over rows.
+//! Counts, tables, moments, histograms, quantiles and survival curves: one round of sums over rows.
 //!
-//! The vector holds, in the order of the study: the cells of every table, row by row; for every
-//! moment the rows, the sum and the sum of squares of the standardised number; the bins of every
-//! histogram. With noise, a patient's rows together make one vector under one joint L2 bound.
+//! The vector holds the blocks in the order of the study's plan. A block is either cells, of which each row falls into
+//! exactly one, or the sums of a number. Quantiles and survival curves are histograms on the wire and are computed from
+//! the released cells by everybody.
+//!
+//! With noise, a patient's rows together make one vector under one joint L2 bound, and every coordinate carries the same
+//! noise, whose size is public: each released number comes with an interval that holds it.
 
 use crate::contribution::Contribution;
-use crate::result::{ContingencyTable, Count, Histogram, Moments, StatisticsResult};
-use crate::study::{Column, ColumnKind, DataSchema, Number, Privacy, StatisticsPlan, Study};
-use crate::table::{Table, Values};
+use crate::decoded_sum::DecodedSum;
+use crate::result::{
+    CategoryCounts, ContingencyTable, Count, Histogram, Interval, Quantiles, StatisticsResult,
+};
+use crate::study::{Distributed, Privacy, StatisticsPlan, Study};
+use crate::table::Table;
 use crate::task::TaskFault;
+
+use block::{Axis, Block, Shown};
+use noise::CellNoise;
+
+mod block;
+mod moments;
+mod noise;
+mod quantile;
+mod survival;
 
 /// The statistics of one study.
 #[derive(Clone, Debug)]
 pub(crate) struct Statistics {
     blocks: Vec<Block>,
-    noised: bool,
-}
-
-/// One statistic, with all that the study says about its columns.
-#[derive(Clone, Debug)]
-enum Block {
-    Table {
-        rows: Labelled,
-        columns: Labelled,
-    },
-    Moments {
-        column: String,
-        number: Number,
-    },
-    Histogram {
-        column: String,
-        number: Number,
-        edges: Vec<f64>,
-    },
-}
-
-#[derive(Clone, Debug)]
-struct Labelled {
-    column: String,
-    labels: Vec<String>,
+    row_bound: f64,
+    promise: Option<Distributed>,
 }
 
 impl Statistics {
     pub(crate) fn new(plan: &StatisticsPlan, study: &Study) -> Result<Self, TaskFault> {
-        let data = &study.data;
-        let mut blocks = Vec::new();
-        for table in &plan.tables {
-            blocks.push(Block::Table {
-                rows: Labelled::of(data, &table.rows)?,
-                columns: Labelled::of(data, &table.columns)?,
-            });
-        }
-        for moment in &plan.moments {
-            blocks.push(Block::Moments {
-                column: moment.column.clone(),
-                number: number(data, &moment.column)?.clone(),
-            });
-        }
-        for histogram in &plan.histograms {
-            blocks.push(Block::Histogram {
-                column: histogram.column.clone(),
-                number: number(data, &histogram.column)?.clone(),
-                edges: histogram.edges.clone(),
-            });
-        }
         Ok(Self {
-            blocks,
-            noised: !matches!(study.privacy, Privacy::None),
+            blocks: block::blocks(plan, study)?,
+            row_bound: plan.row_bound(),
+            promise: match &study.privacy {
+                Privacy::None => None,
+                Privacy::Distributed(promise) => Some(promise.clone()),
+            },
         })
     }
 
@@ -76,11 +51,11 @@ impl Statistics {
     }
 
     pub(crate) fn contribution(&self, table: &Table) -> Result<Contribution, TaskFault> {
-        let bound: Vec<Bound<'_>> = self
+        let bound = self
             .blocks
             .iter()
             .map(|block| block.bind(table))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let add_row = |row: usize, into: &mut [f64]| {
             let mut rest = into;
             for (block, bound) in self.blocks.iter().zip(&bound) {
@@ -92,7 +67,7 @@ impl Statistics {
             }
         };
         let dimension = self.dimension();
-        Ok(if self.noised {
+        Ok(if self.promise.is_some() {
             let vector = |rows: &Vec<usize>| {
                 let mut vector = vec![0.0; dimension];
                 rows.iter().for_each(|row| add_row(*row, &mut vector));
@@ -109,193 +84,100 @@ impl Statistics {
         })
     }
 
-    pub(crate) fn result(&self, sum: &[f64]) -> StatisticsResult {
+    pub(crate) fn result(&self, sum: &DecodedSum) -> StatisticsResult {
+        let noise = CellNoise::of(sum.noise, self.promise.as_ref());
         let mut result = StatisticsResult {
-            tables: Vec::new(),
-            moments: Vec::new(),
-            histograms: Vec::new(),
+            noise: noise.map(|noise| noise.statement(self.row_bound)),
+            ..StatisticsResult::default()
         };
-        let mut rest = sum;
+        let mut rest = sum.values.as_slice();
         for block in &self.blocks {
             let Some((part, after)) = rest.split_at_checked(block.width()) else {
                 break;
             };
             rest = after;
             match block {
-                Block::Table { rows, columns } => result.tables.push(ContingencyTable {
-                    rows: rows.column.clone(),
-                    columns: columns.column.clone(),
-                    row_labels: rows.labels.clone(),
-                    column_labels: columns.labels.clone(),
-                    cells: part
-                        .chunks(columns.labels.len())
-                        .map(|cells| cells.iter().copied().map(Count).collect())
-                        .collect(),
-                }),
-                Block::Moments { column, number } => {
-                    result.moments.push(moments(column, number, part))
+                Block::Moments(sums) => result.moments.push(sums.result(part, noise)),
+                Block::Cells { axes, shown } => {
+                    let counts = match noise {
+                        None => part.to_vec(),
+                        Some(noise) => part.iter().map(|value| noise.count(*value)).collect(),
+                    };
+                    show(axes, shown, &counts, noise, &mut result);
                 }
-                Block::Histogram {
-                    column,
-                    number,
-                    edges,
-                } => result.histograms.push(Histogram {
-                    column: column.clone(),
-                    unit: number.unit.clone(),
-                    edges: edges.clone(),
-                    counts: part.iter().copied().map(Count).collect(),
-                }),
             }
         }
         result
     }
 }
 
-impl Block {
-    fn width(&self) -> usize {
-        match self {
-            Self::Table { rows, columns } => rows.labels.len() * columns.labels.len(),
-            Self::Moments { .. } => 3,
-            Self::Histogram { edges, .. } => edges.len().saturating_sub(1),
+/// Adds the cells of one block to the result, in the form that the study asked for.
+fn show(
+    axes: &[Axis],
+    shown: &Shown,
+    counts: &[f64],
+    noise: Option<CellNoise>,
+    result: &mut StatisticsResult,
+) {
+    let intervals = noise.map(|noise| noise.intervals(counts));
+    let as_counts = |cells: &[f64]| cells.iter().copied().map(Count).collect::<Vec<_>>();
+    match (shown, axes) {
+        (Shown::Counts, [Axis::Labels(axis)]) => result.counts.push(CategoryCounts {
+            column: axis.column.clone(),
+            labels: axis.labels.clone(),
+            counts: as_counts(counts),
+            intervals,
+        }),
+        (Shown::Table, [Axis::Labels(rows), Axis::Labels(columns)]) => {
+            let width = columns.labels.len();
+            result.tables.push(ContingencyTable {
+                rows: rows.column.clone(),
+                columns: columns.column.clone(),
+                row_labels: rows.labels.clone(),
+                column_labels: columns.labels.clone(),
+                cells: counts.chunks(width).map(as_counts).collect(),
+                intervals: intervals
+                    .map(|intervals| intervals.chunks(width).map(<[Interval]>::to_vec).collect()),
+            });
         }
-    }
-
-    fn bind<'a>(&'a self, table: &'a Table) -> Result<Bound<'a>, TaskFault> {
-        Ok(match self {
-            Self::Table { rows, columns } => Bound::Table {
-                rows: categories(table, &rows.column)?,
-                columns: categories(table, &columns.column)?,
-                width: columns.labels.len(),
-            },
-            Self::Moments { column, number } => Bound::Moments {
-                values: numbers(table, column)?,
-                number,
-            },
-            Self::Histogram { column, edges, .. } => Bound::Histogram {
-                values: numbers(table, column)?,
-                edges,
-            },
-        })
-    }
-}
-
-/// A statistic together with the cells of one silo.
-enum Bound<'a> {
-    Table {
-        rows: &'a [usize],
-        columns: &'a [usize],
-        width: usize,
-    },
-    Moments {
-        values: &'a [f64],
-        number: &'a Number,
-    },
-    Histogram {
-        values: &'a [f64],
-        edges: &'a [f64],
-    },
-}
-
-impl Bound<'_> {
-    fn add(&self, row: usize, into: &mut [f64]) {
-        match self {
-            Self::Table {
-                rows,
-                columns,
-                width,
-            } => {
-                if let (Some(level), Some(other)) = (rows.get(row), columns.get(row)) {
-                    count(into, level * width + other);
-                }
-            }
-            Self::Moments { values, number } => {
-                if let (Some(value), [rows, sum, squares]) = (values.get(row), into) {
-                    let standard = number.standardise(*value);
-                    *rows += 1.0;
-                    *sum += standard;
-                    *squares += standard * standard;
-                }
-            }
-            Self::Histogram { values, edges } => {
-                if let Some(value) = values.get(row) {
-                    // Edges at or below the value; the last bin holds its upper edge too.
-                    let below = edges.partition_point(|edge| edge <= value);
-                    count(
-                        into,
-                        below.saturating_sub(1).min(edges.len().saturating_sub(2)),
-                    );
+        (Shown::Histogram | Shown::Quantiles(_), [Axis::Bins(bins)]) => {
+            let histogram = Histogram {
+                column: bins.column.clone(),
+                unit: bins.unit.clone(),
+                edges: bins.edges.clone(),
+                counts: as_counts(counts),
+                intervals,
+            };
+            match shown {
+                Shown::Quantiles(shares) => result.quantiles.push(Quantiles {
+                    quantiles: shares
+                        .iter()
+                        .map(|share| quantile::quantile(*share, &bins.edges, counts, noise))
+                        .collect(),
+                    histogram,
+                }),
+                Shown::Counts | Shown::Table | Shown::Histogram | Shown::Survival { .. } => {
+                    result.histograms.push(histogram);
                 }
             }
         }
-    }
-}
-
-impl Labelled {
-    fn of(data: &DataSchema, column: &str) -> Result<Self, TaskFault> {
-        match &declared(data, column)?.kind {
-            ColumnKind::Category(category) => Ok(Self {
-                column: column.to_owned(),
-                labels: category.labels().into_iter().map(str::to_owned).collect(),
-            }),
-            ColumnKind::Number(_) => Err(undeclared(column)),
+        (Shown::Survival { event }, [groups @ .., Axis::Bins(bins), Axis::Event(_)]) => {
+            let labels: Vec<Option<String>> = match groups {
+                [Axis::Labels(by)] => by.labels.iter().cloned().map(Some).collect(),
+                _ => vec![None],
+            };
+            for (group, cells) in labels.into_iter().zip(counts.chunks(2 * bins.cells())) {
+                result
+                    .survival
+                    .push(survival::curve(bins, event, group, cells, noise));
+            }
         }
+        // The blocks are made in pairs of form and axes that stand above.
+        (Shown::Counts | Shown::Table | Shown::Histogram | Shown::Quantiles(_), _)
+        | (Shown::Survival { .. }, _) => {}
     }
 }
 
-fn count(cells: &mut [f64], cell: usize) {
-    if let Some(cell) = cells.get_mut(cell) {
-        *cell += 1.0;
-    }
-}
-
-fn moments(column: &str, number: &Number, part: &[f64]) -> Moments {
-    let (rows, sum, squares) = match part {
-        [rows, sum, squares] => (*rows, *sum, *squares),
-        _ => (0.0, 0.0, 0.0),
-    };
-    let variance = (squares - sum * sum / rows) / (rows - 1.0) * number.scale * number.scale;
-    Moments {
-        column: column.to_owned(),
-        unit: number.unit.clone(),
-        count: Count(rows),
-        mean: (rows >= 1.0).then(|| number.centre + number.scale * sum / rows),
-        variance: (rows >= 2.0).then(|| variance.max(0.0)),
-    }
-}
-
-fn number<'a>(data: &'a DataSchema, column: &str) -> Result<&'a Number, TaskFault> {
-    match &declared(data, column)?.kind {
-        ColumnKind::Number(number) => Ok(number),
-        ColumnKind::Category(_) => Err(undeclared(column)),
-    }
-}
-
-fn declared<'a>(data: &'a DataSchema, column: &str) -> Result<&'a Column, TaskFault> {
-    data.columns.get(column).ok_or_else(|| undeclared(column))
-}
-
-fn undeclared(column: &str) -> TaskFault {
-    TaskFault::UndeclaredColumn {
-        column: column.to_owned(),
-    }
-}
-
-fn categories<'a>(table: &'a Table, column: &str) -> Result<&'a [usize], TaskFault> {
-    match table.column(column) {
-        Some(Values::Categories(values)) => Ok(values),
-        Some(Values::Numbers(_)) | None => Err(other_table(column)),
-    }
-}
-
-fn numbers<'a>(table: &'a Table, column: &str) -> Result<&'a [f64], TaskFault> {
-    match table.column(column) {
-        Some(Values::Numbers(values)) => Ok(values),
-        Some(Values::Categories(_)) | None => Err(other_table(column)),
-    }
-}
-
-fn other_table(column: &str) -> TaskFault {
-    TaskFault::OtherTable {
-        column: column.to_owned(),
-    }
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

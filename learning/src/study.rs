@@ -7,13 +7,15 @@
 use serde::Serialize;
 use toml::Table as Toml;
 
-pub use analysis::{
-    Analysis, HistogramPlan, MomentPlan, RegressionPlan, StatisticsPlan, TablePlan,
-};
+pub use analysis::{Analysis, RegressionPlan};
 pub use fault::StudyFault;
 pub use method::{Method, Rounds};
 pub use privacy::{Aggregation, Distributed, Mode, Privacy};
 pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number};
+pub use statistics::{
+    CountPlan, HistogramPlan, MomentOrder, MomentPlan, QuantilePlan, StatisticsPlan, SurvivalPlan,
+    TablePlan,
+};
 
 pub(crate) use section::nearest;
 
@@ -26,6 +28,7 @@ mod plan;
 mod privacy;
 mod schema;
 mod section;
+mod statistics;
 
 /// A study whose every field has been checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,16 +83,18 @@ impl Study {
 
         let heading = Heading::read(file.section("study", HEADING_KEYS)?)?;
         let data = DataSchema::read(file.section("data", &["patient", "missing", "columns"])?)?;
-        let privacy = Privacy::read(file.section("privacy", privacy::PRIVACY_KEYS)?, &data)?;
+        let mut privacy = file.section("privacy", privacy::PRIVACY_KEYS)?;
+        let mode = Mode::read(&mut privacy)?;
         let (analysis, rounds) = Analysis::read(
             file.section("analysis", analysis::ANALYSIS_KEYS)?,
             file.optional_section("rounds", method::ROUNDS_KEYS)?,
             &data,
-            privacy.mode(),
+            mode,
         )?;
+        let privacy = Privacy::read(privacy, mode, &data, analysis.row_bound(&data))?;
         let aggregation = Aggregation::read(
             file.optional_section("aggregation", &["fraction_bits", "word_bits"])?,
-            privacy.mode(),
+            mode,
         )?;
         check_evaluation(file.optional_section("evaluation", &["hold_out"])?)?;
         Ok(Self {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One study as the coordinator and the silos run it: contribute, add up, advance.
 
-use consilium_privacy::noise_plan::VectorPlan;
+use consilium_privacy::noise_plan::{NoisePlan, VectorPlan, View};
 use thiserror::Error;
 
 use crate::contribution::Contribution;
+use crate::decoded_sum::{DecodedSum, SumNoise};
 use crate::model::Model;
 use crate::regression::{Advance, Correctness, Regression};
 use crate::result::StudyResult;
@@ -93,24 +94,25 @@ impl Task {
     ///
     /// # Errors
     /// [`TaskFault`] when the sum or the plan belong to another study.
-    pub fn decode(&self, plan: &VectorPlan, sum: &[i64]) -> Result<Vec<f64>, TaskFault> {
+    pub fn decode(&self, plan: &VectorPlan, sum: &[i64]) -> Result<DecodedSum, TaskFault> {
         self.check_length(sum.len())?;
         match (&plan.noise, self.clip) {
             (None, None) => {
                 let fixed_point = plan.fixed_point().map_err(|_| TaskFault::OtherPlan)?;
-                Ok(sum
-                    .iter()
-                    .map(|integer| fixed_point.decode(*integer))
-                    .collect())
+                let values = sum.iter().map(|integer| fixed_point.decode(*integer));
+                Ok(values.collect::<Vec<f64>>().into())
             }
             #[expect(
                 clippy::cast_precision_loss,
                 reason = "noise is far larger than the 53rd bit"
             )]
-            (Some(noise), Some(clip)) => Ok(sum
-                .iter()
-                .map(|integer| *integer as f64 * clip / noise.clip_integer as f64)
-                .collect()),
+            (Some(noise), Some(clip)) => Ok(DecodedSum {
+                values: sum
+                    .iter()
+                    .map(|integer| *integer as f64 * clip / noise.clip_integer as f64)
+                    .collect(),
+                noise: Some(noise_of_sum(noise, clip)?),
+            }),
             (Some(_), None) | (None, Some(_)) => Err(TaskFault::OtherPlan),
         }
     }
@@ -120,9 +122,10 @@ impl Task {
     ///
     /// # Errors
     /// [`TaskFault`] when the sum is of another study or the regression has no solution.
-    pub fn advance(&self, model: &Model, sum: &[f64]) -> Result<Step, TaskFault> {
-        self.check_length(sum.len())?;
-        if !sum.iter().all(|number| number.is_finite()) {
+    pub fn advance(&self, model: &Model, sum: &DecodedSum) -> Result<Step, TaskFault> {
+        let values = &sum.values;
+        self.check_length(values.len())?;
+        if !values.iter().all(|number| number.is_finite()) {
             return Err(TaskFault::NotFinite);
         }
         let step = match &self.kind {
@@ -133,7 +136,7 @@ impl Task {
                 },
                 result: StudyResult::Statistics(statistics.result(sum)),
             }),
-            Kind::Regression(regression) => match regression.advance(model, sum)? {
+            Kind::Regression(regression) => match regression.advance(model, values)? {
                 Advance::Continue(next) => Step::Continue(next),
                 Advance::Finished(last, result) => Step::Finished(Outcome {
                     model: last,
@@ -183,6 +186,19 @@ impl Task {
             })
         }
     }
+}
+
+/// The shares of all invited silos together, in the study's reals.
+fn noise_of_sum(noise: &NoisePlan, clip: f64) -> Result<SumNoise, TaskFault> {
+    let share = noise
+        .multiplier(View::MasksBroken)
+        .map_err(|_| TaskFault::OtherPlan)?;
+    #[expect(clippy::cast_precision_loss, reason = "a power of two below 2^53")]
+    let unit = clip / noise.clip_integer as f64;
+    Ok(SumNoise {
+        standard_deviation: share.value() * f64::from(noise.silos).sqrt() * clip,
+        unit,
+    })
 }
 
 /// Why a round of a study cannot be computed.

@@ -135,7 +135,7 @@ pub(super) fn moments_in_words(statistics: &StatisticsResult) -> String {
             format!(
                 "    {:<14}n {}, mean {:.2}, standard deviation {:.2}",
                 moments.column,
-                moments.count.0,
+                moments.count.map_or(f64::NAN, |count| count.0),
                 moments.mean.unwrap_or(f64::NAN),
                 moments.variance.unwrap_or(f64::NAN).sqrt()
             )

@@ -11,6 +11,10 @@ pub(crate) const STATISTICS: &str = include_str!("../../../examples/studies/stat
 /// The logistic regression by Newton's steps, without noise: seven rounds.
 pub(crate) const LOGISTIC: &str = include_str!("../../../examples/studies/logistic.toml");
 
+/// A table, a mean and a median with noise: one round.
+pub(crate) const PRIVATE_STATISTICS: &str =
+    include_str!("../../../examples/studies/private-statistics.toml");
+
 const POOLED: &str = include_str!("../../../examples/data/indo-rct/pooled.toml");
 
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");

@@ -4,54 +4,20 @@
 use serde::Serialize;
 
 use super::method::{Method, Rounds};
+use super::privacy::RowBound;
 use super::schema::{ColumnKind, DataSchema, listed};
 use super::section::Section;
+use super::statistics::{STATISTICS_KEYS, StatisticsPlan};
 use super::{Mode, StudyFault};
 
 /// What the study computes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Analysis {
-    /// Contingency tables, moments and histograms, all in one round.
+    /// Counts, tables, moments, histograms, quantiles and survival curves, all in one round.
     Statistics(StatisticsPlan),
     /// A logistic regression of a category on the features.
     LogisticRegression(RegressionPlan),
-}
-
-/// The statistics a study asks for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StatisticsPlan {
-    /// `[[analysis.tables]]`
-    pub tables: Vec<TablePlan>,
-    /// `[[analysis.moments]]`
-    pub moments: Vec<MomentPlan>,
-    /// `[[analysis.histograms]]`
-    pub histograms: Vec<HistogramPlan>,
-}
-
-/// Counts of rows by two categories.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct TablePlan {
-    /// The category that becomes the rows.
-    pub rows: String,
-    /// The category that becomes the columns.
-    pub columns: String,
-}
-
-/// Count, mean and variance of a number.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MomentPlan {
-    /// The column of numbers.
-    pub column: String,
-}
-
-/// Counts of a number between public edges.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HistogramPlan {
-    /// The column of numbers.
-    pub column: String,
-    /// Rising edges; bin i holds edge i <= value < edge i+1, the last bin its upper edge too.
-    pub edges: Vec<f64>,
 }
 
 /// A regression on standardised numbers and on category indicators, with an intercept.
@@ -73,6 +39,14 @@ impl Analysis {
         match self {
             Self::Statistics(_) => STATISTICS,
             Self::LogisticRegression(_) => LOGISTIC_REGRESSION,
+        }
+    }
+
+    /// What the public ranges say about the vector of one row.
+    pub(crate) fn row_bound(&self, data: &DataSchema) -> RowBound {
+        match self {
+            Self::Statistics(plan) => RowBound::Counts(plan.row_bound()),
+            Self::LogisticRegression(plan) => plan.row_bound(data),
         }
     }
 
@@ -111,80 +85,6 @@ impl Analysis {
     }
 }
 
-impl StatisticsPlan {
-    fn read(mut section: Section, data: &DataSchema) -> Result<Self, StudyFault> {
-        section.refuse_all(
-            &["outcome", "features", "method"],
-            "a statistics study has no such key",
-        )?;
-        let tables = section
-            .list("tables", &["rows", "columns"])?
-            .into_iter()
-            .map(|mut table| {
-                let rows: String = table.required("rows")?;
-                let columns: String = table.required("columns")?;
-                data.category(&table.field("rows"), &rows)?;
-                data.category(&table.field("columns"), &columns)?;
-                Ok(TablePlan { rows, columns })
-            })
-            .collect::<Result<_, StudyFault>>()?;
-        let moments = section
-            .list("moments", &["column"])?
-            .into_iter()
-            .map(|mut moment| {
-                let column: String = moment.required("column")?;
-                data.number(&moment.field("column"), &column)?;
-                Ok(MomentPlan { column })
-            })
-            .collect::<Result<_, StudyFault>>()?;
-        let histograms = section
-            .list("histograms", &["column", "edges"])?
-            .into_iter()
-            .map(|histogram| HistogramPlan::read(histogram, data))
-            .collect::<Result<_, StudyFault>>()?;
-        let plan = Self {
-            tables,
-            moments,
-            histograms,
-        };
-        if plan.tables.is_empty() && plan.moments.is_empty() && plan.histograms.is_empty() {
-            return Err(section.invalid(
-                "kind",
-                "the study asks for no statistic",
-                "add `[[analysis.tables]]`, `[[analysis.moments]]` or `[[analysis.histograms]]`",
-            ));
-        }
-        Ok(plan)
-    }
-}
-
-impl HistogramPlan {
-    fn read(mut section: Section, data: &DataSchema) -> Result<Self, StudyFault> {
-        let column: String = section.required("column")?;
-        let [low, high] = data.number(&section.field("column"), &column)?.range;
-        let edges: Vec<f64> = section.required("edges")?;
-        let rising =
-            edges.len() >= 2 && edges.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
-        if !rising {
-            return Err(section.invalid(
-                "edges",
-                "not in rising order",
-                "write two or more rising numbers",
-            ));
-        }
-        let covers = edges.first().is_some_and(|edge| *edge <= low)
-            && edges.last().is_some_and(|edge| *edge >= high);
-        if !covers {
-            return Err(section.invalid(
-                "edges",
-                format!("do not cover the range of `{column}`"),
-                format!("begin at {low} or below and end at {high} or above"),
-            ));
-        }
-        Ok(Self { column, edges })
-    }
-}
-
 impl RegressionPlan {
     fn read(
         mut section: Section,
@@ -192,10 +92,7 @@ impl RegressionPlan {
         data: &DataSchema,
         mode: Mode,
     ) -> Result<Self, StudyFault> {
-        section.refuse_all(
-            &["tables", "moments", "histograms"],
-            "a regression has no such key",
-        )?;
+        section.refuse_all(STATISTICS_KEYS, "a regression has no such key")?;
         let (outcome, positive) = read_outcome(&mut section, data)?;
         let features: Vec<String> = section.required("features")?;
         if features.is_empty() {
@@ -233,6 +130,20 @@ impl RegressionPlan {
             method: Method::read(&mut section, rounds, mode)?,
         })
     }
+
+    /// A score is a residual of at most 1 times the row, which lies within the public ranges.
+    fn row_bound(&self, data: &DataSchema) -> RowBound {
+        let mut squares = 1.0;
+        for feature in &self.features {
+            squares += match data.columns.get(feature).map(|column| &column.kind) {
+                Some(ColumnKind::Number(number)) => number.largest_square(),
+                // At most one indicator is 1.
+                Some(ColumnKind::Category(_)) => 1.0,
+                None => return RowBound::Unknown,
+            };
+        }
+        RowBound::Gradient(squares.sqrt())
+    }
 }
 
 fn read_outcome(section: &mut Section, data: &DataSchema) -> Result<(String, String), StudyFault> {
@@ -257,9 +168,14 @@ pub(crate) const ANALYSIS_KEYS: &[&str] = &[
     "outcome",
     "features",
     "method",
+    "counts",
     "tables",
+    "sums",
+    "means",
     "moments",
     "histograms",
+    "quantiles",
+    "survival",
 ];
 
 const STATISTICS: &str = "statistics";

@@ -40,6 +40,9 @@ pub struct Distributed {
     pub expected_patients: u64,
     /// A public bound on the patients of one silo; it sizes the words of the sum.
     pub most_patients_per_silo: u64,
+    /// A public number of rows that one patient may have before the clip shortens that patient's vector.
+    #[serde(skip_serializing_if = "is_one")]
+    pub most_rows_per_patient: u32,
 }
 
 /// `[aggregation]`: the integers in which contributions are summed.
@@ -57,7 +60,30 @@ pub enum Aggregation {
     Quantised,
 }
 
+/// What public ranges say about the L2 norm of one row's contribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum RowBound {
+    /// No row contributes a longer vector; a smaller clip would count whole rows in part.
+    Counts(f64),
+    /// No row contributes a longer vector; a smaller clip may well be the better choice.
+    Gradient(f64),
+    /// The public ranges bound nothing.
+    Unknown,
+}
+
 impl Mode {
+    pub(crate) fn read(section: &mut Section) -> Result<Self, StudyFault> {
+        section
+            .word(
+                "mode",
+                &[("none", Self::None), ("distributed", Self::Distributed)],
+            )?
+            .ok_or_else(|| StudyFault::Missing {
+                field: section.field("mode"),
+                expected: "`distributed` or, where every hospital permits it, `none`",
+            })
+    }
+
     /// The word for it in a study file.
     pub fn name(self) -> &'static str {
         match self {
@@ -76,35 +102,34 @@ impl Privacy {
         }
     }
 
-    pub(crate) fn read(mut section: Section, data: &DataSchema) -> Result<Self, StudyFault> {
-        match section.word(
-            "mode",
-            &[("none", Mode::None), ("distributed", Mode::Distributed)],
-        )? {
-            None => Err(StudyFault::Missing {
-                field: section.field("mode"),
-                expected: "`distributed` or, where every hospital permits it, `none`",
-            }),
-            Some(Mode::None) => {
+    /// `row_bound` is the public bound on the L2 norm of what one row contributes.
+    pub(crate) fn read(
+        section: Section,
+        mode: Mode,
+        data: &DataSchema,
+        row_bound: RowBound,
+    ) -> Result<Self, StudyFault> {
+        match mode {
+            Mode::None => {
                 let noise_keys = PRIVACY_KEYS.get(1..).unwrap_or_default();
                 section.refuse_all(noise_keys, "a study in mode `none` has no such key")?;
                 Ok(Self::None)
             }
-            Some(Mode::Distributed) => {
+            Mode::Distributed => {
                 if data.patient.is_none() {
                     return Err(StudyFault::Missing {
                         field: "data.patient".to_owned(),
                         expected: "the column that marks the rows of one patient, whom the noise protects",
                     });
                 }
-                Distributed::read(section).map(Self::Distributed)
+                Distributed::read(section, row_bound).map(Self::Distributed)
             }
         }
     }
 }
 
 impl Distributed {
-    fn read(mut section: Section) -> Result<Self, StudyFault> {
+    fn read(mut section: Section, row_bound: RowBound) -> Result<Self, StudyFault> {
         let epsilon: String = section.required("epsilon")?;
         let epsilon = Epsilon::parse(&epsilon).map_err(|fault| {
             section.invalid("epsilon", fault.to_string(), "write it as \"1.0\"")
@@ -112,10 +137,15 @@ impl Distributed {
         let delta: String = section.required("delta")?;
         let delta = Delta::parse(&delta)
             .map_err(|fault| section.invalid("delta", fault.to_string(), "write it as \"1e-5\""))?;
-        let clip: f64 = section.required("clip")?;
-        let clip = ClippingNorm::new(clip).map_err(|fault| {
-            section.invalid("clip", fault.to_string(), "write a positive number")
-        })?;
+        let most_rows_per_patient = section.optional("most_rows_per_patient")?.unwrap_or(1);
+        if !(1..=MOST_ROWS).contains(&most_rows_per_patient) {
+            return Err(section.invalid(
+                "most_rows_per_patient",
+                "out of bounds",
+                format!("write 1 to {MOST_ROWS}"),
+            ));
+        }
+        let clip = read_clip(&mut section, row_bound, most_rows_per_patient)?;
         if section
             .optional::<f64>("sampling_rate")?
             .is_some_and(|rate| rate != 1.0)
@@ -132,6 +162,7 @@ impl Distributed {
             clip,
             expected_patients: section.required("expected_patients")?,
             most_patients_per_silo: section.required("most_patients_per_silo")?,
+            most_rows_per_patient,
         };
         for (key, count) in [
             ("expected_patients", distributed.expected_patients),
@@ -147,6 +178,29 @@ impl Distributed {
         }
         Ok(distributed)
     }
+}
+
+/// The clip that the study states, or else the one that the public ranges give: no patient is shortened by it.
+fn read_clip(
+    section: &mut Section,
+    row_bound: RowBound,
+    rows: u32,
+) -> Result<ClippingNorm, StudyFault> {
+    let stated: Option<f64> = section.optional("clip")?;
+    let clip = match (stated, row_bound) {
+        (Some(clip), RowBound::Counts(bound)) if clip < bound => {
+            return Err(section.invalid(
+                "clip",
+                format!("below {bound}, the vector of a single row, so that no patient would count in full"),
+                "leave it out, and it follows from the statistics",
+            ));
+        }
+        (Some(clip), _) => clip,
+        (None, RowBound::Counts(bound) | RowBound::Gradient(bound)) => f64::from(rows) * bound,
+        (None, RowBound::Unknown) => section.required("clip")?,
+    };
+    ClippingNorm::new(clip)
+        .map_err(|fault| section.invalid("clip", fault.to_string(), "write a positive number"))
 }
 
 impl Aggregation {
@@ -196,7 +250,17 @@ pub(crate) const PRIVACY_KEYS: &[&str] = &[
     "sampling_rate",
     "expected_patients",
     "most_patients_per_silo",
+    "most_rows_per_patient",
 ];
 
 /// More people than live in any federation of hospitals.
 const MOST_PATIENTS: u64 = 1_000_000_000;
+const MOST_ROWS: u32 = 1_000_000;
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that the serialiser calls"
+)]
+fn is_one(rows: &u32) -> bool {
+    *rows == 1
+}

@@ -274,6 +274,20 @@ impl Number {
     pub fn standardise(&self, value: f64) -> f64 {
         (value - self.centre) / self.scale
     }
+
+    /// The largest square of a standardised value within the range.
+    pub(crate) fn largest_square(&self) -> f64 {
+        let [low, high] = self.range.map(|end| self.standardise(end).abs());
+        let largest = low.max(high);
+        largest * largest
+    }
+
+    /// The middle of the range and half its width: in these units every value lies between -1 and 1.
+    pub(crate) fn middle_and_half(&self) -> (f64, f64) {
+        let [low, high] = self.range;
+        let half = high / 2.0 - low / 2.0;
+        (low + half, half)
+    }
 }
 
 fn wrong_kind(field: &str, column: &str, holds: &str, wanted: &str) -> StudyFault {

@@ -12,6 +12,8 @@ const GOOD: &str = include_str!("../../../examples/studies/logistic.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
 
+const PRIVATE_STATISTICS: &str = include_str!("../../../examples/studies/private-statistics.toml");
+
 /// The text of the fault that a change of a good study leads to.
 fn fault(study: &str, old: &str, new: &str) -> String {
     assert_eq!(
@@ -239,6 +241,57 @@ fn values_that_cannot_be_are_refused_with_a_way_out() {
         let found = fault(study, old, new);
         assert!(found.contains(expected), "`{found}` lacks `{expected}`");
     }
+}
+
+#[test]
+fn a_statistic_that_cannot_be_is_refused_with_a_way_out() {
+    for (old, new, expected) in [
+        (
+            "at = [0.5]",
+            "at = [0.5, 1.0]",
+            "`analysis.quantiles[0].at`: not shares in rising order; write numbers between 0 and 1",
+        ),
+        (
+            "80, 100]",
+            "80, 99]",
+            "`analysis.quantiles[0].edges`: do not cover the range of `age`",
+        ),
+        (
+            "[[analysis.means]] ",
+            "[[analysis.averages]] ",
+            "unknown key `analysis.averages`",
+        ),
+        (
+            "[[analysis.means]] ",
+            "[[analysis.counts]]\ncolumn = \"age\"\n[[analysis.means]] ",
+            "`analysis.counts[0].column`: `age` holds numbers; name a category column",
+        ),
+        (
+            "[[analysis.means]] ",
+            "[[analysis.survival]]\ntime = \"age\"\nedges = [18, 100]\nevent = { column = \"outcome\", positive = \"dead\" }\n[[analysis.means]] ",
+            "`analysis.survival[0].event.positive`: `dead` is no label of `outcome`; write one of `no`, `yes`",
+        ),
+        (
+            "most_rows_per_patient = 1 ",
+            "most_rows_per_patient = 0 ",
+            "`privacy.most_rows_per_patient`: out of bounds; write 1 to",
+        ),
+    ] {
+        let found = fault(PRIVATE_STATISTICS, old, new);
+        assert!(found.contains(expected), "`{found}` lacks `{expected}`");
+    }
+}
+
+#[test]
+fn without_a_stated_clip_no_gradient_within_the_public_ranges_is_shortened() {
+    let study = PRIVATE.replace("clip = 2.0 ", "#");
+    let study = Study::parse(study.as_bytes()).unwrap();
+    let Privacy::Distributed(promise) = study.privacy else {
+        panic!("the study is noised")
+    };
+    // Intercept, treatment, (100 - 45)/10, male, 9 - 2.5.
+    let expected = (1.0 + 1.0 + 5.5 * 5.5 + 1.0 + 6.5 * 6.5_f64).sqrt();
+    assert!((promise.clip.value() - expected).abs() < 1e-12);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn statistics_under_noise_are_one_vector_per_patient_too() {
     let sum = task
         .decode(&plan, &vec![quantum; task.dimension()])
         .unwrap();
-    assert!(sum.iter().all(|number| *number == 1.0));
+    assert!(sum.values.iter().all(|number| *number == 1.0));
     assert!(matches!(
         task.advance(&Model::none(), &sum),
         Ok(Step::Finished(_))
@@ -89,7 +89,7 @@ fn statistics_under_noise_are_one_vector_per_patient_too() {
 fn a_private_step_divides_by_the_public_number_of_patients() {
     let study = study(PRIVATE);
     let task = Task::new(&study).unwrap();
-    let sum = [602.0, 0.0, 0.0, 0.0, -602.0];
+    let sum = vec![602.0, 0.0, 0.0, 0.0, -602.0].into();
     let Step::Continue(next) = task.advance(&task.initial_model(), &sum).unwrap() else {
         panic!("twenty rounds");
     };
@@ -104,7 +104,10 @@ fn the_result_is_the_mean_of_the_last_models() {
     let mut model = task.initial_model();
     loop {
         // One learning rate of 1.5 per round: the models are 1.5, 3, ..., 30.
-        match task.advance(&model, &[602.0, 0.0, 0.0, 0.0, 0.0]).unwrap() {
+        match task
+            .advance(&model, &vec![602.0, 0.0, 0.0, 0.0, 0.0].into())
+            .unwrap()
+        {
             Step::Continue(next) => model = next,
             Step::Finished(outcome) => {
                 assert_eq!(outcome.model.rounds, 20);
@@ -123,23 +126,26 @@ fn a_sum_of_another_study_is_refused() {
     let task = Task::new(&study).unwrap();
     let model = task.initial_model();
     assert_eq!(
-        task.advance(&model, &[1.0]),
+        task.advance(&model, &vec![1.0].into()),
         Err(TaskFault::OtherLength {
             expected: 22,
             found: 1
         })
     );
     assert_eq!(
-        task.advance(&model, &[f64::NAN; 22]),
+        task.advance(&model, &vec![f64::NAN; 22].into()),
         Err(TaskFault::NotFinite)
     );
-    assert_eq!(task.advance(&model, &[0.0; 22]), Err(TaskFault::NoExamples));
+    assert_eq!(
+        task.advance(&model, &vec![0.0; 22].into()),
+        Err(TaskFault::NoExamples)
+    );
     assert!(matches!(
-        task.advance(&Model::none(), &[1.0; 22]),
+        task.advance(&Model::none(), &vec![1.0; 22].into()),
         Err(TaskFault::OtherModel { .. })
     ));
     assert_eq!(
-        task.advance(&model, &[1.0; 22]),
+        task.advance(&model, &vec![1.0; 22].into()),
         Err(TaskFault::NotPositiveDefinite)
     );
 

@@ -30,6 +30,7 @@ fn every_example_is_a_study_and_has_a_plan() {
         "logistic",
         "overspend",
         "private-logistic",
+        "private-statistics",
         "statistics",
     ];
     assert_eq!(names, expected);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use consilium_learning::{Contribution, Outcome, Step, Study, Table, Task};
+use consilium_learning::{Contribution, DecodedSum, Outcome, Step, Study, Table, Task};
 
 pub(crate) const SILOS: [&str; 4] = ["1_UM", "2_IU", "3_UK", "4_Case"];
 
@@ -54,11 +54,11 @@ pub(crate) fn run_plain(study: &Study, tables: &[Table]) -> Outcome {
                 *total += value;
             }
         }
-        total
+        total.into()
     })
 }
 
-fn run(task: &Task, tables: &[Table], aggregate: impl Fn(Vec<Vec<f64>>) -> Vec<f64>) -> Outcome {
+fn run(task: &Task, tables: &[Table], aggregate: impl Fn(Vec<Vec<f64>>) -> DecodedSum) -> Outcome {
     let mut model = task.initial_model();
     loop {
         let sums = tables

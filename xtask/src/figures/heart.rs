@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use consilium_learning::{Contribution, Model, Step, Study, Table, Task};
+use consilium_learning::{Contribution, DecodedSum, Model, Step, Study, Table, Task};
 use consilium_privacy::noise_plan::VectorPlan;
 
 /// The hospitals in the order of the column `center`. All training patients of Switzerland are positive.
@@ -78,7 +78,7 @@ pub(crate) fn reproduce_plain(split: &Split) -> Result<()> {
                     .zip(sum)
                     .for_each(|(total, value)| *total += value);
             }
-            Ok(total)
+            Ok(total.into())
         })
         .with_context(|| study.heading.name.clone())?;
     }
@@ -153,7 +153,7 @@ const RECIPES: [Recipe; 2] = [
     },
 ];
 
-type RealSum<'a> = dyn FnMut(&Task, Vec<Vec<f64>>) -> Result<Vec<f64>> + 'a;
+type RealSum<'a> = dyn FnMut(&Task, Vec<Vec<f64>>) -> Result<DecodedSum> + 'a;
 
 fn reproduce(
     split: &Split,
