@@ -11,6 +11,7 @@ use crate::id::{AttemptId, SiloName};
 use crate::membership::Membership;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
 use crate::round_plan::{PROTOCOL_VERSION, RoundPlan};
+use crate::signed_list::{Known, verify_silos};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::PublicKey;
 use consilium_crypto::label::Label;
@@ -80,8 +81,8 @@ impl KeyBook {
         let mut keys = BTreeSet::new();
         let mut encapsulation_keys = BTreeSet::new();
         let mut entries = Vec::with_capacity(advertisements.len());
-        for envelope in advertisements {
-            let verified = envelope.verify_silo(membership, plan.id, &opening)?;
+        let known = Known::new();
+        for verified in verify_silos(advertisements, membership, plan.id, &opening, &known)? {
             let SiloMessage::AdvertiseKeys {
                 channel_public_key,
                 mask_public_key,
@@ -216,8 +217,8 @@ impl DealBook {
         deals: &[Envelope],
     ) -> Result<Self, Fault> {
         let mut entries = Vec::with_capacity(deals.len());
-        for envelope in deals {
-            let verified = envelope.verify_silo(membership, plan.id, &keys.digest)?;
+        let known = Known::new();
+        for verified in verify_silos(deals, membership, plan.id, &keys.digest, &known)? {
             let SiloMessage::ShareKeys {
                 self_mask_commitment,
                 share_root,
@@ -266,8 +267,11 @@ impl Cohort {
         ready: &[Envelope],
     ) -> Result<Self, Fault> {
         let mut silos = Vec::with_capacity(ready.len());
-        for envelope in ready {
-            let verified = envelope.verify_silo(membership, plan.id, &deals.digest)?;
+        // COST: in one list, because whoever signed both counts only once.
+        let both = ready.iter().chain(receipts);
+        let mut are_ready = verify_silos(both, membership, plan.id, &deals.digest, &Known::new())?;
+        let hold = are_ready.split_off(ready.len());
+        for verified in are_ready {
             if verified.message != SiloMessage::Ready {
                 return Err(Fault::Malformed("a cohort lists something else than Ready"));
             }
@@ -281,8 +285,7 @@ impl Cohort {
             .map(|dealer| deals.entry(dealer).and_then(|_| keys.position(dealer)))
             .collect();
         let mut holders = Vec::with_capacity(receipts.len());
-        for envelope in receipts {
-            let verified = envelope.verify_silo(membership, plan.id, &deals.digest)?;
+        for verified in hold {
             let SiloMessage::DealReceipt { good } = verified.message else {
                 return Err(Fault::Malformed(
                     "a cohort lists something else than receipts",
@@ -322,8 +325,8 @@ impl Survivors {
         uploads: &[Envelope],
     ) -> Result<Self, Fault> {
         let mut listed = Vec::with_capacity(uploads.len());
-        for envelope in uploads {
-            let verified = envelope.verify_silo(membership, plan.id, &cohort.digest)?;
+        let known = Known::new();
+        for verified in verify_silos(uploads, membership, plan.id, &cohort.digest, &known)? {
             let SiloMessage::MaskedInput { root, length } = verified.message else {
                 return Err(Fault::Malformed(
                     "a proposal lists something else than uploads",

@@ -9,6 +9,7 @@ use crate::id::SiloName;
 use crate::membership::Membership;
 use crate::message::SiloMessage;
 use crate::round_plan::RoundPlan;
+use crate::signed_list::{Known, verify_silos};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use serde::{Deserialize, Serialize};
@@ -23,17 +24,17 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Verifies a quorum of equal votes by distinct survivors.
+    /// Verifies a quorum of equal votes by distinct survivors; the signatures of those that are known hold.
     pub(crate) fn new(
         plan: &RoundPlan,
         membership: &Membership,
         cohort: &Cohort,
         survivors: &Survivors,
         votes: &[Envelope],
+        known: &Known<'_>,
     ) -> Result<Self, Fault> {
         let mut voters = Vec::with_capacity(votes.len());
-        for envelope in votes {
-            let verified = envelope.verify_silo(membership, plan.id, &cohort.digest)?;
+        for verified in verify_silos(votes, membership, plan.id, &cohort.digest, known)? {
             let SiloMessage::Vote {
                 survivors: voted,
                 nonce_commitment,

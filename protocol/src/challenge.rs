@@ -17,6 +17,7 @@ use crate::membership::Membership;
 use crate::message::SiloMessage;
 use crate::round_plan::RoundPlan;
 use crate::secrets::{AttemptSecrets, nonce_commitment};
+use crate::signed_list::{Known, verify_silos};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
@@ -46,12 +47,14 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Challenge {
-    /// Verifies that the nonces are those of exactly the certificate's voters, revealed for this very sum.
+    /// Verifies that the nonces are those of exactly the certificate's voters, revealed for this very sum;
+    /// the signatures of those that are known hold.
     pub(crate) fn new(
         subject: Subject<'_>,
         membership: &Membership,
         certificate: &Certificate,
         nonces: &[Envelope],
+        known: &Known<'_>,
     ) -> Result<Self, Fault> {
         let Subject {
             plan, cohort, sum, ..
@@ -62,8 +65,7 @@ impl Challenge {
             sum.as_bytes().to_vec(),
         ];
         let mut silos = Vec::with_capacity(nonces.len());
-        for envelope in nonces {
-            let verified = envelope.verify_silo(membership, plan.id, cohort)?;
+        for verified in verify_silos(nonces, membership, plan.id, cohort, known)? {
             let nonce = opened_nonce(plan.id, certificate, sum, &verified.silo, &verified.message)?;
             silos.push(verified.silo);
             parts.push(nonce.to_vec());
@@ -154,8 +156,8 @@ pub(crate) fn total_of_tags(
 ) -> Result<Element, Fault> {
     let mut total = Element::ZERO;
     let mut silos = Vec::with_capacity(tags.len());
-    for envelope in tags {
-        let verified = envelope.verify_silo(membership, subject.plan.id, subject.cohort)?;
+    let (id, known) = (subject.plan.id, Known::new());
+    for verified in verify_silos(tags, membership, id, subject.cohort, &known)? {
         let tag = claimed_tag(subject.sum, challenge, &verified.silo, &verified.message)?;
         total = total.plus(tag);
         silos.push(verified.silo);

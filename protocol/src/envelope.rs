@@ -12,7 +12,7 @@ use crate::message::{CoordinatorMessage, SiloMessage};
 use crate::round_plan::RoundPlan;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
-use consilium_crypto::signing::{Signature, SigningKey};
+use consilium_crypto::signing::{Claim, Signature, SigningKey, VerifyingKey};
 use consilium_crypto::transcript::hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub enum Sender {
 }
 
 /// Signed bytes of somebody, not yet verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Envelope {
     /// Who claims to have signed.
     pub sender: Sender,
@@ -110,15 +110,7 @@ impl Envelope {
         id: AttemptId,
         transcript: &Digest,
     ) -> Result<VerifiedSilo, Fault> {
-        let Sender::Silo(silo) = &self.sender else {
-            return Err(Fault::Malformed(
-                "a silo's envelope names the coordinator as its sender",
-            ));
-        };
-        let key = membership.silos.get(silo);
-        if stands(Defence::RosterMembers) && key.is_none() {
-            return Err(Fault::UnknownSilo { silo: silo.clone() });
-        }
+        let (silo, key) = self.signer(membership)?;
         let parts = [silo.as_str().as_bytes(), &self.body];
         let holds = key.is_none_or(|key| {
             key.verify(Label::SiloMessage, &parts, &self.signature)
@@ -129,6 +121,43 @@ impl Envelope {
                 sender: silo.to_string(),
             });
         }
+        self.read_silo(id, transcript)
+    }
+
+    /// The silo that is said to have signed, and its key of the roster.
+    pub(crate) fn signer<'a>(
+        &'a self,
+        membership: &'a Membership,
+    ) -> Result<(&'a SiloName, Option<&'a VerifyingKey>), Fault> {
+        let Sender::Silo(silo) = &self.sender else {
+            return Err(Fault::Malformed(
+                "a silo's envelope names the coordinator as its sender",
+            ));
+        };
+        let key = membership.silos.get(silo);
+        if stands(Defence::RosterMembers) && key.is_none() {
+            return Err(Fault::UnknownSilo { silo: silo.clone() });
+        }
+        Ok((silo, key))
+    }
+
+    /// That `silo` signed this under `key`.
+    pub(crate) fn claim<'a>(&'a self, silo: &SiloName, key: &'a VerifyingKey) -> Claim<'a> {
+        let parts = [silo.as_str().as_bytes(), &self.body];
+        Claim::new(key, Label::SiloMessage, &parts, &self.signature)
+    }
+
+    /// Reads a silo's message of attempt `id` under `transcript`, whose signature has been verified.
+    pub(crate) fn read_silo(
+        &self,
+        id: AttemptId,
+        transcript: &Digest,
+    ) -> Result<VerifiedSilo, Fault> {
+        let Sender::Silo(silo) = &self.sender else {
+            return Err(Fault::Malformed(
+                "a silo's envelope names the coordinator as its sender",
+            ));
+        };
         let body: Body<SiloMessage> = decode(&self.body)?;
         let fits = body.id == id && body.transcript == *transcript;
         if stands(Defence::Transcript) && !fits {
@@ -187,6 +216,15 @@ impl Envelope {
             Sender::Silo(_) => decode::<Body<SiloMessage>>(&self.body)
                 .ok()
                 .map(|body| body.message.name()),
+        }
+    }
+
+    /// The votes or nonces that a Certificate or a Challenge lists, unverified.
+    pub(crate) fn listed_for_the_release(&self) -> Vec<Envelope> {
+        match decode::<Body<CoordinatorMessage>>(&self.body).map(|body| body.message) {
+            Ok(CoordinatorMessage::Certificate { votes: listed })
+            | Ok(CoordinatorMessage::Challenge { nonces: listed }) => listed,
+            Ok(_) | Err(_) => Vec::new(),
         }
     }
 

@@ -33,6 +33,7 @@ mod release;
 mod replay;
 mod round_plan;
 mod secrets;
+mod signed_list;
 mod silo;
 mod unmask;
 

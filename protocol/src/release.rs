@@ -13,6 +13,7 @@ use crate::membership::Membership;
 use crate::message::{CoordinatorMessage, Release, Verification};
 use crate::replay::verify_replays;
 use crate::round_plan::RoundPlan;
+use crate::signed_list::Known;
 use crate::unmask::{PublicSeed, sum_digest};
 use consilium_crypto::digest::Digest;
 
@@ -52,7 +53,8 @@ pub fn verify_release(
     delivery: &Delivery,
     sum: Vec<u64>,
 ) -> Result<VerifiedSum, Fault> {
-    Trail::open(membership, log, delivery)?.vouch(membership, sum)
+    let known = Known::new();
+    Trail::open(membership, log, delivery, &known)?.vouch(membership, sum, &known)
 }
 
 /// The public trail of a sum whose certificate and log proof hold, before the sum itself is looked at.
@@ -73,6 +75,7 @@ impl Trail {
         membership: &Membership,
         log: &dyn LogVerifier,
         delivery: &Delivery,
+        known: &Known<'_>,
     ) -> Result<Self, Fault> {
         let Body {
             id,
@@ -83,7 +86,7 @@ impl Trail {
             return Err(Fault::Malformed("something else than a Release"));
         };
         let proof = delivery.attachments.first().map_or(&[][..], Vec::as_slice);
-        Self::verify(membership, log, id, transcript, *release, proof)
+        Self::verify(membership, log, (id, transcript), *release, proof, known)
     }
 
     /// Verifies that `sum` is the committed one, and the sum of the signed uploads.
@@ -91,11 +94,12 @@ impl Trail {
         self,
         membership: &Membership,
         sum: Vec<u64>,
+        known: &Known<'_>,
     ) -> Result<VerifiedSum, Fault> {
         if sum_digest(&self.plan, &self.cohort.digest, &sum)? != self.sum {
             return Err(Fault::OtherSum);
         }
-        let verified = self.verify_sum(membership, &sum);
+        let verified = self.verify_sum(membership, &sum, known);
         let verified_by = if stands(Defence::SumVerified) {
             verified?
         } else {
@@ -116,10 +120,10 @@ impl Trail {
     pub(crate) fn verify(
         membership: &Membership,
         log: &dyn LogVerifier,
-        id: AttemptId,
-        transcript: Digest,
+        (id, transcript): (AttemptId, Digest),
         release: Release,
         proof: &[u8],
+        known: &Known<'_>,
     ) -> Result<Self, Fault> {
         let Release {
             plan,
@@ -170,7 +174,7 @@ impl Trail {
             return Err(Fault::OtherTranscript { message: "Release" });
         }
         let survivors = Survivors::from_roots(&plan, &cohort, survivors)?;
-        let certificate = Certificate::new(&plan, membership, &cohort, &survivors, &votes)?;
+        let certificate = Certificate::new(&plan, membership, &cohort, &survivors, &votes, known)?;
         if !log.sum_is_logged(id, &sum, proof) {
             return Err(Fault::SumNotLogged);
         }
@@ -186,7 +190,12 @@ impl Trail {
     }
 
     /// What vouches for `sum`: all tags, or enough replays.
-    fn verify_sum(&self, membership: &Membership, sum: &[u64]) -> Result<VerifiedBy, Fault> {
+    fn verify_sum(
+        &self,
+        membership: &Membership,
+        sum: &[u64],
+        known: &Known<'_>,
+    ) -> Result<VerifiedBy, Fault> {
         let survivors = &self.survivors.uploads;
         let subject = Subject {
             plan: &self.plan,
@@ -196,7 +205,8 @@ impl Trail {
         };
         match &self.verification {
             Verification::Tags { nonces, tags } => {
-                let challenge = Challenge::new(subject, membership, &self.certificate, nonces)?;
+                let challenge =
+                    Challenge::new(subject, membership, &self.certificate, nonces, known)?;
                 let total = total_of_tags(subject, membership, &challenge, survivors, tags)?;
                 let mut product = challenge.inner_product(&self.plan, &self.cohort.digest)?;
                 let size = usize::try_from(self.plan.chunk_fields)

@@ -14,6 +14,7 @@ use crate::mask_job::{chunk_digest, upload_root};
 use crate::membership::Membership;
 use crate::message::SiloMessage;
 use crate::round_plan::RoundPlan;
+use crate::signed_list::{Known, verify_silos};
 use crate::unmask::{ChunkSource, UnmaskFault, UnmaskJob, committed_sum};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing;
@@ -160,8 +161,8 @@ pub(crate) fn verify_replays(
 ) -> Result<(), Fault> {
     let mut places = Vec::with_capacity(replayed.len());
     let mut previous: Option<SiloName> = None;
-    for envelope in replayed {
-        let verified = envelope.verify_silo(membership, subject.plan.id, subject.cohort)?;
+    let (id, known) = (subject.plan.id, Known::new());
+    for verified in verify_silos(replayed, membership, id, subject.cohort, &known)? {
         let place = survivors.binary_search_by(|(silo, _)| silo.cmp(&verified.silo));
         let sorted = previous.is_none_or(|before| before < verified.silo);
         let (Ok(place), true) = (place, sorted) else {

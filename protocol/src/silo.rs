@@ -417,7 +417,14 @@ impl SiloMachine {
         let SiloSurroundings {
             membership, log, ..
         } = *surroundings;
-        let trail = match Trail::open(membership, log, delivery) {
+        // COST: a silo that took part has verified these votes and nonces before.
+        let listed = ["Certificate", "Challenge"]
+            .into_iter()
+            .filter_map(|name| self.question(name))
+            .flat_map(Envelope::listed_for_the_release)
+            .collect::<Vec<_>>();
+        let known = listed.iter().collect();
+        let trail = match Trail::open(membership, log, delivery, &known) {
             Ok(trail) => trail,
             Err(fault) => return effects.push(SiloEffect::Rejected(fault)),
         };
@@ -434,7 +441,7 @@ impl SiloMachine {
         } else if let Err(fault) = remembered {
             return effects.push(SiloEffect::Rejected(fault));
         }
-        match trail.vouch(membership, sum) {
+        match trail.vouch(membership, sum, &known) {
             Ok(verified) => {
                 if takes_part {
                     self.end(effects);

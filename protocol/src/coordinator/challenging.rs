@@ -12,6 +12,7 @@ use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
 use crate::message::{CoordinatorMessage, SiloMessage};
+use crate::signed_list::Known;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,6 +61,7 @@ impl Challenging {
             step.surroundings.membership,
             &logged.unmasked.certificate,
             &nonces,
+            &Known::new(),
         )?;
         let message = CoordinatorMessage::Challenge {
             nonces: nonces.clone(),

@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
 use crate::round_plan::RoundPlan;
+use crate::signed_list::Known;
 use crate::unmask::{PublicSeed, UnmaskJob, kind_of, seed_is_committed};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
@@ -131,6 +132,7 @@ impl Revealing {
             &voted.cohort,
             &voted.survivors,
             &votes,
+            &Known::new(),
         )?;
         let unmasking = Unmasking {
             voted,

@@ -10,6 +10,7 @@ use crate::challenge::Challenge;
 use crate::effect::SiloEffect;
 use crate::envelope::Envelope;
 use crate::fault::Fault;
+use crate::signed_list::Known;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,7 @@ impl Committed {
             step.surroundings.membership,
             &certified.certificate,
             nonces,
+            &Known::new(),
         )?;
         let tagging = Tagging {
             certified,

@@ -12,6 +12,7 @@ use crate::id::SiloName;
 use crate::message::{Release, SiloMessage, Verification};
 use crate::release::Trail;
 use crate::replay::{ReplayJob, ReplayOutcome, parts_of};
+use crate::signed_list::Known;
 use crate::unmask::{PublicSeed, UnmaskJob};
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -48,10 +49,10 @@ impl Replaying {
         let trail = Trail::verify(
             around.membership,
             around.log,
-            plan.id,
-            cohort.digest,
+            (plan.id, cohort.digest),
             release,
             proof,
+            &Known::new(),
         )?;
         if trail.survivors.digest != certified.survivors.digest {
             return Err(Fault::OtherCertificate);

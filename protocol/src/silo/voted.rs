@@ -15,6 +15,7 @@ use crate::defence::{Defence, stands};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::message::{SecretKind, SiloMessage};
+use crate::signed_list::Known;
 use crate::unmask::kind_of;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -59,7 +60,8 @@ impl Voted {
             ciphertexts,
         } = exchange;
         let membership = step.surroundings.membership;
-        let certificate = Certificate::new(&plan, membership, &cohort, &survivors, votes)?;
+        let certificate =
+            Certificate::new(&plan, membership, &cohort, &survivors, votes, &Known::new())?;
         let own = step.surroundings.name;
         let seeds = step.seeds(plan.id)?;
         let opener = Opener::new(own, seeds, &keys, &deals);

@@ -3,10 +3,10 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{
-    Delivery, Fault, Release, SiloEvent, SiloMessage, VerifiedSum, verify_release,
+    Delivery, Fault, Release, SiloEvent, SiloMessage, Verification, VerifiedSum, verify_release,
 };
 
-use crate::table::{STAGES, Stage, Table, plan_of, roots, sum_proof, survivors_digest};
+use crate::table::{STAGES, Stage, Table, name, plan_of, roots, sum_proof, survivors_digest};
 
 fn other(digest: &Digest) -> Digest {
     let mut bytes = *digest.as_bytes();
@@ -216,6 +216,44 @@ fn a_release_signed_under_another_transcript_or_by_another_key_is_refused() {
     delivery.envelope.signature = table.script.votes[0].signature;
     let refused = verify(&table, &delivery, table.sum());
     assert!(matches!(refused, Err(Fault::BadSignature { .. })));
+}
+
+#[test]
+fn a_silo_that_has_verified_votes_and_nonces_does_not_take_them_under_other_signatures() {
+    let mut table = before_release(17);
+    let sum = table.sum();
+    let before = table.picture(0);
+    for at in 0..5 {
+        for which in 0..3 {
+            let mut release = table.honest_release();
+            let Verification::Tags { nonces, tags } = &mut release.verification else {
+                panic!("an honest release is verified by tags")
+            };
+            let list = match which {
+                0 => &mut release.votes,
+                1 => nonces,
+                _ => tags,
+            };
+            list[at].signature = list[(at + 1) % 5].signature;
+            let sender = name(at).to_string();
+            let delivery = table.release(&release);
+            assert_eq!(
+                verify(&table, &delivery, sum.clone()),
+                Err(Fault::BadSignature {
+                    sender: sender.clone()
+                })
+            );
+            let event = SiloEvent::Released {
+                delivery,
+                sum: sum.clone(),
+            };
+            let outcome = table.tell(0, event);
+            assert_eq!(outcome.rejected, vec![Fault::BadSignature { sender }]);
+            assert_eq!(table.picture(0), before);
+        }
+    }
+    let honest = table.question(Stage::Release, 0);
+    assert_eq!(table.ask(0, honest).finished.len(), 1);
 }
 
 /// A release that only a quorum of liars can certify: every vote is forged.
