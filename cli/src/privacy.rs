@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use consilium_learning::study::{Privacy, Study};
 use consilium_privacy::accountant::{
-    Certificate, NoiseEvent, PrivacyStatement, Promise, RdpCurve, gaussian,
+    Adjacency, Certificate, NoiseEvent, PrivacyStatement, Promise, RdpCurve, gaussian,
 };
 use consilium_privacy::calibration::calibrate;
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
@@ -103,7 +103,7 @@ pub(crate) fn run(command: PrivacyCommand) -> anyhow::Result<ExitCode> {
                 output,
             } = arguments;
             let noise_multiplier = calibrate(epsilon, delta, sampling_rate, rounds)?;
-            let loss = MechanismLoss::of(noise_multiplier, sampling_rate, rounds, delta);
+            let loss = MechanismLoss::of(noise_multiplier, sampling_rate, rounds, delta)?;
             output.print(&loss, mechanism_words)?;
         }
     }
@@ -123,7 +123,7 @@ fn epsilon(arguments: &EpsilonArguments) -> anyhow::Result<()> {
         bail!("give `--noise-multiplier`, `--rounds` and `--delta`, or `--study`");
     };
     let rate = arguments.sampling_rate.unwrap_or(SamplingRate::EVERYBODY);
-    let loss = MechanismLoss::of(multiplier, rate, rounds, delta);
+    let loss = MechanismLoss::of(multiplier, rate, rounds, delta)?;
     arguments.output.print(&loss, mechanism_words)
 }
 
@@ -155,21 +155,28 @@ struct MechanismLoss {
 }
 
 impl MechanismLoss {
-    fn of(multiplier: NoiseMultiplier, rate: SamplingRate, rounds: u32, delta: Delta) -> Self {
-        let event = NoiseEvent::add_remove(multiplier);
-        let certificate = RdpCurve::poisson(&event, rate, rounds).epsilon(delta);
+    fn of(
+        multiplier: NoiseMultiplier,
+        rate: SamplingRate,
+        rounds: u32,
+        delta: Delta,
+    ) -> anyhow::Result<Self> {
+        let certificate =
+            NoiseEvent::new(multiplier.value(), ClippingNorm::ONE, Adjacency::AddRemove)
+                .map_err(anyhow::Error::from)
+                .and_then(|event| Ok(RdpCurve::poisson(&event, rate, rounds)?.epsilon(delta)))?;
         let estimate = (rate == SamplingRate::EVERYBODY).then(|| Estimate {
             epsilon: gaussian::estimate(multiplier, rounds, delta),
             method: ESTIMATE,
         });
-        Self {
+        Ok(Self {
             certified: Certified::from(certificate),
             estimate,
             noise_multiplier: multiplier,
             rounds,
             sampling_rate: rate,
             delta,
-        }
+        })
     }
 }
 
@@ -390,6 +397,7 @@ mod tests {
             rounds,
             Delta::new(1e-5).unwrap(),
         )
+        .unwrap()
     }
 
     fn private_study() -> Study {

@@ -18,8 +18,8 @@
 //! a release, or touch a file, a clock or the network.
 //!
 //! Limits: the sampler is exact but not constant-time; a patient known to several hospitals is
-//! protected less than the numbers say; sampling without replacement and replacement under Poisson
-//! sampling have no certificate here.
+//! protected less than the numbers say; replacement under Poisson sampling has an estimate and no
+//! certificate, batches of fixed size a certificate for patients replaced and no estimate.
 
 pub mod accountant;
 pub mod budget;

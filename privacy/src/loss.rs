@@ -174,6 +174,11 @@ impl Rho {
     }
 }
 
+impl ClippingNorm {
+    /// The unit, for amounts that are given as multiples of the clip.
+    pub const ONE: Self = Self(1.0);
+}
+
 impl SamplingRate {
     /// Every patient takes part in every round.
     pub const EVERYBODY: Self = Self(1.0);

@@ -5,13 +5,13 @@
 
 use std::sync::Mutex;
 
-use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
+use consilium_privacy::accountant::{Adjacency, NoiseEvent, RdpCurve};
 use consilium_privacy::budget::{
     Budget, BudgetRefusal, Charge, DeltaAmount, Ledger, LedgerEntry, LedgerFault, LedgerHead,
     RdpAmount, replay,
 };
 use consilium_privacy::calibration::calibrate;
-use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier, SamplingRate};
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, SamplingRate};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, View};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -23,7 +23,7 @@ fn budget() -> Budget {
 }
 
 fn charge(multiplier: f64) -> Charge {
-    let event = NoiseEvent::add_remove(NoiseMultiplier::new(multiplier).unwrap());
+    let event = NoiseEvent::new(multiplier, ClippingNorm::ONE, Adjacency::AddRemove).unwrap();
     Charge::exact(RdpCurve::full_batch(&event, 1))
 }
 

@@ -10,10 +10,15 @@ use crate::loss::{Delta, Epsilon, NoiseMultiplier};
 /// The tight epsilon of `attempts` full-batch releases.
 #[must_use]
 pub fn estimate(multiplier: NoiseMultiplier, attempts: u32, delta: Delta) -> Epsilon {
-    Epsilon::saturating(epsilon(
-        f64::from(attempts).sqrt() / multiplier.value(),
-        delta.value(),
-    ))
+    at_separation(f64::from(attempts).sqrt() / multiplier.value(), delta)
+}
+
+/// The same from the distance of the two Gaussians in standard deviations.
+pub(super) fn at_separation(mu: f64, delta: Delta) -> Epsilon {
+    if mu == 0.0 {
+        return Epsilon::saturating(0.0);
+    }
+    Epsilon::saturating(epsilon(mu, delta.value()))
 }
 
 /// The smallest multiplier for one release of the continuous Gaussian.
@@ -32,6 +37,16 @@ pub fn delta(mu: f64, epsilon: f64) -> f64 {
     let far = mu / 2.0 + epsilon / mu;
     // exp(epsilon) Phi(-far) = density(near) * Phi(-far)/density(far): nothing overflows.
     tail(-near) - density(near) * tail_over_density(far)
+}
+
+/// P(Z <= x).
+pub(super) fn probability_below(x: f64) -> f64 {
+    tail(-x)
+}
+
+/// The x with P(Z <= x) = probability.
+pub(super) fn quantile(probability: f64) -> f64 {
+    bisect(-40.0, 40.0, |x| probability_below(x) < probability)
 }
 
 fn epsilon(mu: f64, target: f64) -> f64 {

@@ -10,15 +10,11 @@
 //!
 //! [Mironov, Talwar and Zhang 2019]: https://arxiv.org/abs/1908.10530
 
+use super::logarithms::{LogFactorials, log_expm1, log_sum_exp, log1p_exp};
+
 /// The divergence at an order from 2 to 1024, for a rate 0 < q < 1 and a multiplier z.
 pub(super) fn poisson_divergence(rate: f64, multiplier: f64) -> impl Fn(u32) -> f64 {
-    let log_factorials = log_factorials();
-    let log_factorial = move |n: u32| {
-        usize::try_from(n)
-            .ok()
-            .and_then(|n| log_factorials.get(n).copied())
-            .unwrap_or(f64::INFINITY)
-    };
+    let log_factorials = LogFactorials::new();
     let log_in = libm::log(rate);
     let log_out = libm::log1p(-rate);
     move |order| {
@@ -26,7 +22,7 @@ pub(super) fn poisson_divergence(rate: f64, multiplier: f64) -> impl Fn(u32) -> 
         let logs: Vec<f64> = (2..=order)
             .map(|j| {
                 let exponent = f64::from(j) * f64::from(j - 1) / (2.0 * multiplier * multiplier);
-                log_factorial(order) - log_factorial(j) - log_factorial(order - j)
+                log_factorials.choose(order, j)
                     + f64::from(order - j) * log_out
                     + f64::from(j) * log_in
                     + log_expm1(exponent)
@@ -34,40 +30,6 @@ pub(super) fn poisson_divergence(rate: f64, multiplier: f64) -> impl Fn(u32) -> 
             .collect();
         log1p_exp(log_sum_exp(&logs)) / f64::from(order - 1)
     }
-}
-
-/// ln(exp(x) - 1) for x > 0.
-fn log_expm1(x: f64) -> f64 {
-    if x > 30.0 {
-        x + libm::log1p(-libm::exp(-x))
-    } else {
-        libm::log(libm::expm1(x))
-    }
-}
-
-/// ln(1 + exp(x)).
-fn log1p_exp(x: f64) -> f64 {
-    if x > 0.0 {
-        x + libm::log1p(libm::exp(-x))
-    } else {
-        libm::log1p(libm::exp(x))
-    }
-}
-
-fn log_sum_exp(logs: &[f64]) -> f64 {
-    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    largest + libm::log(logs.iter().map(|log| libm::exp(log - largest)).sum())
-}
-
-/// ln(0!) .. ln(1024!).
-fn log_factorials() -> Vec<f64> {
-    let mut sum = 0.0;
-    std::iter::once(0.0)
-        .chain((1..=1024_u32).map(|n| {
-            sum += libm::log(f64::from(n));
-            sum
-        }))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Renyi differential privacy at integer orders, and the epsilon it certifies.
 
-use super::event::NoiseEvent;
+use super::event::{Adjacency, Mechanism, NoiseEvent};
+use super::fixed_size::fixed_size_divergence;
+use super::job::{FixedSize, Job, NoCertificate, Sampling, common_adjacency};
+use super::mechanism_divergence::full_batch_divergence;
 use super::poisson::poisson_divergence;
 use crate::loss::{Delta, Epsilon, SamplingRate};
 
@@ -34,27 +37,88 @@ impl RdpCurve {
         }
     }
 
-    /// `attempts` releases of a sum in which every patient takes part: `order/(2 z^2)` each.
+    /// All releases of a job.
+    pub fn of_job(job: &Job) -> Result<Self, NoCertificate> {
+        match job.sampling {
+            Sampling::Everybody => Ok(Self::full_batch(&job.event, job.attempts)),
+            Sampling::Poisson(rate) => Self::poisson(&job.event, rate, job.attempts),
+            Sampling::FixedSize(batch) => Self::fixed_size(&job.event, batch, job.attempts),
+        }
+    }
+
+    /// All releases of several jobs, which must promise the same.
+    pub fn of_jobs(jobs: &[Job]) -> Result<Self, NoCertificate> {
+        common_adjacency(jobs)?;
+        jobs.iter().try_fold(
+            Self::zero(),
+            |sum, job| Ok(sum.compose(&Self::of_job(job)?)),
+        )
+    }
+
+    /// `attempts` releases of a sum in which every patient takes part: `order/(2 z^2)` each for Gaussian noise.
     ///
-    /// Holds for the discrete Gaussian with integer shifts as for the continuous one.
+    /// That holds for the discrete Gaussian with integer shifts as for the continuous one.
     #[must_use]
     pub fn full_batch(event: &NoiseEvent, attempts: u32) -> Self {
-        let z = event.multiplier();
-        Self::at_each_order(|order| {
-            f64::from(attempts) * (f64::from(order) / (2.0 * z * z) + event.excess())
-        })
+        Self::at_each_order(|order| f64::from(attempts) * full_batch_divergence(event, order))
     }
 
     /// `attempts` releases in which every patient takes part independently with probability `rate`.
     ///
-    /// For patients added or removed only: replacement under Poisson sampling has no certificate here.
-    #[must_use]
-    pub fn poisson(event: &NoiseEvent, rate: SamplingRate, attempts: u32) -> Self {
+    /// For Gaussian noise and patients added or removed only.
+    pub fn poisson(
+        event: &NoiseEvent,
+        rate: SamplingRate,
+        attempts: u32,
+    ) -> Result<Self, NoCertificate> {
         if rate == SamplingRate::EVERYBODY {
-            return Self::full_batch(event, attempts);
+            return Ok(Self::full_batch(event, attempts));
         }
-        let divergence = poisson_divergence(rate.value(), event.multiplier());
-        Self::at_each_order(|order| f64::from(attempts) * (divergence(order) + event.excess()))
+        match (event.adjacency(), event.mechanism()) {
+            (Adjacency::Replace, _) => Err(NoCertificate::ReplaceUnderPoisson),
+            (
+                Adjacency::AddRemove,
+                Mechanism::Gaussian
+                | Mechanism::DiscreteGaussian
+                | Mechanism::SumOfDiscreteGaussians { .. },
+            ) => {
+                let divergence = poisson_divergence(rate.value(), event.multiplier());
+                Ok(Self::at_each_order(|order| {
+                    f64::from(attempts) * (divergence(order) + event.excess())
+                }))
+            }
+            (
+                Adjacency::AddRemove,
+                Mechanism::Laplace | Mechanism::DiscreteLaplace | Mechanism::Skellam { .. },
+            ) => Err(NoCertificate::SampledMechanism),
+        }
+    }
+
+    /// `attempts` releases about a batch of fixed size.
+    ///
+    /// For Gaussian noise that is one Gaussian, and patients replaced only.
+    pub fn fixed_size(
+        event: &NoiseEvent,
+        batch: FixedSize,
+        attempts: u32,
+    ) -> Result<Self, NoCertificate> {
+        match (event.adjacency(), event.mechanism()) {
+            (Adjacency::AddRemove, _) => Err(NoCertificate::AddRemoveUnderFixedSize),
+            (Adjacency::Replace, Mechanism::Gaussian | Mechanism::DiscreteGaussian) => {
+                let divergence = fixed_size_divergence(batch.fraction(), event.multiplier());
+                // Sampling never costs more than the whole.
+                Ok(Self::at_each_order(|order| {
+                    f64::from(attempts) * divergence(order).min(full_batch_divergence(event, order))
+                }))
+            }
+            (
+                Adjacency::Replace,
+                Mechanism::SumOfDiscreteGaussians { .. }
+                | Mechanism::Laplace
+                | Mechanism::DiscreteLaplace
+                | Mechanism::Skellam { .. },
+            ) => Err(NoCertificate::SampledMechanism),
+        }
     }
 
     /// Both releases together: divergences add, even if the second was chosen after the first was seen.
@@ -138,10 +202,10 @@ const ROUNDING: f64 = 1e-10;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::loss::NoiseMultiplier;
+    use crate::loss::ClippingNorm;
 
     fn event(multiplier: f64) -> NoiseEvent {
-        NoiseEvent::add_remove(NoiseMultiplier::new(multiplier).unwrap())
+        NoiseEvent::new(multiplier, ClippingNorm::ONE, Adjacency::AddRemove).unwrap()
     }
 
     fn delta() -> Delta {
@@ -190,7 +254,7 @@ mod tests {
         let quiet = RdpCurve::full_batch(&event(1e6), 1).epsilon(Delta::new(0.5).unwrap());
         assert_eq!(quiet.epsilon.value(), 0.0);
         let tiny = SamplingRate::new(1e-12).unwrap();
-        let sampled = RdpCurve::poisson(&event(1e-6), tiny, u32::MAX);
+        let sampled = RdpCurve::poisson(&event(1e-6), tiny, u32::MAX).unwrap();
         assert!(
             sampled
                 .points()
@@ -203,9 +267,10 @@ mod tests {
         let full = RdpCurve::full_batch(&event(2.0), 7);
         assert_eq!(
             RdpCurve::poisson(&event(2.0), SamplingRate::EVERYBODY, 7),
-            full
+            Ok(full.clone())
         );
-        let nearly = RdpCurve::poisson(&event(2.0), SamplingRate::new(1.0 - 1e-12).unwrap(), 7);
+        let nearly =
+            RdpCurve::poisson(&event(2.0), SamplingRate::new(1.0 - 1e-12).unwrap(), 7).unwrap();
         for ((_, sampled), (order, whole)) in nearly.points().zip(full.points()) {
             assert!(
                 (sampled / whole - 1.0).abs() < 1e-6,

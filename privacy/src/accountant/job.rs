@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Releases of one kind: the noise of each, who takes part, and how many there are.
+
+use thiserror::Error;
+
+use super::{Adjacency, NoiseEvent};
+use crate::loss::SamplingRate;
+
+/// Who takes part in a release.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sampling {
+    /// Every patient.
+    Everybody,
+    /// Each patient on its own, with a probability.
+    Poisson(SamplingRate),
+    /// A fixed number of patients, all subsets alike; for patients replaced only.
+    FixedSize(FixedSize),
+}
+
+/// A batch of fixed size out of a population of known size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FixedSize {
+    batch: u64,
+    population: u64,
+}
+
+impl FixedSize {
+    /// `batch` patients out of `population`.
+    pub fn new(batch: u64, population: u64) -> Result<Self, JobFault> {
+        if batch == 0 || batch > population {
+            return Err(JobFault::Batch { batch, population });
+        }
+        Ok(Self { batch, population })
+    }
+
+    /// The part of the patients that a batch holds.
+    #[must_use]
+    pub fn fraction(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "numbers of patients")]
+        let fraction = self.batch as f64 / self.population as f64;
+        fraction
+    }
+}
+
+/// Releases of one kind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Job {
+    /// The noise of each release.
+    pub event: NoiseEvent,
+    /// Who takes part in each.
+    pub sampling: Sampling,
+    /// How many there are, failed attempts that may have been seen included.
+    pub attempts: u32,
+}
+
+/// Why numbers describe no job.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum JobFault {
+    /// A batch of nobody, or of more than there are.
+    #[error("a batch of {batch} out of {population} patients cannot be drawn")]
+    Batch {
+        /// The size of the batch.
+        batch: u64,
+        /// The size of the population.
+        population: u64,
+    },
+}
+
+/// Why nothing is certified about a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoCertificate {
+    /// Replacement under Poisson sampling.
+    #[error(
+        "replacing a patient under Poisson sampling has no certificate: count patients as added or removed, or let every patient take part"
+    )]
+    ReplaceUnderPoisson,
+    /// Addition or removal under sampling without replacement.
+    #[error(
+        "a batch of fixed size tells how many patients there are: count patients as replaced, or sample each on its own"
+    )]
+    AddRemoveUnderFixedSize,
+    /// A mechanism whose sampled divergence is not known to be bounded by the formula.
+    #[error("this noise has no certificate under sampling: let every patient take part")]
+    SampledMechanism,
+    /// Two jobs promise different things.
+    #[error(
+        "jobs that add or remove a patient and jobs that replace one do not add up: choose one adjacency"
+    )]
+    UnlikeAdjacency,
+}
+
+/// The adjacency that all jobs share; that of no jobs is add or remove.
+pub(super) fn common_adjacency(jobs: &[Job]) -> Result<Adjacency, NoCertificate> {
+    let mut adjacencies = jobs.iter().map(|job| job.event.adjacency());
+    let first = adjacencies.next().unwrap_or(Adjacency::AddRemove);
+    if adjacencies.all(|other| other == first) {
+        Ok(first)
+    } else {
+        Err(NoCertificate::UnlikeAdjacency)
+    }
+}
