@@ -6,7 +6,6 @@
 
 mod consortium;
 mod masked_view;
-mod process;
 mod report;
 mod story;
 

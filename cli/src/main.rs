@@ -6,6 +6,7 @@ mod bench;
 mod certs;
 mod crash;
 mod demo;
+mod executable;
 mod output;
 mod policy;
 mod privacy;

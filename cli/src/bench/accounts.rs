@@ -158,8 +158,5 @@ fn seconds_of(clock: ClockId) -> f64 {
 
 /// The most memory that this process ever held, where the system tells (Linux).
 pub(super) fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
+    crate::executable::peak_memory_bytes("/proc/self/status")
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Founding the consortium, command by command, as its officers would.
 
-use super::process::{Executable, Running};
+use crate::executable::{Executable, Running};
 use anyhow::{Context, bail};
 use std::fs;
 use std::net::TcpListener;

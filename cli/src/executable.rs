@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The demonstration's separate processes: this executable, started with the arguments that a person would type.
+//! Separate processes of this executable, started with the arguments that a person would type.
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,20 +9,20 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Starts this executable.
-pub(super) struct Executable {
+pub(crate) struct Executable {
     path: PathBuf,
     logs: PathBuf,
 }
 
 /// A process that runs until it is stopped; it is killed when this value is dropped.
-pub(super) struct Running {
+pub(crate) struct Running {
     name: String,
     child: Child,
     log: PathBuf,
 }
 
 impl Executable {
-    pub(super) fn this(logs: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn this(logs: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(logs)?;
         let path = std::env::current_exe().context("this executable cannot be found")?;
         Ok(Self {
@@ -31,8 +31,8 @@ impl Executable {
         })
     }
 
-    /// Runs a command to its end and returns what it printed; a failed command is a failure of the demonstration.
-    pub(super) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    /// Runs a command to its end and returns what it printed; a command that fails is a fault.
+    pub(crate) fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(&self.path)
             .args(arguments)
             .stdin(Stdio::null())
@@ -49,7 +49,7 @@ impl Executable {
     }
 
     /// Runs a command with `--json` and reads what it printed.
-    pub(super) fn json(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
         let mut arguments = arguments.to_vec();
         arguments.push("--json");
         let text = self.run(&arguments)?;
@@ -58,7 +58,7 @@ impl Executable {
     }
 
     /// The same for a command that may end with findings (exit code 1) and still prints JSON.
-    pub(super) fn json_or_findings(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
+    pub(crate) fn json_or_findings(&self, arguments: &[&str]) -> anyhow::Result<serde_json::Value> {
         let output = Command::new(&self.path)
             .args(arguments)
             .arg("--json")
@@ -70,7 +70,7 @@ impl Executable {
     }
 
     /// Starts a process whose output goes to a file of its own.
-    pub(super) fn start(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Running> {
+    pub(crate) fn start(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Running> {
         let log = self.logs.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
         let child = Command::new(&self.path)
@@ -89,12 +89,17 @@ impl Executable {
 }
 
 impl Running {
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
+    /// The most memory that the process has held, where the system tells (Linux).
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        peak_memory_bytes(&format!("/proc/{}/status", self.child.id()))
+    }
+
     /// Fails with the end of the process's own log when it has ended.
-    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => {
@@ -109,7 +114,7 @@ impl Running {
     }
 
     /// Waits until the process has ended by itself.
-    pub(super) fn wait_for_end(&mut self, longest: Duration) -> anyhow::Result<()> {
+    pub(crate) fn wait_for_end(&mut self, longest: Duration) -> anyhow::Result<()> {
         let until = Instant::now() + longest;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > until {
@@ -121,7 +126,7 @@ impl Running {
     }
 
     /// Asks the process to end and waits for it.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_none() {
             let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
             if let Some(id) = id {
@@ -139,4 +144,12 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The high-water mark of a process's memory, from its status file.
+pub(crate) fn peak_memory_bytes(status: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(status).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
