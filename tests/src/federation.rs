@@ -12,8 +12,8 @@ use consilium_crypto::transcript::hash;
 use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
-    CoordinatorSurroundings, Deadlines, Delivery, LogVerifier, Membership, RoundPlan, SiloEffect,
-    SiloEvent, SiloMachine, SiloName, SiloSurroundings, chunk_digest, upload_root,
+    CoordinatorSurroundings, Deadlines, Delivery, InnerProduct, LogVerifier, Membership, RoundPlan,
+    SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, chunk_digest, upload_root,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -124,6 +124,21 @@ impl Federation {
     /// # Errors
     /// Whatever one of the machines refuses.
     pub fn sum(&mut self, vector: &VectorPlan, inputs: &[Vec<i64>]) -> Result<Vec<i64>> {
+        self.sum_checked_by(vector, inputs, |product, index, words| {
+            product.add_chunk(index, words);
+        })
+    }
+
+    /// The same, where `check` takes each chunk of the sum into the inner product with the challenge.
+    ///
+    /// # Errors
+    /// Whatever one of the machines refuses, such as a sum that was not checked as it is.
+    pub fn sum_checked_by(
+        &mut self,
+        vector: &VectorPlan,
+        inputs: &[Vec<i64>],
+        mut check: impl FnMut(&mut InnerProduct, u64, &[u64]),
+    ) -> Result<Vec<i64>> {
         self.round += 1;
         let names: Vec<SiloName> = self.silos.iter().map(|silo| silo.name.clone()).collect();
         let id = AttemptId {
@@ -184,7 +199,7 @@ impl Federation {
                     CoordinatorEffect::CheckSum(mut product) => {
                         let size = usize::try_from(plan.chunk_fields)?;
                         for (index, words) in (0..).zip(sum.chunks(size)) {
-                            product.add_chunk(index, words);
+                            check(&mut product, index, words);
                         }
                         to_coordinator.push_back(CoordinatorEvent::Checked { product });
                     }
