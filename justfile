@@ -32,6 +32,18 @@ simulate ROUNDS='10000' SEED='1':
 figures DATA:
     cargo xtask figures heart --data {{DATA}}
 
+# What a round costs, with every figure of docs/performance.md; SECTIONS such as `scale` or `flower`, which take long.
+performance *SECTIONS:
+    cargo xtask performance {{SECTIONS}}
+
+# One large round of one's own, for sizing a machine.
+bench SILOS PARAMETERS:
+    cargo run --release --locked --bin consilium -- bench aggregation --silos {{SILOS}} --parameters {{PARAMETERS}}
+
+# Processor time against Flower's SecAgg+, which pip installs into target/.
+flower:
+    benches/peers/flower/compare
+
 # Whether times tell anything about secrets: shares, keys, masks, tags, comparisons, noise.
 constant-time:
     cargo bench --locked -p consilium-tests --bench constant_time

@@ -5,6 +5,7 @@ mod arrows;
 mod figures;
 mod generate;
 mod insecure;
+mod performance;
 mod sizes;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +33,11 @@ enum Task {
         #[command(subcommand)]
         figure: Figure,
     },
+    /// Measure, and write the figures of `docs/performance.md`
+    Performance {
+        /// What to measure [default: all but `scale` and `flower`]
+        sections: Vec<performance::Section>,
+    },
     /// Print the lines of every crate and its largest file
     Sizes,
 }
@@ -53,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Task::Figures {
             figure: Figure::Heart { data },
         } => figures::heart(&data),
+        Task::Performance { sections } => performance::measure(&sections),
         Task::Sizes => sizes::print(),
     }
 }
