@@ -99,14 +99,14 @@ impl std::fmt::Debug for InsecureSeededRandom {
 
 /// A batch of keystream: the first 32 bytes are the next key, the rest is output.
 struct Generator {
-    batch: Secret<[u8; BATCH]>,
+    batch: Box<[u8; BATCH]>,
     used: usize,
 }
 
 impl Generator {
     fn new(seed: &Secret32) -> Self {
         let mut generator = Self {
-            batch: Secret::new([0; BATCH]),
+            batch: Box::new([0; BATCH]),
             used: KEY,
         };
         generator.restart(seed);
@@ -116,14 +116,14 @@ impl Generator {
     fn restart(&mut self, key: &Secret32) {
         // The zero nonce is used once per key: every batch has a key of its own.
         let mut keystream = ChaCha20::new(key.expose().into(), &[0; 12].into());
-        self.batch = Secret::filled(|batch| keystream.apply_keystream(batch));
+        self.batch.fill(0);
+        keystream.apply_keystream(self.batch.as_mut_slice());
         self.used = KEY;
     }
 
     fn refill(&mut self) {
-        let batch = self.batch.expose();
         let key = Secret::filled(|key: &mut [u8; KEY]| {
-            for (byte, next) in key.iter_mut().zip(batch) {
+            for (byte, next) in key.iter_mut().zip(self.batch.iter()) {
                 *byte = *next;
             }
         });
@@ -137,16 +137,16 @@ impl Generator {
             }
             let count = bytes.len().min(BATCH - self.used);
             let (now, later) = bytes.split_at_mut(count);
-            let output = &mut self.batch.expose_mut()[self.used..self.used + count];
+            let output = &mut self.batch[self.used..self.used + count];
             now.copy_from_slice(output);
-            output.zeroize();
+            output.fill(0);
             self.used += count;
             bytes = later;
         }
     }
 
     fn next_u64(&mut self) -> u64 {
-        if let Some(word) = self.batch.expose_mut()[self.used..].first_chunk_mut::<8>() {
+        if let Some(word) = self.batch[self.used..].first_chunk_mut::<8>() {
             let value = u64::from_le_bytes(*word);
             *word = [0; 8];
             self.used += 8;
@@ -155,6 +155,13 @@ impl Generator {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         u64::from_le_bytes(bytes)
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        // COST: as a slice it is wiped in one go, as an array byte by byte.
+        self.batch.as_mut_slice().zeroize();
     }
 }
 
@@ -208,8 +215,8 @@ mod tests {
         let mut generator = Generator::new(&Secret32::new([1; 32]));
         generator.fill(&mut [0; 100]);
         let _ = generator.next_u64();
-        assert_eq!(generator.batch.expose()[KEY..KEY + 108], [0; 108]);
-        assert_ne!(generator.batch.expose()[KEY + 108..KEY + 124], [0; 16]);
+        assert_eq!(generator.batch[KEY..KEY + 108], [0; 108]);
+        assert_ne!(generator.batch[KEY + 108..KEY + 124], [0; 16]);
     }
 
     #[test]
