@@ -3,12 +3,13 @@
 //!
 //! Quantising comes before summing and the noise after it, so the sensitivity is an integer bound and
 //! no floating-point sum is trusted.
+#![deny(clippy::float_arithmetic)]
 
 use consilium_crypto::random::{RandomSource, RoundRandom};
 use thiserror::Error;
 
 use crate::clipping::quantise_patient;
-use crate::discrete_gaussian::{DiscreteGaussian, VarianceFault};
+use crate::discrete_gaussian::{DiscreteGaussian, ScaleFault};
 use crate::loss::ClippingNorm;
 use crate::noise_plan::NoisePlan;
 
@@ -16,6 +17,24 @@ use crate::noise_plan::NoisePlan;
 ///
 /// A vector of another length than `dimension`, or one that is not finite, counts as zero: whether a
 /// round goes on must not depend on what a patient's vector holds.
+///
+/// ```
+/// # use consilium_crypto::random::RoundRandom;
+/// # use consilium_privacy::{contribution::noised_sum, loss::ClippingNorm, noise_plan::NoisePlan};
+/// fn release(plan: &NoisePlan, norm: ClippingNorm, random: &mut RoundRandom) {
+///     noised_sum(plan, norm, 3, [[0.1, 0.2, 0.3]], random);
+/// }
+/// ```
+///
+/// The generator of tests and simulations, whose seed can be guessed, is refused by the compiler:
+///
+/// ```compile_fail,E0308
+/// # use consilium_crypto::random::InsecureSeededRandom;
+/// # use consilium_privacy::{contribution::noised_sum, loss::ClippingNorm, noise_plan::NoisePlan};
+/// fn release(plan: &NoisePlan, norm: ClippingNorm, random: &mut InsecureSeededRandom) {
+///     noised_sum(plan, norm, 3, [[0.1, 0.2, 0.3]], random);
+/// }
+/// ```
 // SECURITY: the generator is the concrete type that the operating system seeds; no other is accepted.
 pub fn noised_sum(
     plan: &NoisePlan,
@@ -39,7 +58,7 @@ pub enum ContributionFault {
     },
     /// The plan's noise cannot be sampled.
     #[error(transparent)]
-    Variance(#[from] VarianceFault),
+    Scale(#[from] ScaleFault),
 }
 
 fn noised_sum_from(
@@ -49,7 +68,7 @@ fn noised_sum_from(
     patients: impl IntoIterator<Item: AsRef<[f64]>>,
     random: &mut impl RandomSource,
 ) -> Result<Vec<i64>, ContributionFault> {
-    let noise = DiscreteGaussian::new(plan.variance)?;
+    let noise = DiscreteGaussian::new(plan.scale)?;
     let mut sum = vec![0_i64; dimension];
     let mut counted = 0_u64;
     for patient in patients {
@@ -116,6 +135,7 @@ mod tests {
             vec![f64::NAN, 0.0, 0.0],
             vec![0.0, 1.0, 0.0],
             vec![9.0; 7],
+            vec![0.0; 3],
         ] {
             let with = sum(&[vec![0.1, 0.2, 0.3], patient], 10).unwrap();
             let shift: i128 = with

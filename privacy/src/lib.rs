@@ -17,7 +17,7 @@
 //! down, lower a charge because more silos turned up than were promised, take a seeded generator for
 //! a release, or touch a file, a clock or the network.
 //!
-//! Limits: the sampler is exact but not constant-time; a patient known to several hospitals is
+//! Limits: a patient known to several hospitals is
 //! protected less than the numbers say; replacement under Poisson sampling has an estimate and no
 //! certificate, batches of fixed size a certificate for patients replaced and no estimate.
 

@@ -19,22 +19,41 @@ const ROUNDS: u32 = 10_000;
 #[test]
 fn an_attacker_sees_what_is_claimed_and_no_more() {
     let plan = plan(1, 1);
-    let ratio = attack(&plan, plan.shares_seen(View::Colluders), claim(&plan));
+    let ratio = attack(
+        &plan,
+        plan.shares_seen(View::Colluders),
+        claim(&plan),
+        Seeds::OfTheirOwn,
+    );
     assert!((0.93..=1.0).contains(&ratio), "{ratio}");
 }
 
 #[test]
 fn the_attack_notices_a_missing_share() {
     let plan = plan(1, 1);
-    let ratio = attack(&plan, plan.shares_seen(View::Colluders) - 1, claim(&plan));
+    let shares = plan.shares_seen(View::Colluders) - 1;
+    let ratio = attack(&plan, shares, claim(&plan), Seeds::OfTheirOwn);
     assert!(ratio > 1.1, "{ratio}");
 }
 
 #[test]
 fn the_attack_notices_shares_of_z_over_sqrt_n() {
     // Shares that count on all four silos, while one drops out and one colludes.
-    let ratio = attack(&plan(0, 0), 2, claim(&plan(1, 1)));
+    let ratio = attack(&plan(0, 0), 2, claim(&plan(1, 1)), Seeds::OfTheirOwn);
     assert!(ratio > 1.1, "{ratio}");
+}
+
+#[test]
+fn the_attack_notices_two_silos_with_one_seed() {
+    // Equal noise adds up to twice, not to the square root of two: the claim is no longer what is measured.
+    let plan = plan(1, 1);
+    let ratio = attack(
+        &plan,
+        plan.shares_seen(View::Colluders),
+        claim(&plan),
+        Seeds::Equal,
+    );
+    assert!(ratio < 0.93, "{ratio}");
 }
 
 fn plan(dropouts: u32, colluders: u32) -> NoisePlan {
@@ -55,10 +74,23 @@ fn claim(plan: &NoisePlan) -> f64 {
     1.0 / plan.multiplier(View::Colluders).unwrap().value()
 }
 
+/// How the silos' generators are seeded.
+#[derive(Clone, Copy)]
+enum Seeds {
+    OfTheirOwn,
+    Equal,
+}
+
 /// The distance that the attack proves, over the claim.
-fn attack(plan: &NoisePlan, shares: u32, claim: f64) -> f64 {
+fn attack(plan: &NoisePlan, shares: u32, claim: f64, seeds: Seeds) -> f64 {
     let norm = ClippingNorm::new(1.0).unwrap();
-    let mut random = RoundRandom::from_seed(Secret32::new([42; 32]));
+    let mut silos: Vec<RoundRandom> = (0..shares)
+        .map(|silo| match seeds {
+            Seeds::OfTheirOwn => 40 + u8::try_from(silo).unwrap(),
+            Seeds::Equal => 40,
+        })
+        .map(|seed| RoundRandom::from_seed(Secret32::new([seed; 32])))
+        .collect();
     // Sent longer than the norm: clipping leaves exactly the norm.
     let canary: &[f64] = &[0.0, 3.0];
     let others: &[f64] = &[0.6, 0.0];
@@ -67,13 +99,13 @@ fn attack(plan: &NoisePlan, shares: u32, claim: f64) -> f64 {
         let mut guesses = 0;
         for _ in 0..ROUNDS {
             let mut sum = 0;
-            for share in 0..shares {
-                let patients = if present && share == 0 {
+            for (silo, random) in silos.iter_mut().enumerate() {
+                let patients = if present && silo == 0 {
                     vec![others, canary]
                 } else {
                     vec![others]
                 };
-                sum += noised_sum(plan, norm, 2, patients, &mut random).unwrap()[1];
+                sum += noised_sum(plan, norm, 2, patients, random).unwrap()[1];
             }
             guesses += u32::from(sum > threshold);
         }

@@ -22,8 +22,6 @@ pub(crate) enum Expectation {
     Constant,
     /// A difference: the operation leaks on purpose.
     Leaks,
-    /// Whatever it shows: SECURITY.md says why it varies.
-    Varies,
 }
 
 pub(crate) struct Examination {
@@ -63,7 +61,6 @@ impl Examination {
         let is_as_expected = |t: f64| match expectation {
             Expectation::Constant => t < LIMIT,
             Expectation::Leaks => t >= LIMIT,
-            Expectation::Varies => true,
         };
         if !is_as_expected(found[0]) {
             found.push(measure());
@@ -78,7 +75,6 @@ impl Examination {
             (Expectation::Constant, false) => "LEAKS",
             (Expectation::Leaks, true) => "leaks, as it should",
             (Expectation::Leaks, false) => "A LEAK GOES UNNOTICED",
-            (Expectation::Varies, _) => "varies, as SECURITY.md says",
         };
         println!("{name:58} |t| {:>14}  {verdict}", shown.join(", then "));
     }

@@ -193,7 +193,8 @@ fn masks(examination: &mut Examination) {
 }
 
 fn noise(examination: &mut Examination) {
-    let gaussian = DiscreteGaussian::new(100).unwrap();
+    // Of standard deviation 10.2.
+    let gaussian = DiscreteGaussian::new(12).unwrap();
     examination.examine(
         "noise added: the vector below it",
         Expectation::Constant,
@@ -211,20 +212,53 @@ fn noise(examination: &mut Examination) {
         },
     );
     examination.examine(
-        "noise drawn: one value",
-        Expectation::Varies,
+        "noise drawn: one value, zero or any",
+        Expectation::Constant,
         1,
-        |class, random| loop {
-            let seed = random.next_u64();
-            let value = gaussian.sample(&mut InsecureSeededRandom::from_seed(seed));
-            if class == Class::Random || value == 0 {
-                break InsecureSeededRandom::from_seed(seed);
-            }
-        },
+        |class, random| drawn(class, random, &gaussian, |noise| noise[0] == 0),
         |random: &mut InsecureSeededRandom| {
             black_box(gaussian.sample(random));
         },
     );
+    examination.examine(
+        "noise drawn: one value, beyond two sigma or any",
+        Expectation::Constant,
+        1,
+        |class, random| drawn(class, random, &gaussian, |noise| noise[0].abs() > 20),
+        |random: &mut InsecureSeededRandom| {
+            black_box(gaussian.sample(random));
+        },
+    );
+    examination.examine(
+        "noise drawn: 64 values, of small or any norm",
+        Expectation::Constant,
+        1,
+        |class, random| {
+            drawn(class, random, &gaussian, |noise| {
+                // A sixth of all.
+                noise.iter().map(|value| value * value).sum::<i64>() < 64 * 86
+            })
+        },
+        |random: &mut InsecureSeededRandom| {
+            black_box(gaussian.sample_vector(64, random));
+        },
+    );
+}
+
+/// A generator whose first 64 values are as told, or any.
+fn drawn(
+    class: Class,
+    random: &mut InsecureSeededRandom,
+    gaussian: &DiscreteGaussian,
+    is_told: impl Fn(&[i64]) -> bool,
+) -> InsecureSeededRandom {
+    loop {
+        let seed = random.next_u64();
+        let noise = gaussian.sample_vector(64, &mut InsecureSeededRandom::from_seed(seed));
+        if class == Class::Random || is_told(&noise) {
+            return InsecureSeededRandom::from_seed(seed);
+        }
+    }
 }
 
 /// The fixed bytes, or random ones.
