@@ -70,8 +70,8 @@ labels! {
     Certificate = "certificate",
     /// H(c): the challenge that a committed sum is verified by.
     Challenge = "challenge",
-    /// The coefficients that a challenge stands for.
-    ChallengeStream = "challenge-stream",
+    /// The coefficients of rows and columns that a challenge stands for.
+    ChallengeStream = "challenge-tensor",
     /// What two silos keep of an attempt to mask their tags with.
     TagRoot = "tag-root",
     /// The mask of one tag between two silos.

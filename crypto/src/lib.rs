@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Cryptographic primitives composed for secure aggregation; knows nothing of rounds.
 //!
-//! Five names to know:
+//! Names to know:
 //!
 //! - [`secret::Secret`] holds every key, seed and share: wiped on drop, never shown, never cloned.
 //! - [`transcript::hash`] and [`transcript::derive_key`] hash and derive under a [`label::Label`], so a
@@ -10,6 +10,7 @@
 //!   gives it back.
 //! - [`mask::MaskStream`] expands a key that two silos agreed ([`key_agreement`]) into words of a
 //!   [`ring`] that cancel in the sum; [`packing`] puts such words on the wire.
+//! - [`tensor`] holds the coefficients by which a committed sum is challenged.
 //! - [`merkle`] proves that a share, a chunk or an event belongs to a published root.
 //!
 //! It refuses to draw randomness by itself: every caller passes a [`random::RandomSource`]. It reads no
@@ -31,6 +32,7 @@ pub mod sealing;
 pub mod secret;
 pub mod shamir;
 pub mod signing;
+pub mod tensor;
 pub mod transcript;
 
 pub use digest::Digest;

@@ -25,15 +25,20 @@ impl Element {
     /// The residue of a uniform 128-bit integer: uniform to within 2^-67.
     #[must_use]
     pub fn from_uniform(bytes: [u8; 16]) -> Self {
-        Self::reduce(u128::from_le_bytes(bytes))
+        Self::from_wide(u128::from_le_bytes(bytes))
     }
 
-    /// The residue of a signed integer of magnitude at most 2^123.
+    /// The residue of an integer.
     #[must_use]
-    pub fn from_signed(value: i128) -> Self {
-        // p 2^63 is a multiple of p that makes every allowed value positive.
-        let shift = i128::from(PRIME) << 63;
-        Self::reduce(value.wrapping_add(shift).cast_unsigned())
+    pub fn from_wide(value: u128) -> Self {
+        let low = |value: u128| value & u128::from(PRIME);
+        let once = low(value) + (value >> 61); // below 2^68
+        let twice = low(once) + (once >> 61); // below 2^61 + 2^7
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "two foldings leave less than 2^62"
+        )]
+        Self(subtract_prime_once(twice as u64))
     }
 
     /// The canonical integer, below [`PRIME`].
@@ -54,21 +59,10 @@ impl Element {
         Self(subtract_prime_once(self.0 + (PRIME - other.0)))
     }
 
-    /// The product with 2^32.
+    /// The product.
     #[must_use]
-    pub fn times_two_to_32(self) -> Self {
-        Self::reduce(u128::from(self.0) << 32)
-    }
-
-    fn reduce(value: u128) -> Self {
-        let low = |value: u128| value & u128::from(PRIME);
-        let once = low(value) + (value >> 61); // below 2^68
-        let twice = low(once) + (once >> 61); // below 2^61 + 2^7
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "two foldings leave less than 2^62"
-        )]
-        Self(subtract_prime_once(twice as u64))
+    pub fn times(self, other: Self) -> Self {
+        Self::from_wide(u128::from(self.0) * u128::from(other.0))
     }
 }
 
@@ -98,8 +92,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const P: i128 = PRIME as i128;
-
     #[test]
     fn only_reduced_integers_are_canonical() {
         assert!(Element::from_canonical(PRIME).is_none());
@@ -115,24 +107,35 @@ mod tests {
         assert_eq!(Element::from_uniform([0; 16]), Element::ZERO);
         let largest = (u128::MAX % u128::from(PRIME)) as u64;
         assert_eq!(Element::from_uniform([0xff; 16]).value(), largest);
-        for value in [0, 1, -1, P, -P, 1 << 123, -(1 << 123)] {
-            let expected = value.rem_euclid(P) as u64;
-            assert_eq!(Element::from_signed(value).value(), expected);
+        for value in [
+            0,
+            1,
+            u128::from(PRIME),
+            u128::from(PRIME) << 67,
+            1 << 122,
+            u128::MAX,
+        ] {
+            let expected = (value % u128::from(PRIME)) as u64;
+            assert_eq!(Element::from_wide(value).value(), expected);
         }
         let most = Element::from_canonical(PRIME - 1).unwrap();
         assert_eq!(most.plus(most).value(), PRIME - 2);
         assert_eq!(Element::ZERO.minus(most).value(), 1);
         assert_eq!(most.minus(most), Element::ZERO);
+        assert_eq!(most.times(most).value(), 1);
     }
 
     proptest! {
         #[test]
-        fn it_agrees_with_wide_integers(left in -(1_i128 << 122)..1 << 122, right in -(1_i128 << 122)..1 << 122) {
-            let (a, b) = (Element::from_signed(left), Element::from_signed(right));
-            prop_assert_eq!(i128::from(a.plus(b).value()), (left + right).rem_euclid(P));
-            prop_assert_eq!(i128::from(a.minus(b).value()), (left - right).rem_euclid(P));
-            let shifted = (left.rem_euclid(P) << 32).rem_euclid(P);
-            prop_assert_eq!(i128::from(a.times_two_to_32().value()), shifted);
+        fn it_agrees_with_wide_integers(left in 0..PRIME, right in 0..PRIME, wide: u128) {
+            let element = |value| Element::from_canonical(value).unwrap();
+            let (a, b) = (element(left), element(right));
+            let (left, right) = (u128::from(left), u128::from(right));
+            let p = u128::from(PRIME);
+            prop_assert_eq!(u128::from(a.plus(b).value()), (left + right) % p);
+            prop_assert_eq!(u128::from(a.minus(b).value()), (left + p - right) % p);
+            prop_assert_eq!(u128::from(a.times(b).value()), left * right % p);
+            prop_assert_eq!(u128::from(Element::from_wide(wide).value()), wide % p);
         }
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The challenge that a committed sum is verified by, and the tags that answer it.
 //!
-//! A challenge is one coefficient modulo 2^61 - 1 for each coordinate, unknown to everybody until the sum is
-//! committed. A silo's tag is the inner product of the challenge with its own integers, under masks that cancel
+//! A challenge is one coefficient modulo 2^61 - 1 for each coordinate, the product of its row's and its column's
+//! ([`consilium_crypto::tensor`]), unknown to everybody until the sum is committed. A silo's tag is the inner product of the challenge with its own integers, under masks that cancel
 //! over the survivors. So the tags add up to the inner product of the challenge with the true sum.
 //!
 //! SECURITY: the masks depend on the challenge. Two challenges answered under the same masks would give the
@@ -20,10 +20,10 @@ use crate::secrets::{AttemptSecrets, nonce_commitment};
 use crate::signed_list::{Known, verify_silos};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
-use consilium_crypto::mask::{MaskSet, Sign};
-use consilium_crypto::mersenne::{Element, PRIME};
+use consilium_crypto::mersenne::Element;
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::secret::Secret;
+use consilium_crypto::tensor::TensorCoefficients;
 use consilium_crypto::transcript::{derive_key, hash};
 use serde::{Deserialize, Serialize};
 
@@ -87,14 +87,11 @@ impl Challenge {
         cohort: &Digest,
     ) -> Result<InnerProduct, Fault> {
         let bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
-        let coefficient_bits = WordBits::new(64).map_err(|_| Fault::Malformed("a word's width"))?;
         let key = derive_key::<44>(cohort, self.digest.as_bytes(), Label::ChallengeStream, &[]);
-        let mut coefficients = MaskSet::new(coefficient_bits);
-        coefficients.push(Sign::Add, &key);
         Ok(InnerProduct {
             plan: plan.clone(),
             bits,
-            coefficients,
+            coefficients: TensorCoefficients::new(&key),
             product: Secret::new(Element::ZERO),
             out_of_range: 0,
         })
@@ -215,7 +212,7 @@ pub(crate) fn masked_tag(
 pub struct InnerProduct {
     plan: RoundPlan,
     bits: WordBits,
-    coefficients: MaskSet,
+    coefficients: TensorCoefficients,
     product: Secret<Element>,
     /// Not zero once an integer was 2^60 or more in magnitude.
     out_of_range: u64,
@@ -230,14 +227,13 @@ impl InnerProduct {
 
     /// Takes in the words of chunk `index`: `plan.fields_in_chunk(index)` ring elements.
     pub fn add_chunk(&mut self, index: u64, words: &[u64]) {
-        let mut first = index * u64::from(self.plan.chunk_fields);
-        for words in words.chunks(BLOCK) {
-            let mut coefficients = vec![0; words.len()];
-            self.coefficients.apply(first, &mut coefficients);
-            let part = self.block(&coefficients, words);
-            let product = self.product.expose().plus(part);
-            self.product = Secret::new(product);
-            first += BLOCK as u64;
+        let first = index * u64::from(self.plan.chunk_fields);
+        let part = self.coefficients.inner_product(self.bits, first, words);
+        self.product = Secret::new(self.product.expose().plus(part));
+        if self.bits.bits() > 60 {
+            for word in words {
+                self.out_of_range |= beyond_two_to_the_sixtieth(self.bits.lift(*word));
+            }
         }
     }
 
@@ -245,25 +241,12 @@ impl InnerProduct {
     pub(crate) fn finish_within_range(self) -> Option<Element> {
         (self.out_of_range == 0).then(|| *self.product.expose())
     }
+}
 
-    /// COST: two multiplications a field, no reduction before the block's end. Each half is below 2^93 in magnitude, so
-    /// 2^15 of them stay below 2^108.
-    fn block(&mut self, coefficients: &[u64], words: &[u64]) -> Element {
-        let (mut low, mut high) = (0_i128, 0_i128);
-        for (coefficient, word) in coefficients.iter().zip(words) {
-            let coefficient = i128::from(coefficient >> 3);
-            let integer = self.bits.lift(*word);
-            low += coefficient * i128::from(integer & 0xffff_ffff);
-            high += coefficient * i128::from(integer >> 32);
-            // Magnitudes below 2^60 only: -2^60 and 2^60 - 1 have the same residue.
-            let shifted = integer.wrapping_add(1 << 60);
-            self.out_of_range |= shifted.cast_unsigned() >> 61;
-            self.out_of_range |= shifted.wrapping_sub(1).cast_unsigned() >> 61;
-        }
-        Element::from_signed(high)
-            .times_two_to_32()
-            .plus(Element::from_signed(low))
-    }
+/// Not zero when an integer is 2^60 or more in magnitude: -2^60 and 2^60 - 1 have the same residue.
+fn beyond_two_to_the_sixtieth(integer: i64) -> u64 {
+    let shifted = integer.wrapping_add(1 << 60);
+    shifted.cast_unsigned() >> 61 | shifted.wrapping_sub(1).cast_unsigned() >> 61
 }
 
 impl std::fmt::Debug for InnerProduct {
@@ -305,11 +288,6 @@ impl TagJob {
         self.product.product
     }
 }
-
-/// Fields that are summed up before a reduction, a multiple of the alignment of streams.
-const BLOCK: usize = 1 << 15;
-
-const _: () = assert!(PRIME >> 61 == 0, "coefficients have 61 bits");
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

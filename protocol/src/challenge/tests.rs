@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::example_plan::example_plan;
+use consilium_crypto::mask::{MaskSet, Sign};
+use consilium_crypto::mersenne::PRIME;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 
 fn digest(text: &[u8]) -> Digest {
     hash(Label::VectorInput, &[text])
 }
 
-/// The coefficients by the description: the 61 upper bits of each word of the stream.
+/// The coefficients by the description: block k of the stream is column k's, block 1024 + i is row i's.
 fn coefficients(challenge: &Challenge, cohort: &Digest, count: usize) -> Vec<i128> {
     let key = derive_key::<44>(
         cohort,
@@ -18,11 +20,15 @@ fn coefficients(challenge: &Challenge, cohort: &Digest, count: usize) -> Vec<i12
     );
     let mut stream = MaskSet::new(WordBits::new(64).unwrap());
     stream.push(Sign::Add, &key);
-    let mut words = vec![0; count];
+    let mut words = vec![0; 2 * (1024 + count / 1024 + 1)];
     stream.apply(0, &mut words);
-    words
-        .into_iter()
-        .map(|word| i128::from(word >> 3))
+    let residues: Vec<u128> = words
+        .chunks(2)
+        .map(|block| (u128::from(block[0]) | u128::from(block[1]) << 64) % u128::from(PRIME))
+        .collect();
+    (0..count)
+        .map(|at| residues[at % 1024] * residues[1024 + at / 1024] % u128::from(PRIME))
+        .map(|coefficient| i128::try_from(coefficient).unwrap())
         .collect()
 }
 
