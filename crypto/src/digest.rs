@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! SHA-256 digests as values.
+//! Digests of 32 bytes as values: SHA-256, or BLAKE3 where a label is for long strings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hex_bytes::{self, HexFault};
 
-/// A SHA-256 digest. Public: it is printed, logged, ordered and compared like any other value.
+/// A digest of 32 bytes. Public: it is printed, logged, ordered and compared like any other value.
 ///
 /// Text and human-readable formats show 64 lower-case hexadecimal digits; other formats hold the 32
 /// bytes with no length before them.

@@ -12,7 +12,7 @@ use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
 use consilium_crypto::merkle;
 use consilium_crypto::secret::{Secret, Secret32};
-use consilium_crypto::transcript::{derive_key, hash};
+use consilium_crypto::transcript::{bulk_hash, derive_key};
 
 /// Everything that a CPU pool needs to mask a vector, chunk by chunk and in any order.
 pub struct MaskJob {
@@ -89,7 +89,7 @@ impl std::fmt::Debug for MaskJob {
 /// The digest of one chunk of an upload.
 #[must_use]
 pub fn chunk_digest(chunk: &[u8]) -> Digest {
-    hash(Label::UploadChunk, &[chunk])
+    bulk_hash(Label::UploadChunk, chunk)
 }
 
 /// The Merkle root over the digests of an upload's chunks.

@@ -4,7 +4,7 @@
 use consilium_crypto::key_agreement::{AgreementFault, AgreementSecret, PublicKey};
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::signing::{Signature, SigningKey, VerifyingKey};
-use consilium_crypto::transcript::{derive_key, hash};
+use consilium_crypto::transcript::{bulk_hash, derive_key, hash};
 use consilium_crypto::{Digest, Label, Secret};
 use proptest::prelude::*;
 
@@ -32,10 +32,33 @@ fn every_label_gives_another_hash_and_another_key() {
     let mut keys = std::collections::BTreeSet::new();
     for label in Label::ALL {
         digests.insert(hash(*label, &[b"same"]));
+        digests.insert(bulk_hash(*label, b"same"));
         keys.insert(*derive_key::<32>(&salt, &[2; 32], *label, &[b"same"]).expose());
     }
-    assert_eq!(digests.len(), Label::ALL.len());
+    assert_eq!(digests.len(), 2 * Label::ALL.len());
     assert_eq!(keys.len(), Label::ALL.len());
+}
+
+// Computed with the `blake3` package of Python: `derive_key_context` is the label's text.
+#[test]
+fn a_bulk_hash_is_blake3_with_the_label_as_context() {
+    for (length, known) in [
+        (
+            0,
+            "e512d28f694f4ec6980e8f70f2448503710ad0ea45f997e2b6e65ee395d10a49",
+        ),
+        (
+            1,
+            "9f56df4535dd8eeba30e0c14bb464046fe58b36a27ecea3c83d730dc3bd0f74d",
+        ),
+        (
+            131_077,
+            "873d0b029abdaeab88d74f7a5cbc5c7bb19e440a8c07c852d17d35222b97cd89",
+        ),
+    ] {
+        let bytes: Vec<u8> = (0..length).map(|at: u32| (at % 251) as u8).collect();
+        assert_eq!(bulk_hash(Label::UploadChunk, &bytes).to_string(), known);
+    }
 }
 
 #[test]

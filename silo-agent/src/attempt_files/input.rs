@@ -13,7 +13,7 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
 use consilium_crypto::secret::Secret;
-use consilium_crypto::transcript::hash;
+use consilium_crypto::transcript::bulk_hash;
 use consilium_protocol::CHUNK_FIELDS;
 
 use super::AttemptFiles;
@@ -166,7 +166,7 @@ fn leaves(file: &mut File, path: &Path) -> Result<Vec<Digest>, FileFault> {
 }
 
 fn leaf(piece: &[u8]) -> Digest {
-    merkle::leaf_hash(hash(Label::VectorInput, &[piece]).as_bytes())
+    merkle::leaf_hash(bulk_hash(Label::VectorInput, piece).as_bytes())
 }
 
 fn read_piece(file: &mut File, path: &Path) -> Result<Secret<Vec<u8>>, FileFault> {
