@@ -9,8 +9,9 @@
 //! The work is done by [`consilium_mask_loop`], with the best instructions that the processor has.
 
 pub use consilium_mask_loop::{FIELD_ALIGNMENT, Sign};
-use consilium_mask_loop::{MaskLoop, Stream};
+use consilium_mask_loop::{Field, MaskLoop, Stream};
 
+use crate::packing::{PackedSum, SummedWords};
 use crate::ring::WordBits;
 use crate::secret::Secret;
 
@@ -88,6 +89,21 @@ impl MaskSet {
     /// # Panics
     /// When `first_field` is not a multiple of [`FIELD_ALIGNMENT`].
     pub fn pack(&self, first_field: u64, words: &[u64]) -> Vec<u8> {
+        self.masked(first_field, words)
+    }
+
+    /// The same for a sum of packed vectors.
+    ///
+    /// # Panics
+    /// When `first_field` is not a multiple of [`FIELD_ALIGNMENT`].
+    pub fn pack_sum(&self, first_field: u64, sum: &PackedSum) -> Vec<u8> {
+        match &sum.words {
+            SummedWords::Narrow(words) => self.masked(first_field, words),
+            SummedWords::Wide(words) => self.masked(first_field, words),
+        }
+    }
+
+    fn masked<F: Field>(&self, first_field: u64, words: &[F]) -> Vec<u8> {
         let mask_loop = mask_loop(self.bits);
         let mut packed = vec![0; mask_loop.packed_length(words.len())];
         mask_loop.mask(&self.streams, first_field, words, &mut packed);

@@ -15,26 +15,31 @@ pub fn packed_length(bits: WordBits, count: usize) -> usize {
 
 /// Packs words; bits above the width are dropped.
 pub fn pack(bits: WordBits, words: &[u64]) -> Vec<u8> {
-    let mut packed = Vec::with_capacity(packed_length(bits, words.len()));
     match bits.bits() {
-        8 => push_low_bytes::<1>(words, &mut packed),
-        16 => push_low_bytes::<2>(words, &mut packed),
-        24 => push_low_bytes::<3>(words, &mut packed),
-        32 => push_low_bytes::<4>(words, &mut packed),
-        40 => push_low_bytes::<5>(words, &mut packed),
-        48 => push_low_bytes::<6>(words, &mut packed),
-        64 => push_low_bytes::<8>(words, &mut packed),
-        _ => push_bits(bits, words, &mut packed),
-    }
-    packed
-}
-
-fn push_low_bytes<const N: usize>(words: &[u64], packed: &mut Vec<u8>) {
-    for word in words {
-        if let Some(low) = word.to_le_bytes().first_chunk::<N>() {
-            packed.extend_from_slice(low);
+        8 => low_bytes::<1>(words),
+        16 => low_bytes::<2>(words),
+        24 => low_bytes::<3>(words),
+        32 => low_bytes::<4>(words),
+        40 => low_bytes::<5>(words),
+        48 => low_bytes::<6>(words),
+        64 => low_bytes::<8>(words),
+        _ => {
+            let mut packed = Vec::with_capacity(packed_length(bits, words.len()));
+            push_bits(bits, words, &mut packed);
+            packed
         }
     }
+}
+
+fn low_bytes<const N: usize>(words: &[u64]) -> Vec<u8> {
+    let mut packed = vec![0; words.len() * N];
+    let (places, _) = packed.as_chunks_mut::<N>();
+    for (place, word) in places.iter_mut().zip(words) {
+        if let Some(low) = word.to_le_bytes().first_chunk::<N>() {
+            *place = *low;
+        }
+    }
+    packed
 }
 
 fn push_bits(bits: WordBits, words: &[u64], packed: &mut Vec<u8>) {
@@ -59,9 +64,38 @@ fn push_bits(bits: WordBits, words: &[u64], packed: &mut Vec<u8>) {
 /// Unpacks exactly `count` words.
 ///
 /// # Errors
+/// As of [`check`].
+pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, PackingFault> {
+    let mut words = Vec::new();
+    unpack_onto(bits, packed, count, &mut words)?;
+    Ok(words)
+}
+
+/// The same, behind what `words` hold.
+///
+/// # Errors
+/// As of [`check`]; `words` are as they were then.
+pub fn unpack_onto(
+    bits: WordBits,
+    packed: &[u8],
+    count: usize,
+    words: &mut Vec<u64>,
+) -> Result<(), PackingFault> {
+    check(bits, packed, count)?;
+    let before = words.len();
+    words.resize(before + count, 0);
+    zip_words(bits, packed, &mut words[before..], |word, packed_word| {
+        *word = packed_word;
+    });
+    Ok(())
+}
+
+/// Checks that bytes are exactly `count` packed words.
+///
+/// # Errors
 /// [`PackingFault::Length`] when the bytes are not as many as `count` words take, and
 /// [`PackingFault::Padding`] when a left-over bit is set.
-pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, PackingFault> {
+pub fn check(bits: WordBits, packed: &[u8], count: usize) -> Result<(), PackingFault> {
     let expected = packed_length(bits, count);
     if packed.len() != expected {
         return Err(PackingFault::Length {
@@ -69,15 +103,67 @@ pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, P
             found: packed.len(),
         });
     }
-    let mut words = vec![0; count];
-    zip_words(bits, packed, &mut words, |word, packed_word| {
-        *word = packed_word;
-    });
     let used = count % 8 * usize::from(bits.bits()) % 8;
     match packed.last() {
         Some(last) if used != 0 && last >> used != 0 => Err(PackingFault::Padding),
-        _ => Ok(words),
+        _ => Ok(()),
     }
+}
+
+/// The sum of packed vectors of one length, modulo a power of two.
+#[derive(Debug)]
+pub struct PackedSum {
+    bits: WordBits,
+    pub(crate) words: SummedWords,
+}
+
+/// Words in the narrower of two integers that hold them. What stands above the width is left alone.
+#[derive(Debug)]
+pub(crate) enum SummedWords {
+    Narrow(Vec<u32>),
+    Wide(Vec<u64>),
+}
+
+impl PackedSum {
+    /// `count` zeros.
+    pub fn new(bits: WordBits, count: usize) -> Self {
+        let words = if bits.bits() <= 32 {
+            SummedWords::Narrow(vec![0; count])
+        } else {
+            SummedWords::Wide(vec![0; count])
+        };
+        Self { bits, words }
+    }
+
+    /// Adds one vector.
+    ///
+    /// # Errors
+    /// As of [`check`]; nothing was added then.
+    pub fn add(&mut self, packed: &[u8]) -> Result<(), PackingFault> {
+        match &mut self.words {
+            SummedWords::Narrow(words) => {
+                check(self.bits, packed, words.len())?;
+                zip_words(self.bits, packed, words, |word, added| {
+                    *word = word.wrapping_add(low_half(added));
+                });
+            }
+            SummedWords::Wide(words) => {
+                check(self.bits, packed, words.len())?;
+                zip_words(self.bits, packed, words, |word, added| {
+                    *word = word.wrapping_add(added);
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "words have at most 32 bits here"
+)]
+fn low_half(word: u64) -> u32 {
+    word as u32
 }
 
 /// Hands each of `words` to `combine` together with its packed counterpart. The bytes are as many as
@@ -85,7 +171,7 @@ pub fn unpack(bits: WordBits, packed: &[u8], count: usize) -> Result<Vec<u64>, P
 ///
 /// COST: the widths that plans choose have loops of their own, compiled for that width; any other width
 /// is right and about three times slower.
-fn zip_words(bits: WordBits, packed: &[u8], words: &mut [u64], combine: impl Fn(&mut u64, u64)) {
+fn zip_words<W>(bits: WordBits, packed: &[u8], words: &mut [W], combine: impl Fn(&mut W, u64)) {
     match bits.bits() {
         8 => zip_bytes(packed, words, combine, |[byte]| u64::from(byte)),
         16 => zip_bytes(packed, words, combine, |bytes| {
@@ -98,17 +184,17 @@ fn zip_words(bits: WordBits, packed: &[u8], words: &mut [u64], combine: impl Fn(
             u64::from(u32::from_le_bytes(bytes))
         }),
         64 => zip_bytes(packed, words, combine, u64::from_le_bytes),
-        20 => zip_groups::<20>(bits, packed, words, combine),
-        40 => zip_groups::<40>(bits, packed, words, combine),
-        48 => zip_groups::<48>(bits, packed, words, combine),
+        20 => zip_groups::<W, 20>(bits, packed, words, combine),
+        40 => zip_groups::<W, 40>(bits, packed, words, combine),
+        48 => zip_groups::<W, 48>(bits, packed, words, combine),
         _ => zip_bits(bits, packed, words, combine),
     }
 }
 
-fn zip_bytes<const N: usize>(
+fn zip_bytes<W, const N: usize>(
     packed: &[u8],
-    words: &mut [u64],
-    combine: impl Fn(&mut u64, u64),
+    words: &mut [W],
+    combine: impl Fn(&mut W, u64),
     decode: impl Fn([u8; N]) -> u64,
 ) {
     let (packed_words, _) = packed.as_chunks::<N>();
@@ -118,11 +204,11 @@ fn zip_bytes<const N: usize>(
 }
 
 /// Eight words of `WIDTH` bits, at most 57, fill `WIDTH` bytes, and each lies within eight of them.
-fn zip_groups<const WIDTH: usize>(
+fn zip_groups<W, const WIDTH: usize>(
     bits: WordBits,
     packed: &[u8],
-    words: &mut [u64],
-    combine: impl Fn(&mut u64, u64),
+    words: &mut [W],
+    combine: impl Fn(&mut W, u64),
 ) {
     let (groups, rest) = words.as_chunks_mut::<8>();
     let (packed_groups, packed_rest) = packed.as_chunks::<WIDTH>();
@@ -136,7 +222,7 @@ fn zip_groups<const WIDTH: usize>(
     zip_bits(bits, packed_rest, rest, combine);
 }
 
-fn zip_bits(bits: WordBits, packed: &[u8], words: &mut [u64], combine: impl Fn(&mut u64, u64)) {
+fn zip_bits<W>(bits: WordBits, packed: &[u8], words: &mut [W], combine: impl Fn(&mut W, u64)) {
     let (width, mask) = (usize::from(bits.bits()), bits.mask());
     // Eight words fill `width` whole bytes. A copy with room behind lets every word be read as eight
     // bytes and a ninth.

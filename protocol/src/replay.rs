@@ -17,7 +17,6 @@ use crate::round_plan::RoundPlan;
 use crate::signed_list::{Known, verify_silos};
 use crate::unmask::{ChunkSource, UnmaskFault, UnmaskJob, committed_sum};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::packing;
 use std::ops::Range;
 
 /// Where a silo finds the committed sum and what the coordinator says the survivors uploaded.
@@ -104,7 +103,7 @@ impl ReplayJob {
         }
         for index in self.parts.iter().cloned().flatten() {
             let place = usize::try_from(index).unwrap_or(usize::MAX);
-            let words = self.unmask.chunk(index, source, |at, chunk| {
+            let computed = self.unmask.chunk(index, source, |at, chunk| {
                 let signed = digests.get(at).and_then(|digests| digests.get(place));
                 signed == Some(&chunk_digest(chunk))
             })?;
@@ -112,7 +111,7 @@ impl ReplayJob {
             if sum_digests.get(place) != Some(&chunk_digest(&packed)) {
                 return Err(UnmaskFault::OtherSum);
             }
-            if packing::pack(self.unmask.word_bits(), &words) != packed {
+            if computed != packed {
                 return Ok(ReplayOutcome::Different);
             }
         }

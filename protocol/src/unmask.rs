@@ -12,7 +12,7 @@ use crate::secrets::derive_mask_secret;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
-use consilium_crypto::packing;
+use consilium_crypto::packing::{self, PackedSum};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::transcript::hash;
@@ -151,14 +151,15 @@ impl UnmaskJob {
         let mut digests: Vec<Vec<Digest>> = vec![Vec::new(); self.survivors.len()];
         let mut sum_digests = Vec::new();
         for index in 0..self.plan.chunk_count() {
-            let words = self.chunk(index, source, |at, chunk| {
+            let packed = self.chunk(index, source, |at, chunk| {
                 if let Some(digests) = digests.get_mut(at) {
                     digests.push(chunk_digest(chunk));
                 }
                 true
             })?;
-            let packed = packing::pack(self.word_bits, &words);
             sum_digests.push(chunk_digest(&packed));
+            let words = packing::unpack(self.word_bits, &packed, self.plan.fields_in_chunk(index))
+                .map_err(|_| UnmaskFault::OtherSum)?;
             sink.take(index, &words, &packed)
                 .map_err(UnmaskFault::Sum)?;
         }
@@ -178,15 +179,14 @@ impl UnmaskJob {
         sum_digest(&self.plan, &self.cohort, sum)
     }
 
-    /// One chunk of the sum. `admit` sees each survivor's place and its packed chunk before it counts.
+    /// One chunk of the sum, packed. `admit` sees each survivor's place and its packed chunk before it counts.
     pub(crate) fn chunk(
         &self,
         index: u64,
         source: &dyn ChunkSource,
         mut admit: impl FnMut(usize, &[u8]) -> bool,
-    ) -> Result<Vec<u64>, UnmaskFault> {
-        let fields = self.plan.fields_in_chunk(index);
-        let mut words = vec![0; fields];
+    ) -> Result<Vec<u8>, UnmaskFault> {
+        let mut sum = PackedSum::new(self.word_bits, self.plan.fields_in_chunk(index));
         for (at, (silo, _)) in self.survivors.iter().enumerate() {
             let chunk = source
                 .chunk(silo, index)
@@ -194,20 +194,12 @@ impl UnmaskJob {
                     silo: silo.clone(),
                     source,
                 })?;
-            let other = || UnmaskFault::OtherUpload { silo: silo.clone() };
-            if !admit(at, &chunk) {
-                return Err(other());
+            if !admit(at, &chunk) || sum.add(&chunk).is_err() {
+                return Err(UnmaskFault::OtherUpload { silo: silo.clone() });
             }
-            let upload = packing::unpack(self.word_bits, &chunk, fields).map_err(|_| other())?;
-            self.word_bits.add_assign(&mut words, &upload);
         }
         let first_field = index * u64::from(self.plan.chunk_fields);
-        self.masks.apply(first_field, &mut words);
-        Ok(words)
-    }
-
-    pub(crate) fn word_bits(&self) -> WordBits {
-        self.word_bits
+        Ok(self.masks.pack_sum(first_field, &sum))
     }
 
     /// X.
@@ -282,15 +274,19 @@ pub(crate) fn sum_digest(
 ) -> Result<Digest, Fault> {
     let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
     let length = u64::try_from(sum.len()).unwrap_or(u64::MAX);
-    if length != plan.vector.dimension || sum.iter().any(|word| *word > word_bits.mask()) {
+    if length != plan.vector.dimension {
         return Err(Fault::OtherSum);
     }
     let size = usize::try_from(plan.chunk_fields)
         .unwrap_or(usize::MAX)
         .max(1);
-    let chunks: Vec<Digest> = sum
-        .chunks(size)
-        .map(|words| chunk_digest(&packing::pack(word_bits, words)))
-        .collect();
+    let mut chunks = Vec::with_capacity(sum.len().div_ceil(size));
+    for words in sum.chunks(size) {
+        let all_bits = words.iter().fold(0, |bits, word| bits | word);
+        if all_bits > word_bits.mask() {
+            return Err(Fault::OtherSum);
+        }
+        chunks.push(chunk_digest(&packing::pack(word_bits, words)));
+    }
     Ok(committed_sum(cohort_digest, &chunks))
 }

@@ -236,10 +236,9 @@ impl SiloSide {
                 .timed(Step::Spool, || layout.read(&file, index))
                 .context("the sum is short")?;
             let fields = plan.fields_in_chunk(index);
-            let words = steps.timed(Step::Verification, || {
-                packing::unpack(world.founding.bits, &chunk, fields)
-            });
-            sum.append(&mut words?);
+            steps.timed(Step::Verification, || {
+                packing::unpack_onto(world.founding.bits, &chunk, fields, &mut sum)
+            })?;
             let chunk = v1::ReleaseChunk::new(plan.id, index, plan.chunk_count(), chunk);
             self.account.down += framed(&v1::CoordinatorFrame {
                 frame: Some(coordinator_frame::Frame::ReleaseChunk(chunk)),

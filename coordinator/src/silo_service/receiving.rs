@@ -138,9 +138,8 @@ impl<'s> Receiving<'s> {
 
 /// Whether a chunk unpacks. The silo signs what it uploads, but what does not unpack can never be summed.
 fn is_packed(plan: &RoundPlan, index: u64, data: &[u8]) -> bool {
-    plan.word_bits().is_ok_and(|word_bits| {
-        packing::unpack(word_bits, data, plan.fields_in_chunk(index)).is_ok()
-    })
+    plan.word_bits()
+        .is_ok_and(|word_bits| packing::check(word_bits, data, plan.fields_in_chunk(index)).is_ok())
 }
 
 /// The packed length of one chunk.

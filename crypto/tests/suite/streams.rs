@@ -3,7 +3,7 @@
 
 use consilium_crypto::Secret;
 use consilium_crypto::mask::{FIELD_ALIGNMENT, MaskSet, MaskStream, Sign};
-use consilium_crypto::packing::{PackingFault, pack, packed_length, unpack};
+use consilium_crypto::packing::{PackedSum, PackingFault, pack, packed_length, unpack};
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use proptest::prelude::*;
@@ -208,4 +208,43 @@ proptest! {
             prop_assert_eq!(pack(bits, &words), bytes);
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn a_sum_of_packed_vectors_is_masked_like_the_sum_of_their_words(
+        bits in 8_u8..=64,
+        count in 0_usize..700,
+        vectors in 0_usize..6,
+        seed: u64,
+    ) {
+        let bits = WordBits::new(bits).unwrap();
+        let mut random = InsecureSeededRandom::from_seed(seed);
+        let mut masks = MaskSet::new(bits);
+        masks.push(Sign::Subtract, &Secret::new([7; 44]));
+        let mut sum = PackedSum::new(bits, count);
+        let mut words = vec![0; count];
+        for _ in 0..vectors {
+            let vector: Vec<u64> = (0..count).map(|_| random.next_u64() & bits.mask()).collect();
+            bits.add_assign(&mut words, &vector);
+            sum.add(&pack(bits, &vector)).unwrap();
+        }
+        prop_assert_eq!(masks.pack_sum(256, &sum), masks.pack(256, &words));
+    }
+}
+
+#[test]
+fn a_packed_vector_of_another_length_or_with_padding_is_not_added() {
+    let bits = WordBits::new(20).unwrap();
+    let mut sum = PackedSum::new(bits, 3);
+    let packed = pack(bits, &[1, 2, 3]);
+    sum.add(&packed).unwrap();
+    let mut padded = packed.clone();
+    padded[7] |= 0x10;
+    assert_eq!(sum.add(&padded), Err(PackingFault::Padding));
+    assert!(matches!(
+        sum.add(&packed[..7]),
+        Err(PackingFault::Length { .. })
+    ));
+    assert_eq!(MaskSet::new(bits).pack_sum(0, &sum), packed);
 }
