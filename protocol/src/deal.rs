@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Dealing: two 32-byte secrets shared among everybody in the KeyBook, oneself included.
 
+mod stored;
+
 use crate::book::{DealBook, KeyBook, leaf_index};
 use crate::envelope::{Envelope, decode, encode};
 use crate::fault::Fault;
@@ -36,6 +38,22 @@ impl Drop for DealtShares {
     }
 }
 
+impl std::fmt::Debug for DealtShares {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "DealtShares(of {}, ..)", self.self_mask.dealer)
+    }
+}
+
+/// What one silo deals.
+pub(crate) struct Deal {
+    /// The public part, to be signed.
+    pub(crate) message: SiloMessage,
+    /// For every entry of the KeyBook, in its order.
+    pub(crate) ciphertexts: Vec<Vec<u8>>,
+    /// The X25519 secrets agreed with every entry, which seal both directions.
+    pub(crate) channels: Vec<Secret32>,
+}
+
 /// Shares both secrets: the signed public part and one ciphertext for every entry of the KeyBook, which was made
 /// from these `advertisements`. A ciphertext is a secret encapsulated to the recipient, then the sealed shares.
 pub(crate) fn deal(
@@ -45,7 +63,7 @@ pub(crate) fn deal(
     advertisements: &[Envelope],
     threshold: u32,
     random: &mut dyn RandomSource,
-) -> Result<(SiloMessage, Vec<Vec<u8>>), Fault> {
+) -> Result<Deal, Fault> {
     let count = keys.entries.len();
     let threshold = shamir_threshold(threshold, count)?;
     let self_mask = shamir::split(&seeds.self_mask, threshold, random);
@@ -68,6 +86,7 @@ pub(crate) fn deal(
         paths.get_mut(at).map(std::mem::take).unwrap_or_default()
     };
     let mut ciphertexts = Vec::with_capacity(count);
+    let mut channels = Vec::with_capacity(count);
     let shares = self_mask.iter().zip(&mask_key);
     let recipients = keys.entries.iter().zip(advertisements).zip(shares);
     for (position, ((entry, advertisement), (self_mask, mask_key))) in recipients.enumerate() {
@@ -94,12 +113,17 @@ pub(crate) fn deal(
         let sealed = sealing::seal(key, associated_data(keys).as_bytes(), &plaintext);
         plaintext.zeroize();
         ciphertexts.push([encapsulated.as_slice(), &sealed].concat());
+        channels.push(agreed);
     }
     let message = SiloMessage::ShareKeys {
         self_mask_commitment: keys.self_mask_commitment(own, seeds.self_mask.expose()),
         share_root,
     };
-    Ok((message, ciphertexts))
+    Ok(Deal {
+        message,
+        ciphertexts,
+        channels,
+    })
 }
 
 /// Opens what dealers sealed for one silo.
@@ -107,6 +131,8 @@ pub(crate) struct Opener<'a> {
     own: &'a SiloName,
     keys: &'a KeyBook,
     deals: &'a DealBook,
+    /// As [`Deal::channels`]; empty after a restart.
+    channels: &'a [Secret32],
     channel: AgreementSecret,
     decapsulation: DecapsulationSecret,
 }
@@ -115,6 +141,7 @@ impl<'a> Opener<'a> {
     pub(crate) fn new(
         own: &'a SiloName,
         seeds: &Seeds,
+        channels: &'a [Secret32],
         keys: &'a KeyBook,
         deals: &'a DealBook,
     ) -> Self {
@@ -122,6 +149,7 @@ impl<'a> Opener<'a> {
             own,
             keys,
             deals,
+            channels,
             channel: seeds.channel_secret(),
             decapsulation: seeds.decapsulation_secret(),
         }
@@ -132,14 +160,22 @@ impl<'a> Opener<'a> {
     /// What was not encapsulated for this silo decapsulates to some other secret, and fails to decrypt.
     pub(crate) fn open(&self, dealer: &SiloName, ciphertext: &[u8]) -> Option<DealtShares> {
         let Self { own, keys, .. } = self;
-        let entry = keys.entry(dealer)?;
+        let position = keys.position(dealer)?;
         let (encapsulated, sealed) = ciphertext.split_first_chunk::<ENCAPSULATED_LENGTH>()?;
-        let agreed = self.channel.agree(&entry.channel).ok()?;
+        let agreed_anew;
+        let agreed = match self.channels.get(position) {
+            Some(agreed) => agreed,
+            None => {
+                let channel = &keys.entries.get(position)?.channel;
+                agreed_anew = self.channel.agree(channel).ok()?;
+                &agreed_anew
+            }
+        };
         let shared = self.decapsulation.decapsulate(encapsulated);
-        let key = deal_key(keys, [&agreed, &shared], encapsulated, [dealer, own]);
+        let key = deal_key(keys, [agreed, &shared], encapsulated, [dealer, own]);
         let plaintext = sealing::open(key, associated_data(keys).as_bytes(), sealed).ok()?;
         let dealt: DealtShares = decode(plaintext.expose()).ok()?;
-        let expected = position_of(keys, dealer).ok()?;
+        let expected = u32::try_from(position).ok()?;
         let fits = |share: &RevealedShare, kind| {
             share.dealer == expected
                 && share.kind == kind

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The secrets of one attempt. They live in one file outside backups.
 //!
-//! The seeds are erased with the reveal. What answers a challenge outlives it: the nonce that the vote committed to and
+//! The seeds and the shares that others dealt are erased with the reveal. What answers a challenge outlives it: the nonce that the vote committed to and
 //! the roots of the masks over tags, which open no mask of the vector.
 
+use crate::deal::DealtShares;
 use crate::defence::{Defence, stands};
 use crate::id::{AttemptId, SiloName};
 use consilium_crypto::digest::Digest;
@@ -25,6 +26,10 @@ pub(crate) struct AttemptSecrets {
     vote_nonce: Secret32,
     /// T: one for every other member of the cohort, derived at the freeze.
     tag_roots: Vec<(SiloName, Secret32)>,
+    /// Agreed with every entry of the KeyBook, from the deal to the DealBook; not stored, but agreed again after a restart.
+    channels: Vec<Secret32>,
+    /// The shares that others dealt to this silo, by the dealers' positions; gone after the reveal.
+    dealt: Vec<DealtShares>,
 }
 
 /// The seeds of one silo in one attempt.
@@ -55,6 +60,8 @@ impl AttemptSecrets {
             }),
             vote_nonce: random.secret32(),
             tag_roots: Vec::new(),
+            channels: Vec::new(),
+            dealt: Vec::new(),
         }
     }
 
@@ -63,9 +70,37 @@ impl AttemptSecrets {
         self.seeds.as_ref()
     }
 
-    /// Erases the seeds: nothing can be revealed any more.
+    /// Erases the seeds and what was dealt: nothing can be revealed any more.
     pub(crate) fn forget_seeds(&mut self) {
         self.seeds = None;
+        self.dealt.clear();
+    }
+
+    /// Keeps what was agreed for the deal, to open the others' deals with.
+    pub(crate) fn keep_channels(&mut self, channels: Vec<Secret32>) {
+        self.channels = channels;
+    }
+
+    /// What was agreed with every entry of the KeyBook; empty after a restart.
+    pub(crate) fn channels(&self) -> &[Secret32] {
+        &self.channels
+    }
+
+    /// Keeps the opened shares, for the reveal, and no more what they were opened with.
+    pub(crate) fn keep_dealt(&mut self, mut dealt: Vec<DealtShares>) {
+        dealt.sort_by_key(|dealt| dealt.self_mask.dealer);
+        self.dealt = dealt;
+        self.channels.clear();
+    }
+
+    /// The shares of the dealer at this position of the KeyBook.
+    pub(crate) fn dealt(&self, position: usize) -> Option<&DealtShares> {
+        let dealer = u32::try_from(position).ok()?;
+        let at = self
+            .dealt
+            .binary_search_by_key(&dealer, |dealt| dealt.self_mask.dealer)
+            .ok()?;
+        self.dealt.get(at)
     }
 
     /// Keeps what masks the tag, derived at the freeze.
@@ -94,7 +129,10 @@ impl AttemptSecrets {
     pub(crate) fn to_bytes(&self) -> Secret<Vec<u8>> {
         // COST: reserved whole, or growing would leave copies of secrets behind.
         let seeds_length = 3 * 32 + SEED_LENGTH;
-        let mut bytes = Vec::with_capacity(FIXED_LENGTH + seeds_length + 96 * self.tag_roots.len());
+        let dealt_length: usize = self.dealt.iter().map(DealtShares::stored_length).sum();
+        let roots_length = 96 * self.tag_roots.len();
+        let mut bytes =
+            Vec::with_capacity(FIXED_LENGTH + seeds_length + roots_length + dealt_length);
         bytes.extend_from_slice(&self.id.to_bytes());
         bytes.extend_from_slice(self.instance.as_bytes());
         bytes.extend_from_slice(self.vote_nonce.expose());
@@ -112,6 +150,11 @@ impl AttemptSecrets {
             bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
             bytes.extend_from_slice(name);
             bytes.extend_from_slice(root.expose());
+        }
+        let count = u32::try_from(self.dealt.len()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&count.to_le_bytes());
+        for dealt in &self.dealt {
+            dealt.store(&mut bytes);
         }
         Secret::new(bytes)
     }
@@ -155,12 +198,27 @@ impl AttemptSecrets {
             tag_roots.push((silo, root));
             rest = after;
         }
+        let mut dealt: Vec<DealtShares> = Vec::new();
+        let (count, mut rest) = rest.split_first_chunk::<4>()?;
+        for _ in 0..u32::from_le_bytes(*count) {
+            let (next, after) = DealtShares::restore(rest)?;
+            if dealt
+                .last()
+                .is_some_and(|before| before.self_mask.dealer >= next.self_mask.dealer)
+            {
+                return None;
+            }
+            dealt.push(next);
+            rest = after;
+        }
         rest.is_empty().then_some(Self {
             id,
             instance: *instance,
             seeds,
             vote_nonce,
             tag_roots,
+            channels: Vec::new(),
+            dealt,
         })
     }
 }
@@ -200,5 +258,5 @@ fn take_secret<const N: usize>(bytes: &[u8]) -> Option<(Secret<[u8; N]>, &[u8])>
     Some((Secret::new(*secret), rest))
 }
 
-/// Attempt, instance, nonce, a flag and a count.
-const FIXED_LENGTH: usize = 20 + 32 + 32 + 1 + 4;
+/// Attempt, instance, nonce, a flag and two counts.
+const FIXED_LENGTH: usize = 20 + 32 + 32 + 1 + 4 + 4;

@@ -29,6 +29,7 @@ struct Dealt {
     dealer: usize,
     book: DealBook,
     ciphertexts: Vec<Vec<u8>>,
+    channels: Vec<Secret32>,
 }
 
 impl Exchange {
@@ -75,7 +76,11 @@ impl Exchange {
 
     fn deal(&mut self, dealer: usize, threshold: u32) -> Dealt {
         let silo = self.keys.entries[dealer].silo.clone();
-        let (message, ciphertexts) = deal(
+        let Deal {
+            message,
+            ciphertexts,
+            channels,
+        } = deal(
             &silo,
             self.secrets[dealer].seeds().unwrap(),
             &self.keys,
@@ -103,6 +108,7 @@ impl Exchange {
             dealer,
             book,
             ciphertexts,
+            channels,
         }
     }
 
@@ -111,7 +117,7 @@ impl Exchange {
         let seeds = self.secrets[self.keys.position(recipient).unwrap()]
             .seeds()
             .unwrap();
-        Opener::new(recipient, seeds, &self.keys, &dealt.book).open(dealer, ciphertext)
+        Opener::new(recipient, seeds, &[], &self.keys, &dealt.book).open(dealer, ciphertext)
     }
 }
 
@@ -223,6 +229,7 @@ fn who_computes_every_channel_key_still_opens_no_deal() {
     let opener = Opener::new(
         recipient,
         guessed.seeds().unwrap(),
+        &[],
         &exchange.keys,
         &dealt.book,
     );
@@ -243,8 +250,65 @@ fn who_has_the_decapsulation_key_alone_opens_no_deal() {
     let opener = Opener::new(
         recipient,
         guessed.seeds().unwrap(),
+        &[],
         &exchange.keys,
         &dealt.book,
     );
     assert!(opener.open(&name(0), &dealt.ciphertexts[1]).is_none());
+}
+
+#[test]
+fn what_was_agreed_for_a_deal_opens_the_answer() {
+    let mut exchange = Exchange::new(5);
+    let deals = [1, 3].map(|dealer| exchange.deal(dealer, 3));
+    let [own, peer] = &deals;
+    for (ours, theirs) in [(own, peer), (peer, own)] {
+        let [dealer, recipient] = [theirs.dealer, ours.dealer];
+        let ciphertext = &theirs.ciphertexts[recipient];
+        let anew = exchange.open(theirs, recipient, ciphertext).unwrap();
+        let silo = &exchange.keys.entries[recipient].silo;
+        let open = |channels: &[Secret32]| {
+            let seeds = exchange.secrets[recipient].seeds().unwrap();
+            Opener::new(silo, seeds, channels, &exchange.keys, &theirs.book)
+                .open(&exchange.keys.entries[dealer].silo, ciphertext)
+        };
+        let opened = open(&ours.channels).unwrap();
+        assert_eq!(opened.self_mask, anew.self_mask);
+        assert_eq!(opened.mask_key, anew.mask_key);
+        // What was agreed with others is no substitute.
+        let rotated = [2, 3, 4, 0, 1].map(|at: usize| ours.channels[at].duplicate());
+        assert!(open(&rotated).is_none());
+    }
+}
+
+#[test]
+fn opened_shares_survive_a_restart_until_they_are_revealed() {
+    let mut exchange = Exchange::new(5);
+    let deals = [3, 0, 4].map(|dealer| exchange.deal(dealer, 3));
+    let opened = deals.iter().map(|dealt| {
+        let ciphertext = &dealt.ciphertexts[2];
+        exchange.open(dealt, 2, ciphertext).unwrap()
+    });
+    let opened: Vec<DealtShares> = opened.collect();
+    let shown = opened.iter().map(|dealt| dealt.self_mask.clone());
+    let shown: Vec<RevealedShare> = shown.collect();
+    let secrets = &mut exchange.secrets[2];
+    secrets.keep_channels(Vec::from([Secret::new([1; 32])]));
+    secrets.keep_dealt(opened);
+    assert!(secrets.channels().is_empty());
+    let stored = secrets.to_bytes();
+    let instance = hash(Label::StartNonce, &[b"instance"]);
+    let mut restored = AttemptSecrets::from_bytes(stored.expose(), ID, &instance).unwrap();
+    for (dealer, share) in [3, 0, 4].into_iter().zip(&shown) {
+        assert_eq!(restored.dealt(dealer).unwrap().self_mask, *share);
+        assert_eq!(secrets.dealt(dealer).unwrap().self_mask, *share);
+    }
+    assert!([1, 2, 5].iter().all(|at| restored.dealt(*at).is_none()));
+    assert_eq!(restored.to_bytes().expose(), stored.expose());
+    for length in 0..stored.expose().len() {
+        let cut = AttemptSecrets::from_bytes(&stored.expose()[..length], ID, &instance);
+        assert!(cut.is_none(), "{length}");
+    }
+    restored.forget_seeds();
+    assert!((0..5).all(|at| restored.dealt(at).is_none()));
 }

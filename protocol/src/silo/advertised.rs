@@ -5,7 +5,7 @@ use super::Step;
 use super::dealt::Dealt;
 use super::phase::{Phase, Reply};
 use crate::book::KeyBook;
-use crate::deal;
+use crate::deal::{self, Deal};
 use crate::defence::{Defence, stands};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
@@ -68,8 +68,14 @@ impl Advertised {
             .and_then(AttemptSecrets::seeds)
             .ok_or(Fault::SecretsGone(plan.id))?;
         let threshold = plan.thresholds.threshold;
-        let (message, ciphertexts) =
-            deal::deal(own, seeds, &keys, advertisements, threshold, step.random)?;
+        let Deal {
+            message,
+            ciphertexts,
+            channels,
+        } = deal::deal(own, seeds, &keys, advertisements, threshold, step.random)?;
+        if let Some(secrets) = step.secrets.as_mut() {
+            secrets.keep_channels(channels);
+        }
         let deal = step.sign(plan.id, keys.digest, message);
         step.reply = Reply::Send(Delivery {
             envelope: deal.clone(),

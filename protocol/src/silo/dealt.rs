@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Holds: the KeyBook. Accepts: the DealBook. Sends: a receipt. Aborts: on a deal that is not what its dealer signed.
+//! Holds: the KeyBook. Accepts: the DealBook. Keeps: the shares it opens, among its secrets. Sends: a receipt. Aborts: on a deal that is not what its dealer signed.
 
 use super::Step;
 use super::phase::{Phase, Reply};
@@ -26,7 +26,7 @@ impl Dealt {
         self,
         step: &mut Step<'_>,
         deals: &[Envelope],
-        mut ciphertexts: Vec<Vec<u8>>,
+        ciphertexts: &[Vec<u8>],
     ) -> Result<Phase, Fault> {
         let Self {
             plan,
@@ -43,15 +43,20 @@ impl Dealt {
                 message: "ShareKeys",
             });
         }
-        ciphertexts.truncate(book.entries.len());
         let seeds = step.seeds(plan.id)?;
-        let opener = Opener::new(own, seeds, &keys, &book);
+        let channels = step.secrets(plan.id)?.channels();
+        let opener = Opener::new(own, seeds, channels, &keys, &book);
         let mut good = vec![false; keys.entries.len()];
-        for (entry, ciphertext) in book.entries.iter().zip(&ciphertexts) {
+        let mut dealt = Vec::with_capacity(book.entries.len());
+        for (entry, ciphertext) in book.entries.iter().zip(ciphertexts) {
             let opened = opener.open(&entry.silo, ciphertext);
             if let Some(mark) = keys.position(&entry.silo).and_then(|at| good.get_mut(at)) {
                 *mark = opened.is_some();
             }
+            dealt.extend(opened);
+        }
+        if let Some(secrets) = step.secrets.as_mut() {
+            secrets.keep_dealt(dealt);
         }
         let receipt = step.sign(plan.id, book.digest, SiloMessage::DealReceipt { good });
         step.reply = Reply::Send(Delivery::bare(receipt));
@@ -61,7 +66,6 @@ impl Dealt {
                 plan,
                 keys,
                 deals: book,
-                ciphertexts,
             },
         }))
     }

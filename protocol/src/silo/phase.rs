@@ -250,7 +250,7 @@ impl Phase {
                 phase.key_book(step, &advertisements)
             }
             (Self::Dealt(phase), Message::DealBook { deals }) => {
-                phase.deal_book(step, &deals, attachments)
+                phase.deal_book(step, &deals, &attachments)
             }
             (Self::Ready(phase), Message::CohortFreeze { receipts, ready }) => {
                 phase.cohort_freeze(step, &receipts, &ready)

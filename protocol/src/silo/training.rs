@@ -17,8 +17,6 @@ pub(crate) struct Exchange {
     pub(crate) plan: RoundPlan,
     pub(crate) keys: KeyBook,
     pub(crate) deals: DealBook,
-    /// What every dealer sealed for this silo, in the DealBook's order: opened again at the reveal.
-    pub(crate) ciphertexts: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -10,7 +10,6 @@ use super::training::Exchange;
 use super::uploaded::Uploaded;
 use crate::book::{Cohort, Survivors};
 use crate::certificate::Certificate;
-use crate::deal::Opener;
 use crate::defence::{Defence, stands};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
@@ -53,30 +52,21 @@ impl Voted {
             cohort,
             survivors,
         } = self;
-        let Exchange {
-            plan,
-            keys,
-            deals,
-            ciphertexts,
-        } = exchange;
+        let Exchange { plan, keys, deals } = exchange;
         let membership = step.surroundings.membership;
         let certificate =
             Certificate::new(&plan, membership, &cohort, &survivors, votes, &Known::new())?;
-        let own = step.surroundings.name;
-        let seeds = step.seeds(plan.id)?;
-        let opener = Opener::new(own, seeds, &keys, &deals);
+        // The shares go with the seeds: what was revealed once is not there any more.
+        step.seeds(plan.id)?;
+        let secrets = step.secrets(plan.id)?;
         let mut shares = Vec::with_capacity(cohort.silos.len());
-        for (entry, ciphertext) in deals.entries.iter().zip(&ciphertexts) {
-            if cohort.silos.binary_search(&entry.silo).is_err() {
-                continue;
-            }
-            let dealt = opener
-                .open(&entry.silo, ciphertext)
-                .ok_or_else(|| Fault::BadDeal {
-                    silo: entry.silo.clone(),
-                })?;
-            // INVARIANT: one kind per peer. The other kind is dropped here, unrevealed.
-            let share = match kind_of(&survivors, &entry.silo) {
+        for dealer in &cohort.silos {
+            let opened = keys.position(dealer).and_then(|at| secrets.dealt(at));
+            let dealt = opened.ok_or_else(|| Fault::BadDeal {
+                silo: dealer.clone(),
+            })?;
+            // INVARIANT: one kind per peer. The other kind is erased below, unrevealed.
+            let share = match kind_of(&survivors, dealer) {
                 SecretKind::SelfMask => dealt.self_mask.clone(),
                 SecretKind::MaskKey => dealt.mask_key.clone(),
             };
