@@ -32,6 +32,7 @@ pub struct Envelope {
     /// Who claims to have signed.
     pub sender: Sender,
     /// The signed bytes.
+    #[serde(with = "crate::byte_string")]
     pub body: Vec<u8>,
     /// Ed25519 under the sender's key of the roster.
     pub signature: Signature,

@@ -12,6 +12,7 @@
 //! time and a random source in and perform the effects that come out, after they have persisted the snapshot.
 
 mod book;
+mod byte_string;
 mod certificate;
 mod challenge;
 mod coordinator;
