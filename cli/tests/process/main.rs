@@ -14,6 +14,7 @@ mod federation;
 mod founding;
 mod measuring;
 mod memory;
+mod privacy;
 mod private_statistics;
 mod researchers;
 mod studies;

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `privacy plan`: what a study would cost and find, before anybody is asked.
+
+mod budget;
+
+use super::prediction::{Prediction, predict};
+use super::study_loss::{NoisedStudy, StudyLoss, StudyNoise, study_words};
+use crate::output::OutputArguments;
+use anyhow::Context;
+use budget::{BudgetAfter, Room};
+use clap::Args;
+use consilium_learning::study::Privacy;
+use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::View;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(crate) struct PlanArguments {
+    /// The study file
+    #[arg(value_name = "STUDY.toml")]
+    study: PathBuf,
+    /// How many silos are invited, where the study does not name them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1000))]
+    silos: Option<u32>,
+    /// How many of them may collude with the coordinator [default: a third, rounded down]
+    #[arg(long, value_name = "N")]
+    colluders: Option<u32>,
+    /// A hospital's policy, whose budget for the data set decides; without it, budgets that are usual are shown
+    #[arg(long, value_name = "POLICY.toml")]
+    policy: Option<PathBuf>,
+    /// What is left of that budget [default: 100]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    budget_left: Option<u8>,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// Everything that is known beforehand.
+#[derive(Debug, Serialize)]
+struct Planned {
+    #[serde(flatten)]
+    loss: StudyLoss,
+    noise: NoiseFacts,
+    prediction: Option<Prediction>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_predicted: Option<String>,
+    budgets: Vec<BudgetAfter>,
+    refusals: Vec<PlanRefusal>,
+    warnings: Vec<PlanRefusal>,
+}
+
+/// The noise in numbers that can be compared with gradients.
+#[derive(Debug, Serialize)]
+struct NoiseFacts {
+    coordinates: u64,
+    /// Of each silo's share, per coordinate, in units of the clip.
+    share_standard_deviation: f64,
+    /// In the sum of all silos, per coordinate, in units of the clip.
+    sum_standard_deviation: f64,
+    /// In the mean over the expected patients, per coordinate, in units of the gradient.
+    mean_standard_deviation: f64,
+}
+
+/// Why hospitals would say no, or the result would say little, and what could be asked instead.
+#[derive(Debug, Serialize)]
+struct PlanRefusal {
+    reason: String,
+    alternatives: Vec<String>,
+}
+
+pub(super) fn run(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
+    let file = arguments.study.display();
+    let noised = NoisedStudy::read(&arguments.study, arguments.silos, arguments.colluders)?;
+    let room = Room::of(arguments.policy.as_deref(), arguments.budget_left, &noised)?;
+    let planned = plan(&noised, &room).with_context(|| format!("in `{file}`"))?;
+    arguments.output.print(&planned, words)?;
+    Ok(if planned.refusals.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
+    let loss = noised.loss()?;
+    let noise = noised.noise()?;
+    let (prediction, not_predicted) = match predict(noised) {
+        Ok(prediction) => (Some(prediction), None),
+        Err(fault) => (None, Some(fault.to_string())),
+    };
+    let budgets = room.after(&noise)?;
+    let mut refusals: Vec<PlanRefusal> = delta_refusal(&noise).into_iter().collect();
+    for budget in budgets
+        .iter()
+        .filter(|budget| room.decides() && !budget.fits)
+    {
+        refusals.push(PlanRefusal {
+            reason: format!(
+                "the budget of `{}` (epsilon {} at delta {}): needs {}, {} left",
+                noised.study.heading.data,
+                budget.epsilon,
+                budget.delta,
+                budget.needed,
+                budget.left_before
+            ),
+            alternatives: budget_alternatives(noised, &noise, budget)?,
+        });
+    }
+    let warnings = prediction
+        .as_ref()
+        .and_then(|prediction| drowned(noised, &noise, prediction))
+        .into_iter()
+        .collect();
+    Ok(Planned {
+        noise: NoiseFacts::of(&noise)?,
+        loss,
+        prediction,
+        not_predicted,
+        budgets,
+        refusals,
+        warnings,
+    })
+}
+
+impl NoiseFacts {
+    fn of(noise: &StudyNoise) -> anyhow::Result<Self> {
+        let share = noise.plan.multiplier(View::MasksBroken)?.value();
+        let sum = share * f64::from(noise.plan.silos).sqrt();
+        Ok(Self {
+            coordinates: noise.dimension,
+            share_standard_deviation: share,
+            sum_standard_deviation: sum,
+            mean_standard_deviation: sum * noise.terms.clip.value()
+                / approximate(noise.terms.expected_patients),
+        })
+    }
+}
+
+/// The rule of thumb that hospitals hold studies to: delta at most a tenth of one patient.
+fn delta_refusal(noise: &StudyNoise) -> Option<PlanRefusal> {
+    let (delta, patients) = (noise.terms.delta.value(), noise.terms.expected_patients);
+    let most = 0.1 / approximate(patients);
+    (delta > most).then(|| PlanRefusal {
+        reason: format!(
+            "`privacy.delta` {} is more than a tenth of one patient in {patients}, which policies refuse",
+            noise.terms.delta
+        ),
+        alternatives: vec![
+            format!("`delta` at most {most:.1e}"),
+            format!("at least {:.0} patients", (0.1 / delta).ceil()),
+        ],
+    })
+}
+
+/// A smaller epsilon for all rounds, or the same noise for fewer.
+fn budget_alternatives(
+    noised: &NoisedStudy,
+    noise: &StudyNoise,
+    budget: &BudgetAfter,
+) -> anyhow::Result<Vec<String>> {
+    let mut alternatives = Vec::new();
+    let rounds = noised.study.rounds.most;
+    if let Some(smaller) = budget.epsilon_that_fits(noised) {
+        let changed = noised.with_epsilon(smaller)?.noise()?;
+        let factor = changed.plan.multiplier(View::Colluders)?.value()
+            / noise.plan.multiplier(View::Colluders)?.value();
+        alternatives.push(format!("`epsilon` {smaller} for all {rounds} rounds"));
+        alternatives.push(format!(
+            "{:.0} patients, and that epsilon tells as much as this study does with {}",
+            (approximate(noise.terms.expected_patients) * factor).ceil(),
+            noise.terms.expected_patients
+        ));
+    }
+    let attempts = budget.attempts_that_fit(noise)?;
+    let fewer = attempts.saturating_sub(noised.study.rounds.spare_attempts);
+    if fewer > 0 {
+        let epsilon = noise.epsilon_of_attempts(attempts)?;
+        alternatives.push(format!(
+            "{fewer} rounds with the same noise: write `most = {fewer}` and `epsilon` {epsilon:.2}"
+        ));
+    }
+    if alternatives.is_empty() {
+        alternatives.push("none while so little of the budget is left".to_owned());
+    }
+    Ok(alternatives)
+}
+
+impl StudyNoise {
+    fn epsilon_of_attempts(&self, attempts: u32) -> anyhow::Result<f64> {
+        let event = consilium_privacy::accountant::NoiseEvent::of_plan(
+            &self.plan,
+            View::Colluders,
+            self.dimension,
+        )?;
+        let curve = consilium_privacy::accountant::RdpCurve::full_batch(&event, attempts);
+        Ok(curve.epsilon(self.terms.delta).epsilon.value())
+    }
+}
+
+/// A model that does hardly better than guessing.
+fn drowned(
+    noised: &NoisedStudy,
+    noise: &StudyNoise,
+    prediction: &Prediction,
+) -> Option<PlanRefusal> {
+    let possible = prediction.accuracy_without_noise - prediction.accuracy_of_guessing;
+    let reached = prediction.accuracy - prediction.accuracy_of_guessing;
+    if possible <= 0.0 || reached > possible / 2.0 {
+        return None;
+    }
+    let now = noise.plan.multiplier(View::Colluders).ok()?.value();
+    let less = |changed: anyhow::Result<NoisedStudy>| -> Option<f64> {
+        let noise = changed.ok()?.noise().ok()?;
+        Some(noise.plan.multiplier(View::Colluders).ok()?.value() / now)
+    };
+    let mut alternatives = Vec::new();
+    let rounds = noised.study.rounds.most;
+    if let Some(factor) = less(noised.with_rounds((rounds / 4).max(1))).filter(|it| *it < 0.99) {
+        alternatives.push(format!(
+            "{} rounds: {:.0} % less noise in each",
+            (rounds / 4).max(1),
+            100.0 * (1.0 - factor)
+        ));
+    }
+    let larger =
+        (noise.terms.delta.value() * 10.0).min(0.1 / approximate(noise.terms.expected_patients));
+    if larger > noise.terms.delta.value()
+        && let Some(factor) = less(noised.with_delta(larger))
+    {
+        alternatives.push(format!(
+            "`delta` {larger:.1e}: {:.0} % less noise",
+            100.0 * (1.0 - factor)
+        ));
+    }
+    alternatives.push(format!(
+        "{} patients: twice the signal over the same noise",
+        noise.terms.expected_patients.saturating_mul(2)
+    ));
+    Some(PlanRefusal {
+        reason: "the noise hides most of what the model could learn".to_owned(),
+        alternatives,
+    })
+}
+
+impl NoisedStudy {
+    pub(super) fn with_epsilon(&self, epsilon: Epsilon) -> anyhow::Result<Self> {
+        let mut study = self.study.clone();
+        if let Privacy::Distributed(terms) = &mut study.privacy {
+            terms.epsilon = epsilon;
+        }
+        Ok(Self { study, ..*self })
+    }
+
+    fn with_delta(&self, delta: f64) -> anyhow::Result<Self> {
+        let mut study = self.study.clone();
+        if let Privacy::Distributed(terms) = &mut study.privacy {
+            terms.delta = Delta::new(delta)?;
+        }
+        Ok(Self { study, ..*self })
+    }
+
+    fn with_rounds(&self, rounds: u32) -> anyhow::Result<Self> {
+        let mut study = self.study.clone();
+        study.rounds.most = rounds;
+        Ok(Self { study, ..*self })
+    }
+}
+
+fn words(planned: &Planned) -> String {
+    let NoiseFacts {
+        coordinates,
+        share_standard_deviation,
+        sum_standard_deviation,
+        mean_standard_deviation,
+    } = planned.noise;
+    let mut text = format!(
+        "{}\n\nnoise    in {coordinates} coordinates: {share_standard_deviation:.2} clips by each silo, {sum_standard_deviation:.2} in the sum, {mean_standard_deviation:.4} in the mean gradient",
+        study_words(&planned.loss)
+    );
+    match (&planned.prediction, &planned.not_predicted) {
+        (Some(prediction), _) => text.push_str(&prediction_words(prediction)),
+        (None, Some(why)) => text.push_str(&format!("\naccuracy not predicted: {why}")),
+        (None, None) => {}
+    }
+    text.push_str(&format!(
+        "\n\n{:<34}{:<10}{:<12}{}",
+        "BUDGET", "NEEDS", "LEFT", "LEFT AFTER IT"
+    ));
+    for budget in &planned.budgets {
+        let name = format!("epsilon {} at delta {}", budget.epsilon, budget.delta);
+        let after = budget
+            .left_after
+            .as_ref()
+            .map_or_else(|| "does not fit".to_owned(), ToString::to_string);
+        text.push_str(&format!(
+            "\n{name:<34}{:<10}{:<12}{after}",
+            budget.needed, budget.left_before
+        ));
+    }
+    for (kind, list) in [
+        ("refused", &planned.refusals),
+        ("warning", &planned.warnings),
+    ] {
+        for PlanRefusal {
+            reason,
+            alternatives,
+        } in list
+        {
+            text.push_str(&format!("\n\n{kind}  {reason}"));
+            for alternative in alternatives {
+                text.push_str(&format!("\n  instead: {alternative}"));
+            }
+        }
+    }
+    text
+}
+
+fn prediction_words(prediction: &Prediction) -> String {
+    format!(
+        "\nsignal   {:.1} times the noise in the first round\n\
+         accuracy {:.1} % predicted, {:.1} % without noise, {:.1} % by guessing\n         ({} {}, {} times; real patients may differ)",
+        prediction.signal_to_noise,
+        100.0 * prediction.accuracy,
+        100.0 * prediction.accuracy_without_noise,
+        100.0 * prediction.accuracy_of_guessing,
+        prediction.patients,
+        "synthetic patients from the study's public columns and a hidden logistic law",
+        prediction.repetitions
+    )
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a study states at most 10^9 patients"
+)]
+fn approximate(patients: u64) -> f64 {
+    patients as f64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use consilium_learning::study::Study;
+
+    fn noised() -> NoisedStudy {
+        let file = include_bytes!("../../../examples/studies/private-logistic.toml");
+        NoisedStudy {
+            study: Study::parse(file).unwrap(),
+            silos: 4,
+            colluders: 1,
+        }
+    }
+
+    #[test]
+    fn a_plan_without_a_policy_shows_usual_budgets_and_refuses_nothing() {
+        let planned = plan(&noised(), &Room::usual()).unwrap();
+        assert!(planned.refusals.is_empty());
+        assert!(planned.budgets.len() > 2);
+        assert!(planned.budgets.last().unwrap().left_after.is_some());
+        assert!(planned.prediction.is_some());
+        let said = words(&planned);
+        assert!(
+            said.contains("LEFT AFTER IT") && said.contains("predicted"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_budget_that_is_too_small_is_refused_with_alternatives_that_fit() {
+        let room = Room::single(Epsilon::new(4.0).unwrap(), Delta::new(2e-5).unwrap(), 30);
+        let planned = plan(&noised(), &room).unwrap();
+        let [PlanRefusal { alternatives, .. }] = &planned.refusals[..] else {
+            panic!("{:?}", planned.refusals)
+        };
+        assert_eq!(alternatives.len(), 3, "{alternatives:?}");
+        let smaller = planned.budgets[0].epsilon_that_fits(&noised()).unwrap();
+        let fitting = noised().with_epsilon(smaller).unwrap();
+        assert!(plan(&fitting, &room).unwrap().refusals.is_empty());
+        assert!(smaller.value() > 0.5);
+    }
+
+    #[test]
+    fn a_delta_of_more_than_a_tenth_of_a_patient_is_refused() {
+        let generous = noised().with_delta(1e-3).unwrap();
+        let planned = plan(&generous, &Room::usual()).unwrap();
+        let said = words(&planned);
+        assert!(
+            said.contains("`delta` at most 1.7e-4") && said.contains("at least 100 patients"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_study_that_learns_nothing_is_warned_about() {
+        let hidden = noised().with_epsilon(Epsilon::new(0.02).unwrap()).unwrap();
+        let planned = plan(&hidden, &Room::usual()).unwrap();
+        let [PlanRefusal { alternatives, .. }] = &planned.warnings[..] else {
+            panic!("{:?}", planned.prediction)
+        };
+        for named in ["rounds", "`delta`", "patients"] {
+            assert!(
+                alternatives.iter().any(|it| it.contains(named)),
+                "{alternatives:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The fields of a privacy report, after NIST SP 800-226, "Guidelines for Evaluating Differential Privacy
+//! Guarantees".
+
+use super::curves::Curves;
+use crate::privacy::prediction::{Prediction, predict};
+use crate::privacy::study_loss::{NoisedStudy, StudyLoss};
+use consilium_crypto::transcript::sha256;
+use consilium_privacy::accountant::meaning::Meaning;
+use consilium_privacy::accountant::zcdp;
+use consilium_privacy::loss::{Delta, Epsilon, Rho};
+use consilium_privacy::noise_plan::{NoisePlan, View};
+use serde::Serialize;
+
+/// The whole report.
+#[derive(Debug, Serialize)]
+pub(super) struct PrivacyReport {
+    pub(super) format: &'static str,
+    pub(super) study: StudyFacts,
+    pub(super) guarantee: Guarantee,
+    /// In the eyes of three attackers.
+    pub(super) views: StudyLoss,
+    pub(super) mechanism: MechanismFacts,
+    pub(super) accounting: Accounting,
+    pub(super) boundary: Boundary,
+    pub(super) implementation: Implementation,
+    pub(super) limits: Vec<&'static str>,
+    pub(super) meaning: Meaning,
+    /// On synthetic patients; `null` where the study predicts nothing.
+    pub(super) prediction: Option<Prediction>,
+    pub(super) curves: Curves,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct StudyFacts {
+    pub(super) name: String,
+    pub(super) researcher: String,
+    pub(super) purpose: String,
+    pub(super) ethics: String,
+    pub(super) data: String,
+    /// SHA-256 of the signed file.
+    pub(super) digest: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Guarantee {
+    pub(super) flavour: &'static str,
+    pub(super) unit: &'static str,
+    pub(super) adjacency: &'static str,
+    /// As asked; the certificate of the charged view is at most this.
+    pub(super) epsilon: Epsilon,
+    pub(super) delta: Delta,
+    /// Of the charged view, in zero-concentrated differential privacy.
+    pub(super) rho: Rho,
+    pub(super) trust_model: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MechanismFacts {
+    pub(super) mechanism: &'static str,
+    pub(super) clip: f64,
+    pub(super) noise_multiplier: f64,
+    pub(super) sampling_rate: &'static str,
+    pub(super) coordinates: u64,
+    /// The integers that every silo derived.
+    pub(super) plan: NoisePlan,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Accounting {
+    pub(super) certificate: &'static str,
+    pub(super) estimate: &'static str,
+    pub(super) rounds_planned: u32,
+    pub(super) rounds_run: Option<u64>,
+    pub(super) attempts_charged: u32,
+    pub(super) composition: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Boundary {
+    pub(super) released: &'static str,
+    pub(super) not_released: &'static str,
+    pub(super) tuning: &'static str,
+    pub(super) preprocessing: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Implementation {
+    pub(super) software: String,
+    pub(super) sampler: &'static str,
+    pub(super) generator: &'static str,
+    pub(super) enforced_by: &'static str,
+    pub(super) audit: &'static str,
+}
+
+impl PrivacyReport {
+    pub(super) fn of(
+        noised: &NoisedStudy,
+        file: &[u8],
+        rounds_run: Option<u64>,
+    ) -> anyhow::Result<Self> {
+        let noise = noised.noise()?;
+        let views = noised.loss()?;
+        let charged = noise.plan.multiplier(View::Colluders)?;
+        let heading = &noised.study.heading;
+        Ok(Self {
+            format: "consilium-privacy-report/1",
+            study: StudyFacts {
+                name: heading.name.clone(),
+                researcher: heading.researcher.clone(),
+                purpose: heading.purpose.clone(),
+                ethics: heading.ethics.clone(),
+                data: heading.data.clone(),
+                digest: sha256(file).to_string(),
+            },
+            guarantee: Guarantee {
+                flavour: "(epsilon, delta)-differential privacy, certified by Renyi differential privacy",
+                unit: "one patient of one hospital, with all of that patient's rows",
+                adjacency: "add-remove: the patient took part, or did not",
+                epsilon: noise.terms.epsilon,
+                delta: noise.terms.delta,
+                rho: zcdp::rho(charged, noise.plan.attempts),
+                trust_model: format!(
+                    "distributed: each silo adds its share under masks; no coordinator is trusted; {} of {} silos may collude, {} may drop out",
+                    noised.colluders, noised.silos, views.dropouts_tolerated
+                ),
+            },
+            mechanism: MechanismFacts {
+                mechanism: "sum of discrete Gaussians on the integers, one of each silo",
+                clip: noise.terms.clip.value(),
+                noise_multiplier: charged.value(),
+                sampling_rate: "1: every patient takes part in every round",
+                coordinates: noise.dimension,
+                plan: noise.plan,
+            },
+            accounting: Accounting {
+                certificate: "Renyi divergence at the integer orders 2 to 64 and twelve more to 1024, best order",
+                estimate: "closed form of the continuous Gaussian: shown, never promised",
+                rounds_planned: noised.study.rounds.most,
+                rounds_run,
+                attempts_charged: noise.plan.attempts,
+                composition: "all attempts of this study, spare ones included; other studies of the same patients add up in each hospital's ledger",
+            },
+            boundary: Boundary {
+                released: "the noised sum of one clipped vector per patient, once per attempt; models computed from these sums",
+                not_released: "single vectors, sums of one hospital, batch sizes, counts of examples, losses and metrics",
+                tuning: "none on patients' data within this study; another study with other settings is charged again",
+                preprocessing: "scaled and clipped by public ranges that the study file states",
+            },
+            implementation: Implementation {
+                software: format!("consilium {}", env!("CARGO_PKG_VERSION")),
+                sampler: "discrete Gaussian by integer arithmetic",
+                generator: "ChaCha20 with fast key erasure, seeded by the operating system",
+                enforced_by: "agent: the hospital's agent clips, quantises, adds up and noises built-in objectives",
+                audit: "not measured for this study; a canary audit of the release path runs among the project's tests",
+            },
+            limits: limits(),
+            meaning: Meaning::of(views.colluders.certified.epsilon, noise.terms.delta),
+            prediction: predict(noised).ok(),
+            curves: Curves::of(noised, &noise)?,
+            views,
+        })
+    }
+}
+
+/// What the numbers do not cover.
+fn limits() -> Vec<&'static str> {
+    vec![
+        "A patient who is known to several of the hospitals is protected less: the promise is per hospital.",
+        "When more silos survive than promised, more noise is in the sum than accounted for; the excess is not removed, and the charge is not lowered.",
+        "The estimate does not bound the rounding of its own arithmetic; nothing rests on it.",
+        "That a study took place, and which hospitals took part, is public.",
+        "What one learns about everybody, a smoker's risk for instance, is learned about a patient too: that is the study's purpose.",
+        "Nobody outside the project has reviewed this software.",
+    ]
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a study file promises, in the eyes of three attackers.
+
+use super::amounts::{CERTIFIED, Certified, Estimate, meaning, rounded_up};
+use anyhow::{Context, bail};
+use consilium_learning::study::{Distributed, Privacy, Study};
+use consilium_privacy::accountant::{EstimateMethod, PrivacyStatement, Promise};
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier};
+use consilium_privacy::noise_plan::NoisePlan;
+use consilium_protocol::Thresholds;
+use serde::Serialize;
+use std::fs;
+use std::path::Path;
+
+/// The three losses of a study.
+#[derive(Debug, Serialize)]
+pub(super) struct StudyLoss {
+    pub(super) study: String,
+    pub(super) silos: u32,
+    /// `n_d`
+    pub(super) dropouts_tolerated: u32,
+    /// `n_c`
+    pub(super) colluders_tolerated: u32,
+    pub(super) delta: Delta,
+    pub(super) attempts: u32,
+    pub(super) clip: ClippingNorm,
+    pub(super) asked: Epsilon,
+    pub(super) masks_hold: ViewLoss,
+    /// The one that is charged.
+    pub(super) colluders: ViewLoss,
+    pub(super) masks_broken: ViewLoss,
+}
+
+/// The loss in the eyes of one kind of attacker.
+#[derive(Debug, Serialize)]
+pub(super) struct ViewLoss {
+    pub(super) certified: Certified,
+    pub(super) estimate: Estimate,
+    pub(super) noise_multiplier: NoiseMultiplier,
+}
+
+impl From<Promise> for ViewLoss {
+    fn from(promise: Promise) -> Self {
+        let Promise {
+            epsilon,
+            order,
+            tight_estimate,
+            multiplier,
+        } = promise;
+        Self {
+            certified: Certified {
+                epsilon,
+                method: CERTIFIED,
+                order,
+            },
+            estimate: Estimate {
+                epsilon: tight_estimate,
+                method: EstimateMethod::GaussianExact.name(),
+            },
+            noise_multiplier: multiplier,
+        }
+    }
+}
+
+/// A study with noise, and how many take part in it.
+pub(super) struct NoisedStudy {
+    pub(super) study: Study,
+    pub(super) silos: u32,
+    pub(super) colluders: u32,
+}
+
+/// Its noise in integers.
+pub(super) struct StudyNoise {
+    pub(super) plan: NoisePlan,
+    pub(super) dimension: u64,
+    pub(super) terms: Distributed,
+}
+
+impl NoisedStudy {
+    /// Reads a study file. How many silos there are comes from the command line or from the study's invitations.
+    pub(super) fn read(
+        file: &Path,
+        silos: Option<u32>,
+        colluders: Option<u32>,
+    ) -> anyhow::Result<Self> {
+        let bytes = fs::read(file)
+            .with_context(|| format!("the study file `{}` cannot be read", file.display()))?;
+        let study = Study::parse(&bytes).with_context(|| format!("in `{}`", file.display()))?;
+        let named = u32::try_from(study.heading.invite.len())
+            .ok()
+            .filter(|named| *named > 0);
+        let Some(silos) = silos.or(named) else {
+            bail!("how much noise each silo adds depends on their number: give `--silos N`");
+        };
+        Ok(Self {
+            study,
+            silos,
+            colluders: colluders.unwrap_or(silos / 3),
+        })
+    }
+
+    pub(super) fn dropouts(&self) -> anyhow::Result<u32> {
+        Ok(Thresholds::new(self.silos, self.colluders, None)?.dropouts)
+    }
+
+    pub(super) fn noise(&self) -> anyhow::Result<StudyNoise> {
+        let Privacy::Distributed(terms) = &self.study.privacy else {
+            bail!(
+                "`privacy.mode` is `none`: without noise there is no epsilon, only the sum hides a patient"
+            );
+        };
+        let vector = self
+            .study
+            .vector_plan(self.silos, self.dropouts()?, self.colluders)?;
+        let Some(plan) = vector.noise else {
+            bail!("the study's vector carries no noise");
+        };
+        Ok(StudyNoise {
+            plan,
+            dimension: vector.dimension,
+            terms: terms.clone(),
+        })
+    }
+
+    pub(super) fn loss(&self) -> anyhow::Result<StudyLoss> {
+        let noise = self.noise()?;
+        let promised = PrivacyStatement::of_plan(&noise.plan, noise.dimension, noise.terms.delta)?;
+        Ok(StudyLoss {
+            study: self.study.heading.name.clone(),
+            silos: self.silos,
+            dropouts_tolerated: self.dropouts()?,
+            colluders_tolerated: self.colluders,
+            delta: promised.delta,
+            attempts: promised.attempts,
+            clip: noise.terms.clip,
+            asked: noise.terms.epsilon,
+            masks_hold: promised.masks_hold.into(),
+            colluders: promised.colluders.into(),
+            masks_broken: promised.masks_broken.into(),
+        })
+    }
+}
+
+pub(super) fn study_loss(
+    file: &Path,
+    silos: Option<u32>,
+    colluders: Option<u32>,
+) -> anyhow::Result<StudyLoss> {
+    NoisedStudy::read(file, silos, colluders)?
+        .loss()
+        .with_context(|| format!("in `{}`", file.display()))
+}
+
+pub(super) fn study_words(loss: &StudyLoss) -> String {
+    let view = |name: &str, view: &ViewLoss| {
+        format!(
+            "\n{name:<34}{:<12}{:<12}{:.3}",
+            rounded_up(view.certified.epsilon),
+            rounded_up(view.estimate.epsilon),
+            view.noise_multiplier.value()
+        )
+    };
+    let StudyLoss {
+        study,
+        silos,
+        delta,
+        attempts,
+        asked,
+        ..
+    } = loss;
+    let colluding = colluding(loss.colluders_tolerated);
+    format!(
+        "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
+         silos    {silos} invited, {} may drop out, {} may collude with the coordinator\n\
+         charged  {attempts} attempts, spare ones included; one patient of one hospital\n\
+         \n{:<34}{:<12}{:<12}{}{}{}{}\n\
+         \nmeaning  {}",
+        loss.dropouts_tolerated,
+        loss.colluders_tolerated,
+        "WHILE",
+        "EPSILON",
+        "ESTIMATE",
+        "NOISE/CLIP",
+        view("the masks hold", &loss.masks_hold),
+        view(&colluding, &loss.colluders),
+        view("the masks are broken", &loss.masks_broken),
+        meaning(loss.colluders.certified.epsilon, *delta)
+    )
+}
+
+fn colluding(silos: u32) -> String {
+    match silos {
+        0 => "nobody colludes (charged)".to_owned(),
+        1 => "1 silo colludes (charged)".to_owned(),
+        more => format!("{more} silos collude (charged)"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn noised(file: &[u8]) -> NoisedStudy {
+        NoisedStudy {
+            study: Study::parse(file).unwrap(),
+            silos: 4,
+            colluders: 1,
+        }
+    }
+
+    #[test]
+    fn the_charged_epsilon_of_a_study_is_the_one_it_asks_for() {
+        let file = include_bytes!("../../../examples/studies/private-logistic.toml");
+        let loss = noised(file).loss().unwrap();
+        assert!(loss.colluders.certified.epsilon <= loss.asked);
+        assert!(loss.masks_hold.certified.epsilon < loss.colluders.certified.epsilon);
+        assert!(loss.colluders.certified.epsilon < loss.masks_broken.certified.epsilon);
+        let words = study_words(&loss);
+        assert!(
+            words.contains("1 silo colludes (charged)") && words.contains("1 may drop out"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn a_study_without_noise_has_no_epsilon() {
+        let file = include_bytes!("../../../examples/studies/logistic.toml");
+        let fault = noised(file).loss().unwrap_err();
+        assert!(fault.to_string().contains("without noise"), "{fault}");
+    }
+}

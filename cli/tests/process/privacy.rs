@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `consilium privacy`: its answers as machines read them, its refusals, its report.
+
+use crate::executable::run;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+const STUDY: &str = include_str!("../../../examples/studies/private-logistic.toml");
+const POLICY: &str = include_str!("../../../examples/policies/1_UM.toml");
+
+#[test]
+fn epsilon_and_calibrate_are_each_others_inverse() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = "calibrate --epsilon 1.0 --delta 1e-5 --sampling-rate 0.01 --rounds 1000 --json";
+    let calibrated = json(folder.path(), asked);
+    let multiplier = number(&calibrated["noise_multiplier"]);
+    // The reference: 1.5131 with finer orders.
+    assert!((1.5131..1.56).contains(&multiplier), "{calibrated}");
+    let asked = format!(
+        "epsilon --noise-multiplier {multiplier} --delta 1e-5 --sampling-rate 0.01 --rounds 1000 --json"
+    );
+    let found = json(folder.path(), &asked);
+    assert_eq!(found["certified"], calibrated["certified"]);
+    assert!(number(&found["certified"]["epsilon"]) <= 1.0);
+    assert!(found["certified"]["order"].is_u64());
+    assert!(number(&found["estimate"]["epsilon"]) < number(&found["certified"]["epsilon"]));
+    assert_eq!(found["estimate"]["method"], "pld-connect-the-dots");
+}
+
+#[test]
+fn replacing_has_the_factor_two_inside_and_no_certificate_on_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = "epsilon --noise-multiplier 2 --rounds 1 --delta 1e-5 --adjacency replace --json";
+    let replaced = json(folder.path(), asked);
+    // The closed form at a distance of one standard deviation.
+    assert!((number(&replaced["estimate"]["epsilon"]) - 4.377_178).abs() < 1e-5);
+    let sampled = json(folder.path(), &format!("{asked} --sampling-rate 0.5"));
+    assert!(sampled["certified"].is_null());
+    assert!(
+        sampled["not_certified"]
+            .as_str()
+            .unwrap()
+            .contains("Poisson")
+    );
+}
+
+#[test]
+fn an_impossible_wish_is_refused_with_what_could_be_had() {
+    let folder = tempfile::tempdir().unwrap();
+    privacy(
+        folder.path(),
+        "calibrate --epsilon 0.001 --delta 1e-5 --rounds 10",
+    )
+    .failed(
+        2,
+        &["no noise gives epsilon 0.001", "ask for epsilon", "delta"],
+    );
+    privacy(
+        folder.path(),
+        "calibrate --epsilon x --delta 1e-5 --rounds 10",
+    )
+    .failed(2, &["--epsilon", "decimal"]);
+}
+
+#[test]
+fn unlike_jobs_compose_and_a_slip_names_file_job_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = include_str!("../../../examples/privacy/year.toml");
+    fs::write(folder.path().join("year.toml"), example).unwrap();
+    let composed = json(folder.path(), "compose year.toml --json");
+    let together = number(&composed["certified"]["epsilon"]);
+    let jobs = composed["jobs"].as_array().unwrap();
+    let alone: Vec<f64> = jobs
+        .iter()
+        .map(|job| number(&job["certified"]["epsilon"]))
+        .collect();
+    assert_eq!(alone.len(), 3);
+    assert!(together < alone.iter().sum::<f64>() && alone.iter().all(|one| *one < together));
+    assert!(number(&composed["estimate"]["epsilon"]) < together);
+
+    let slip = example.replace("sampling_rate = ", "sample_rate = ");
+    fs::write(folder.path().join("year.toml"), slip).unwrap();
+    privacy(folder.path(), "compose year.toml").failed(2, &["year.toml", "sample_rate"]);
+    let slip = example.replace("shares = 3 ", "# ");
+    fs::write(folder.path().join("year.toml"), slip).unwrap();
+    privacy(folder.path(), "compose year.toml").failed(2, &["counts by outcome", "`shares`"]);
+}
+
+#[test]
+fn an_explanation_names_the_odds_and_both_attackers() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = json(folder.path(), "explain --epsilon 1 --delta 1e-5 --json");
+    assert!((said["odds_factor"].as_f64().unwrap() - 1_f64.exp()).abs() < 1e-12);
+    let posterior = said["posteriors"][0]["posterior"].as_f64().unwrap();
+    assert!((posterior - 0.026_7).abs() < 1e-3, "{said}");
+    let realistic = said["attackers"][0]["realistic"].as_f64().unwrap();
+    assert!((realistic - 0.02).abs() < 1e-3, "{said}");
+    let words = privacy(folder.path(), "explain --epsilon 1 --delta 1e-5").succeeded();
+    assert!(
+        words.contains("2.7-fold") && words.contains("2.0 %"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_plan_is_refused_by_a_budget_that_it_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("study.toml"), STUDY).unwrap();
+    fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+    let plan = "plan study.toml --silos 4 --policy policy.toml";
+    let fits = json(folder.path(), &format!("{plan} --json"));
+    assert_eq!(fits["refusals"].as_array().unwrap().len(), 0);
+    assert!(fits["budgets"][0]["left_after"].is_number(), "{fits}");
+    for view in ["masks_hold", "colluders", "masks_broken"] {
+        assert!(number(&fits[view]["certified"]["epsilon"]) > 0.0);
+    }
+    assert!(fits["prediction"]["accuracy"].as_f64().unwrap() > 0.5);
+    let refused = privacy(folder.path(), &format!("{plan} --budget-left 5"));
+    assert_eq!(refused.code, Some(1), "{}", refused.err);
+    for named in ["5.0 % left", "instead: `epsilon`", "patients"] {
+        assert!(refused.out.contains(named), "{}", refused.out);
+    }
+    privacy(folder.path(), "plan study.toml").failed(2, &["--silos"]);
+}
+
+#[test]
+fn a_report_is_one_page_that_loads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = STUDY.replace(
+        "name = \"ercp-indomethacin-private\"",
+        "name = \"<script>&'\"",
+    );
+    fs::write(folder.path().join("study.toml"), named).unwrap();
+    fs::create_dir(folder.path().join("results")).unwrap();
+    fs::write(
+        folder.path().join("results/result.json"),
+        "{\"kind\": \"logistic-regression\", \"rounds\": 20}",
+    )
+    .unwrap();
+    let asked = "report study.toml --silos 4 --results results --out results";
+    let said = privacy(folder.path(), asked).succeeded();
+    assert!(said.contains("privacy-report.html"), "{said}");
+
+    let page = fs::read_to_string(folder.path().join("results/privacy-report.html")).unwrap();
+    assert!(page.contains("default-src 'none'"));
+    assert!(page.contains("&lt;script&gt;&amp;&#39;") && !page.contains("<script"));
+    for foreign in ["src=", "href=", "url(", "@import", "<img", "<link"] {
+        assert!(!page.contains(foreign), "the page has `{foreign}`");
+    }
+    assert_eq!(page.matches("<svg").count(), 3);
+
+    let report = fs::read(folder.path().join("results/privacy-report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report["accounting"]["rounds_run"], 20);
+    assert_eq!(report["accounting"]["attempts_charged"], 22);
+    let spent = report["curves"]["epsilon_over_rounds"].as_array().unwrap();
+    assert_eq!(spent.len(), 22);
+    for pair in spent.windows(2) {
+        assert!(pair[0]["certified"].as_f64() < pair[1]["certified"].as_f64());
+        assert!(pair[1]["estimate"].as_f64() < pair[1]["certified"].as_f64());
+    }
+    privacy(
+        folder.path(),
+        "report study.toml --silos 4 --results nowhere",
+    )
+    .failed(2, &["nowhere/result.json"]);
+}
+
+fn privacy(folder: &Path, arguments: &str) -> crate::executable::Ran {
+    let words: Vec<&str> = std::iter::once("privacy")
+        .chain(arguments.split(' '))
+        .collect();
+    run(folder, &words)
+}
+
+fn json(folder: &Path, arguments: &str) -> Value {
+    serde_json::from_str(&privacy(folder, arguments).succeeded()).unwrap()
+}
+
+fn number(text: &Value) -> f64 {
+    text.as_str().unwrap().parse().unwrap()
+}
