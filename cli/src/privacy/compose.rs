@@ -189,7 +189,7 @@ impl JobEntry {
 }
 
 fn words(composed: &Composed) -> String {
-    let mut text = format!("{:<34}{:<12}{}", "JOB ALONE", "EPSILON", "ESTIMATE");
+    let mut text = format!("{:<44}{:<12}{}", "JOB ALONE", "EPSILON", "ESTIMATE");
     for Alone { name, loss } in &composed.jobs {
         let certified = loss
             .certified
@@ -199,7 +199,7 @@ fn words(composed: &Composed) -> String {
             .estimate
             .as_ref()
             .map_or_else(|| "none".to_owned(), |it| rounded_up(it.epsilon));
-        text.push_str(&format!("\n{name:<34}{certified:<12}{estimate}"));
+        text.push_str(&format!("\n{name:<44}{certified:<12}{estimate}"));
     }
     format!(
         "{text}\n\nall together\n{}",

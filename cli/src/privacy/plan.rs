@@ -10,6 +10,7 @@ use anyhow::Context;
 use budget::{BudgetAfter, Room};
 use clap::Args;
 use consilium_learning::study::Privacy;
+use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
 use consilium_privacy::loss::{Delta, Epsilon};
 use consilium_privacy::noise_plan::View;
 use serde::Serialize;
@@ -176,7 +177,8 @@ fn budget_alternatives(
     let attempts = budget.attempts_that_fit(noise)?;
     let fewer = attempts.saturating_sub(noised.study.rounds.spare_attempts);
     if fewer > 0 {
-        let epsilon = noise.epsilon_of_attempts(attempts)?;
+        // Rounded down, so that what is written takes no less noise.
+        let epsilon = (100.0 * noise.epsilon_of_attempts(attempts)?).floor() / 100.0;
         alternatives.push(format!(
             "{fewer} rounds with the same noise: write `most = {fewer}` and `epsilon` {epsilon:.2}"
         ));
@@ -189,12 +191,8 @@ fn budget_alternatives(
 
 impl StudyNoise {
     fn epsilon_of_attempts(&self, attempts: u32) -> anyhow::Result<f64> {
-        let event = consilium_privacy::accountant::NoiseEvent::of_plan(
-            &self.plan,
-            View::Colluders,
-            self.dimension,
-        )?;
-        let curve = consilium_privacy::accountant::RdpCurve::full_batch(&event, attempts);
+        let event = NoiseEvent::of_plan(&self.plan, View::Colluders, self.dimension)?;
+        let curve = RdpCurve::full_batch(&event, attempts);
         Ok(curve.epsilon(self.terms.delta).epsilon.value())
     }
 }
@@ -380,6 +378,16 @@ mod tests {
         let fitting = noised().with_epsilon(smaller).unwrap();
         assert!(plan(&fitting, &room).unwrap().refusals.is_empty());
         assert!(smaller.value() > 0.5);
+        // What the third alternative asks for.
+        let noise = noised().noise().unwrap();
+        let attempts = planned.budgets[0].attempts_that_fit(&noise).unwrap();
+        let epsilon = (100.0 * noise.epsilon_of_attempts(attempts).unwrap()).floor() / 100.0;
+        let spare = noised().study.rounds.spare_attempts;
+        let shorter = noised()
+            .with_epsilon(Epsilon::new(epsilon).unwrap())
+            .and_then(|study| study.with_rounds(attempts - spare))
+            .unwrap();
+        assert!(plan(&shorter, &room).unwrap().refusals.is_empty());
     }
 
     #[test]
