@@ -218,11 +218,11 @@ impl Run<'_> {
                     }
                     task.decode(self.vector, &sum)?
                 }
-                Noise::LeftOut => clipped_sum(dimension, vectors, self.clip),
+                Noise::LeftOut => clipped_sum(dimension, vectors, self.clip).into(),
             };
             ratio.get_or_insert_with(|| {
                 let deviation = share * f64::from(noise.silos).sqrt() * self.clip.value();
-                length(&sum) / (deviation * approximate(dimension).sqrt())
+                length(&sum.values) / (deviation * approximate(dimension).sqrt())
             });
             round += 1;
             match task.advance(&model, &sum)? {

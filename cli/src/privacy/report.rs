@@ -43,11 +43,7 @@ pub(super) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
         )
     })?;
     let noised = NoisedStudy::read(&arguments.study, arguments.silos, arguments.colluders)?;
-    let rounds_run = arguments
-        .results
-        .as_deref()
-        .map(|folder| rounds_of(folder))
-        .transpose()?;
+    let rounds_run = arguments.results.as_deref().map(rounds_of).transpose()?;
     let report = PrivacyReport::of(&noised, &bytes, rounds_run)
         .with_context(|| format!("in `{}`", arguments.study.display()))?;
     write(&arguments.out, &report)?;

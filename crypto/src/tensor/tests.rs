@@ -107,7 +107,7 @@ proptest! {
     #[test]
     fn it_adds_up_over_parts_in_any_order(cut in 0_usize..4000, first in 0_u64..1 << 20) {
         let bits = WordBits::new(20).unwrap();
-        let words: Vec<u64> = (0..4000).map(|word| word * 0x9e37 & bits.mask()).collect();
+        let words: Vec<u64> = (0..4000).map(|word| (word * 0x9e37) & bits.mask()).collect();
         let mut coefficients = TensorCoefficients::new(&key());
         let whole = coefficients.inner_product(bits, first, &words);
         let (low, high) = words.split_at(cut);

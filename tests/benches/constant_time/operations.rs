@@ -5,11 +5,11 @@ use crate::examination::{Class, Examination, Expectation};
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::key_encapsulation::{DecapsulationSecret, Encapsulated};
 use consilium_crypto::mask::{MaskSet, Sign};
-use consilium_crypto::mersenne::Element;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::sealing;
 use consilium_crypto::shamir::{Field, Interpolation, Share, Threshold, split};
+use consilium_crypto::tensor::TensorCoefficients;
 use consilium_crypto::{Secret, Secret32};
 use consilium_privacy::discrete_gaussian::DiscreteGaussian;
 use std::hint::black_box;
@@ -177,17 +177,15 @@ fn masks(examination: &mut Examination) {
         |class, random| words(class, random, bits.mask()),
         |words: &mut Vec<u64>| set.apply(0, black_box(words)),
     );
+    let mut coefficients = TensorCoefficients::new(&Secret::new([7; 44]));
     examination.examine(
-        "tag: signed integers reduced and added modulo 2^61 - 1",
+        "tag: the inner product of a vector with the challenge",
         Expectation::Constant,
         1,
-        |class, random| words(class, random, u64::MAX >> 1),
+        |class, random| words(class, random, bits.mask()),
         |words: &mut Vec<u64>| {
-            let sum = black_box(&*words)
-                .iter()
-                .map(|word| Element::from_signed(i128::from(*word) - (1 << 62)))
-                .fold(Element::ZERO, Element::plus);
-            black_box(sum.value());
+            let product = coefficients.inner_product(bits, 0, black_box(words));
+            black_box(product.value());
         },
     );
 }

@@ -16,9 +16,9 @@ pub(super) fn html(report: &PrivacyReport) -> String {
          <style>{STYLE}</style></head><body><main>\n<h1>Privacy report: {name}</h1>\n"
     );
     let charged = &report.views.colluders;
-    let _ = write!(
+    let _ = writeln!(
         page,
-        "<p class=\"headline\">Certified: <b>epsilon {}</b> at delta {}, for {}.</p>\n",
+        "<p class=\"headline\">Certified: <b>epsilon {}</b> at delta {}, for {}.</p>",
         rounded_up(charged.certified.epsilon),
         report.guarantee.delta,
         escaped(report.guarantee.unit)
@@ -86,9 +86,9 @@ fn meaning(report: &PrivacyReport) -> String {
             percent(attacker.realistic)
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "<li>The odds of one attribute of a patient known to take part change at most {}-fold.</li></ul>\n",
+        "<li>The odds of one attribute of a patient known to take part change at most {}-fold.</li></ul>",
         factor(meaning.attribute_odds_factor)
     );
     text
@@ -191,9 +191,9 @@ fn figures(report: &PrivacyReport) -> String {
     }
     text.push_str("</div>\n");
     if let Some(prediction) = &report.prediction {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<p>Predicted accuracy {} against {} without noise and {} by guessing: {} {}, {} repetitions. No patient of this study was looked at.</p>\n",
+            "<p>Predicted accuracy {} against {} without noise and {} by guessing: {} {}, {} repetitions. No patient of this study was looked at.</p>",
             percent(prediction.accuracy),
             percent(prediction.accuracy_without_noise),
             percent(prediction.accuracy_of_guessing),
