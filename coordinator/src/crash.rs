@@ -31,6 +31,10 @@ pub enum CrashPlace {
     Unmasked,
     /// The commitment to the sum, with its cosignatures.
     SumLogged,
+    /// That the sum is to be computed again; nobody was asked yet.
+    Replaying,
+    /// A survivor's answer that the sum is equal.
+    Replayed,
     /// The Release.
     Released,
     /// The end of an attempt without a sum.
@@ -54,6 +58,9 @@ impl CrashPlace {
         Self::Released,
     ];
 
+    /// The places in a round whose sum is computed again.
+    pub const REPLAYS: [Self; 2] = [Self::Replaying, Self::Replayed];
+
     /// The places at which something ends without a result.
     pub const ENDS: [Self; 2] = [Self::Abandoned, Self::Ending];
 
@@ -70,6 +77,8 @@ impl CrashPlace {
             Self::Certified => "certified",
             Self::Unmasked => "unmasked",
             Self::SumLogged => "sum-logged",
+            Self::Replaying => "replaying",
+            Self::Replayed => "replayed",
             Self::Released => "released",
             Self::Abandoned => "abandoned",
             Self::Ending => "ending",
@@ -87,6 +96,7 @@ impl std::str::FromStr for CrashPoint {
             .ok_or_else(|| CrashPointFault(text.to_owned()))?;
         let place = CrashPlace::ALL
             .into_iter()
+            .chain(CrashPlace::REPLAYS)
             .chain(CrashPlace::ENDS)
             .find(|place| place.as_str() == word);
         match (place, round.parse()) {
@@ -116,7 +126,8 @@ mod tests {
 
     #[test]
     fn every_place_reads_back() {
-        for place in CrashPlace::ALL.into_iter().chain(CrashPlace::ENDS) {
+        let rare = CrashPlace::REPLAYS.into_iter().chain(CrashPlace::ENDS);
+        for place in CrashPlace::ALL.into_iter().chain(rare) {
             let point: CrashPoint = format!("{}:3", place.as_str()).parse().unwrap();
             assert_eq!(point, CrashPoint { place, round: 3 });
         }

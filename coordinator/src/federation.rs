@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::input::Input;
 use crate::log_keeper::{KeeperFault, LogKeeper, now};
 use crate::progress::ProgressBoard;
+use crate::replay_desk::ReplayDesk;
 use crate::sessions::Sessions;
 use crate::spool::Spool;
 use crate::store::{StoreFault, StoreHandle, StoredRoster};
@@ -55,6 +56,8 @@ pub struct Federation {
     pub roster: watch::Sender<Option<Arc<PublishedRoster>>>,
     /// The plan of the attempt in flight: only its chunks are taken.
     pub current_plan: RwLock<Option<Arc<RoundPlan>>>,
+    /// Where survivors fetch what it takes to compute a sum again.
+    pub(crate) replays: ReplayDesk,
 }
 
 /// The roster in force, in the forms that are asked for.

@@ -20,6 +20,7 @@ mod crash;
 mod enrolment_service;
 mod input;
 mod progress;
+mod replay_desk;
 mod round_driver;
 mod scheduler;
 mod silo_service;

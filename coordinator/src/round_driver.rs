@@ -16,13 +16,15 @@ mod uploads;
 use crate::crash::{CrashPlace, reached};
 use crate::federation::{Federation, unix_milliseconds};
 use crate::input::Input;
+use crate::replay_desk::ReplayOffer;
 use crate::sessions::PackedSum;
 use crate::silo_service::chunk_length;
 use crate::study::{Attempt, StudyState};
 use crate::study_run::{Halt, RunFault, StudyRun, cancel_queued, word};
 use consilium_protocol::{
-    CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings, Deadlines,
-    Delivery, Envelope, RoundPlan, SiloName,
+    CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorMessage,
+    CoordinatorSurroundings, Deadlines, Delivery, Envelope, RoundPlan, Sender, SiloName,
+    Verification,
 };
 use pending::{Conclusion, Pending, Record, RecordedKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,6 +129,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
     /// Drives the attempt to its end.
     pub(crate) async fn run(mut self) -> Result<(), Halt> {
         let outcome = self.drive().await;
+        self.run.federation.replays.set(None);
         self.run.federation.set_current_plan(None);
         outcome
     }
@@ -276,6 +279,7 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         let rejected =
             |effect: &CoordinatorEffect| matches!(effect, CoordinatorEffect::Rejected { .. });
         let taken = !effects.iter().any(rejected);
+        self.count_present();
         self.accuse(&mut effects, evidence).await?;
         self.carry_out(effects).await?;
         Ok(taken)
@@ -335,11 +339,27 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         if !changed {
             return Ok(());
         }
-        let endings = self.pending.records.iter_mut();
-        for record in endings.filter(|record| record.kind == RecordedKind::Abandoned) {
-            record.reason = abandoned.take();
+        let release = sends
+            .iter()
+            .find(|(_, delivery)| is_release(&delivery.envelope));
+        let vouchers = release.map(|(_, delivery)| vouchers(&delivery.envelope));
+        for record in &mut self.pending.records {
+            match record.kind {
+                RecordedKind::Abandoned => record.reason = abandoned.take(),
+                RecordedKind::Released => record.vouchers = vouchers.clone().unwrap_or_default(),
+                RecordedKind::Opened
+                | RecordedKind::KeyBook
+                | RecordedKind::DealBook
+                | RecordedKind::Frozen
+                | RecordedKind::Proposed
+                | RecordedKind::Certified
+                | RecordedKind::SumCommitted
+                | RecordedKind::Replayed
+                | RecordedKind::Misbehaviour => {}
+            }
         }
         self.save().await?;
+        self.set_replay_desk();
         self.run.reach_ending();
         self.reach_recorded();
         let committed = self.write_records().await?;
@@ -375,6 +395,22 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             );
         }
         sessions.send_delivery(to, &self.run.study.id, delivery);
+    }
+
+    /// Before a survivor is asked to compute the sum again, it can fetch what that takes; afterwards it cannot.
+    fn set_replay_desk(&self) {
+        let survivors = self
+            .machine
+            .as_ref()
+            .and_then(CoordinatorMachine::replaying);
+        let offer = survivors
+            .zip(self.pending.sum)
+            .map(|(survivors, sum)| ReplayOffer {
+                plan: self.plan.clone(),
+                survivors,
+                sum,
+            });
+        self.run.federation.replays.set(offer);
     }
 
     async fn save(&mut self) -> Result<(), RunFault> {
@@ -472,7 +508,8 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 RecordedKind::Certified => self.reach(CrashPlace::Certified),
                 RecordedKind::SumCommitted => self.reach(CrashPlace::Unmasked),
                 RecordedKind::Released => self.reach(CrashPlace::Released),
-                RecordedKind::Replayed | RecordedKind::Abandoned | RecordedKind::Misbehaviour => {}
+                RecordedKind::Replayed => self.reach(CrashPlace::Replaying),
+                RecordedKind::Abandoned | RecordedKind::Misbehaviour => {}
             }
         }
     }
@@ -497,6 +534,23 @@ fn surroundings<'s>(
 
 fn is_release(envelope: &Envelope) -> bool {
     envelope.peek_name() == Some("Release")
+}
+
+/// Who computed a released sum again; nobody when tags vouch for it.
+fn vouchers(release: &Envelope) -> Vec<SiloName> {
+    let Some(CoordinatorMessage::Release(release)) = release.peek_coordinator_message() else {
+        return Vec::new();
+    };
+    match release.verification {
+        Verification::Tags { .. } => Vec::new(),
+        Verification::Replay { replayed, .. } => replayed
+            .into_iter()
+            .filter_map(|envelope| match envelope.sender {
+                Sender::Silo(silo) => Some(silo),
+                Sender::Coordinator => None,
+            })
+            .collect(),
+    }
 }
 
 async fn sleep_until(time: Option<Instant>) {

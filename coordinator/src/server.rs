@@ -9,6 +9,7 @@ use crate::folder::{CoordinatorFolder, FolderFault, Ready, log_origin};
 use crate::input::{INPUTS_WAITING, Input};
 use crate::log_keeper::{KeeperFault, LogKeeper, now};
 use crate::progress::ProgressBoard;
+use crate::replay_desk::ReplayDesk;
 use crate::scheduler;
 use crate::sessions::Sessions;
 use crate::silo_service::SiloService;
@@ -235,6 +236,7 @@ async fn open_federation(
         draft: tokio::sync::Mutex::default(),
         roster: tokio::sync::watch::Sender::new(roster),
         current_plan: std::sync::RwLock::default(),
+        replays: ReplayDesk::default(),
     });
     let started = Event::new(EventKind::SystemStarted, now(), federation.actor())
         .with_detail("version", env!("CARGO_PKG_VERSION"));

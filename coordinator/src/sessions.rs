@@ -9,7 +9,7 @@ use consilium_wire::v1::coordinator_frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// The open sessions. Sending never waits: each session drains its own queue.
 #[derive(Clone, Debug)]
@@ -52,6 +52,19 @@ pub enum Outgoing {
     Frame(Box<v1::CoordinatorFrame>),
     /// A packed sum, in chunks.
     Sum(PackedSum),
+    /// The answer to a silo that computes a sum again.
+    Part(Box<PartAsked>),
+}
+
+/// A question of a silo that computes a sum again.
+#[derive(Debug)]
+pub struct PartAsked {
+    /// Which silo asks.
+    pub from: SiloName,
+    /// What it asks for.
+    pub request: v1::ReplayRequest,
+    /// Given back once the answer is on its way: until then the silo has no other question.
+    pub turn: OwnedSemaphorePermit,
 }
 
 /// A packed sum among the blobs.
@@ -188,6 +201,12 @@ impl Sessions {
     /// Sends a sum.
     pub fn send_sum(&self, silo: &SiloName, sum: PackedSum) {
         self.enqueue(silo, Outgoing::Sum(sum));
+    }
+
+    /// Answers a silo that computes a sum again.
+    pub fn send_part(&self, asked: PartAsked) {
+        let silo = asked.from.clone();
+        self.enqueue(&silo, Outgoing::Part(Box::new(asked)));
     }
 
     fn enqueue(&self, silo: &SiloName, outgoing: Outgoing) {

@@ -8,7 +8,7 @@ use crate::enrolment_service::internal;
 use crate::federation::Federation;
 use crate::input::Input;
 use crate::log_keeper::now;
-use crate::sessions::SessionNumber;
+use crate::sessions::{PartAsked, SessionNumber};
 use crate::store::StoredStart;
 use consilium_audit::{Actor, Event, EventKind};
 use consilium_certs::{ChannelBinding, Role};
@@ -25,7 +25,7 @@ pub(crate) use receiving::chunk_length;
 use sending::pump;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -255,6 +255,7 @@ async fn listen(
     incoming: &mut Streaming<v1::SiloFrame>,
 ) -> Result<(), Status> {
     let mut upload = Receiving::new(federation, silo);
+    let questions = Arc::new(Semaphore::new(1));
     while let Some(v1::SiloFrame { frame }) = upload.next_frame(incoming).await? {
         // Another roster ends all sessions, and a newer session of the silo its older ones.
         if !federation.sessions.is_current(silo, session) {
@@ -275,6 +276,18 @@ async fn listen(
                 continue;
             }
             Some(Received::Consent(consent)) => Input::Consent { from, consent },
+            Some(Received::ReplayRequest(request)) => {
+                // COST: a silo has one answer in the coordinator's memory, and a few in its transport.
+                let turn = Arc::clone(&questions).try_acquire_owned().map_err(|_| {
+                    Status::resource_exhausted("a second question before the answer to the first")
+                })?;
+                federation.sessions.send_part(PartAsked {
+                    from,
+                    request,
+                    turn,
+                });
+                continue;
+            }
             Some(Received::Cosignature(cosignature)) => {
                 federation.log.cosignature(silo, cosignature);
                 continue;

@@ -25,6 +25,7 @@ use consilium_protocol::{AttemptId, Envelope, SiloName};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -262,6 +263,21 @@ impl Spool {
         }
     }
 
+    /// Reads `length` bytes of a blob from `offset` on. Whoever asks knows their digest.
+    pub fn piece(
+        &self,
+        digest: &Digest,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, SpoolFault> {
+        let path = self.path_of(digest);
+        let mut bytes = vec![0; length];
+        File::open(&path)
+            .and_then(|file| file.read_exact_at(&mut bytes, offset))
+            .map_err(SpoolFault::disk(&path))?;
+        Ok(bytes)
+    }
+
     /// Deletes masked vectors that are older than `age`, but not those of the attempt in flight.
     pub fn forget_uploads(
         &self,
@@ -348,6 +364,19 @@ impl Spool {
 pub struct AttemptChunks {
     spool: Arc<Spool>,
     id: AttemptId,
+}
+
+impl AttemptChunks {
+    /// The announced digests of all chunks of a silo's upload, one after another.
+    pub fn digests(&self, silo: &SiloName) -> io::Result<Vec<u8>> {
+        let upload = self
+            .spool
+            .upload(self.id, silo)
+            .map_err(io::Error::other)?
+            .ok_or(io::ErrorKind::NotFound)?;
+        let upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
+        upload.digests()
+    }
 }
 
 impl ChunkSource for AttemptChunks {

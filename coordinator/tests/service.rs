@@ -10,7 +10,9 @@ mod hub;
 use consilium_certs::{ChannelBinding, Role};
 use consilium_coordinator::{RunOptions, ServeFault, run};
 use consilium_crypto::label::Label;
+use consilium_protocol::{AttemptId, SiloName};
 use consilium_wire::client;
+use consilium_wire::v1::replay_part::Answer;
 use consilium_wire::v1::{self, StudyState, coordinator_frame, silo_frame};
 use hub::{Hub, Participant, STUDY};
 use tokio_stream::StreamExt;
@@ -262,4 +264,33 @@ async fn a_folder_and_a_port_belong_to_one_process() {
     let taken = run(options, std::future::pending()).await.unwrap_err();
     assert!(matches!(taken, ServeFault::Listen { .. }), "{taken}");
     assert!(taken.to_string().contains("coordinator.toml"), "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silo_that_asks_for_parts_of_a_sum_when_none_is_computed_again_gets_none() {
+    let hub = Hub::start().await;
+    let (silos, _) = hub.found(&SILOS).await;
+    let (frames, mut incoming) = silos[2].session(|hello| hello).await;
+    let id = AttemptId {
+        epoch: 1,
+        round: 1,
+        attempt: 1,
+    };
+    let other = SiloName::parse("1_UM").unwrap();
+    for (silo, index) in [(Some(&other), Some(0)), (Some(&other), None), (None, None)] {
+        let request = v1::ReplayRequest::new(id, silo, index);
+        let frame = Some(silo_frame::Frame::ReplayRequest(request.clone()));
+        frames.send(v1::SiloFrame { frame }).await.unwrap();
+        let part = loop {
+            match incoming.next().await.unwrap().unwrap().frame.unwrap() {
+                coordinator_frame::Frame::ReplayPart(part) => break part,
+                _ => continue,
+            }
+        };
+        assert!(request.is_answered_by(&part));
+        let Some(Answer::Refused(reason)) = part.answer else {
+            panic!("{part:?}")
+        };
+        assert!(reason.contains("no sum of this attempt"), "{reason}");
+    }
 }

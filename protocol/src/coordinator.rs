@@ -215,6 +215,18 @@ impl CoordinatorMachine {
         self.phase.answered(&self.plan).len()
     }
 
+    /// The fewest silos that the phase needs.
+    #[must_use]
+    pub fn fewest(&self) -> usize {
+        self.phase.fewest(&self.plan)
+    }
+
+    /// The survivors who compute the sum again, while they do: they may be told uploads and sum.
+    #[must_use]
+    pub fn replaying(&self) -> Option<Vec<SiloName>> {
+        self.phase.replaying()
+    }
+
     /// Whether a sum was released or the attempt abandoned.
     #[must_use]
     pub fn is_over(&self) -> bool {

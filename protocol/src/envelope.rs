@@ -207,6 +207,14 @@ impl Envelope {
             .map(|body| body.message)
     }
 
+    /// A message of the coordinator, unverified: for its own driver, which has just signed it.
+    #[must_use]
+    pub fn peek_coordinator_message(&self) -> Option<CoordinatorMessage> {
+        decode::<Body<CoordinatorMessage>>(&self.body)
+            .ok()
+            .map(|body| body.message)
+    }
+
     /// The name of the message inside, unverified: for progress and logs only.
     #[must_use]
     pub fn peek_name(&self) -> Option<&'static str> {

@@ -12,6 +12,7 @@ mod approvals;
 mod offers;
 mod opening;
 mod releases;
+mod replays;
 mod restore;
 mod rounds;
 mod steps;
@@ -34,8 +35,8 @@ use consilium_crypto::mersenne::Element;
 use consilium_crypto::secret::Secret;
 use consilium_policies::{Isolation, Word};
 use consilium_protocol::{
-    AttemptId, Delivery, Membership, RestoreFault, RoundPlan, SiloMachine, SiloName, SiloNameFault,
-    SiloSurroundings,
+    AttemptId, Delivery, Membership, ReplayOutcome, RestoreFault, RoundPlan, SiloMachine, SiloName,
+    SiloNameFault, SiloSurroundings, UnmaskFault,
 };
 use consilium_wire::StudyId;
 use consilium_wire::limits::STUDY_BYTES;
@@ -58,6 +59,7 @@ use crate::silo_folder::{SigningKeyFault, SiloFolder, membership};
 use crate::study_terms::{StudyTerms, TermsFault};
 use crate::trainer::Trainer;
 use releases::ReleaseParts;
+use replays::RunningReplay;
 use uploads::RunningUpload;
 
 /// Something that happened.
@@ -87,6 +89,12 @@ pub(crate) enum Input {
         id: AttemptId,
         session: Session,
         outcome: Result<(), String>,
+    },
+    /// This silo's part of the sum was computed again, or why not.
+    Replayed {
+        id: AttemptId,
+        session: Session,
+        outcome: Result<ReplayOutcome, UnmaskFault>,
     },
     /// The process should end.
     Stop,
@@ -202,6 +210,8 @@ pub(crate) struct Agent {
     session: Option<Session>,
     /// The upload that is on its way.
     upload: Option<RunningUpload>,
+    /// The sum that is being computed again.
+    replay: Option<RunningReplay>,
     log_size: watch::Sender<u64>,
     inputs: SyncSender<Input>,
     next_poll: Instant,
@@ -267,6 +277,7 @@ impl Agent {
             checking: BTreeSet::new(),
             session: None,
             upload: None,
+            replay: None,
             next_poll: Instant::now(),
             folder,
             name,
@@ -327,12 +338,14 @@ impl Agent {
             Input::Link(LinkEvent::Connected(session)) => {
                 self.session = Some(session);
                 self.upload = None;
+                self.replay = None;
                 self.releases = ReleaseParts::default();
                 Ok(self.journal.set_status("connection", "connected")?)
             }
             Input::Link(LinkEvent::Disconnected) => {
                 self.session = None;
                 self.upload = None;
+                self.replay = None;
                 Ok(self
                     .journal
                     .set_status("connection", "not connected; trying again")?)
@@ -347,6 +360,11 @@ impl Agent {
                 session,
                 outcome,
             } => self.uploaded(id, &session, outcome),
+            Input::Replayed {
+                id,
+                session,
+                outcome,
+            } => self.replayed(id, &session, outcome),
             Input::Link(LinkEvent::OtherRoster) | Input::Stop => Ok(()),
         }
     }
@@ -360,6 +378,7 @@ impl Agent {
             Frame::Cosign(_)
             | Frame::ReleaseChunk(_)
             | Frame::UploadProgress(_)
+            | Frame::ReplayPart(_)
             | Frame::Welcome(_)
             | Frame::Heartbeat(_) => None,
         };
@@ -377,6 +396,12 @@ impl Agent {
             Frame::UploadProgress(progress) => {
                 if let Some(upload) = &self.upload {
                     upload.progress(&progress);
+                }
+                Ok(())
+            }
+            Frame::ReplayPart(part) => {
+                if let Some(replay) = &self.replay {
+                    replay.answered(part);
                 }
                 Ok(())
             }

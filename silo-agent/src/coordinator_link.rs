@@ -83,6 +83,11 @@ impl Session {
             .map_err(|_| SessionEnded)
     }
 
+    /// Asks for a part of a sum that is computed again, from its own thread.
+    pub(crate) fn ask(&self, request: v1::ReplayRequest) -> Result<(), SessionEnded> {
+        self.upload(silo_frame::Frame::ReplayRequest(request))
+    }
+
     /// Whether both are the same session.
     pub(crate) fn is(&self, other: &Session) -> bool {
         self.answers.same_channel(&other.answers)

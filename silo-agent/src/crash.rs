@@ -47,6 +47,14 @@ pub enum CrashPlace {
     Revealed,
     /// The coordinator's commitment to the sum was accepted.
     SumCommitted,
+    /// The challenge was answered and what masks the tag erased.
+    Tagged,
+    /// The sum is to be computed again; nothing of that was fetched yet.
+    Replaying,
+    /// Half of this silo's part of the sum was computed again.
+    HalfReplayed,
+    /// This silo's part of the sum was equal.
+    Replayed,
     /// The sum was verified and the model advanced.
     Released,
 }
@@ -61,8 +69,8 @@ impl CrashPoint {
 }
 
 impl CrashPlace {
-    /// Every place, in the order of a round.
-    pub const ALL: [CrashPlace; 15] = [
+    /// Every place in a round whose sum tags vouch for, in order.
+    pub const ALL: [CrashPlace; 16] = [
         CrashPlace::LedgerReserved,
         CrashPlace::Opened,
         CrashPlace::Advertised,
@@ -77,7 +85,15 @@ impl CrashPlace {
         CrashPlace::Voted,
         CrashPlace::Revealed,
         CrashPlace::SumCommitted,
+        CrashPlace::Tagged,
         CrashPlace::Released,
+    ];
+
+    /// The places in a round whose sum is computed again.
+    pub const REPLAYS: [CrashPlace; 3] = [
+        CrashPlace::Replaying,
+        CrashPlace::HalfReplayed,
+        CrashPlace::Replayed,
     ];
 
     /// The word by which a test names the place.
@@ -97,6 +113,10 @@ impl CrashPlace {
             CrashPlace::Voted => "voted",
             CrashPlace::Revealed => "revealed",
             CrashPlace::SumCommitted => "sum-committed",
+            CrashPlace::Tagged => "tagged",
+            CrashPlace::Replaying => "replaying",
+            CrashPlace::HalfReplayed => "half-replayed",
+            CrashPlace::Replayed => "replayed",
             CrashPlace::Released => "released",
         }
     }
@@ -118,6 +138,7 @@ impl FromStr for CrashPoint {
         let (place, round) = text.split_once(':').ok_or_else(fault)?;
         let place = CrashPlace::ALL
             .into_iter()
+            .chain(CrashPlace::REPLAYS)
             .find(|known| known.as_str() == place)
             .ok_or_else(fault)?;
         let round = round.parse().map_err(|_| fault())?;
@@ -139,7 +160,7 @@ mod tests {
 
     #[test]
     fn every_place_is_written_and_read_back() {
-        for place in CrashPlace::ALL {
+        for place in CrashPlace::ALL.into_iter().chain(CrashPlace::REPLAYS) {
             let point = CrashPoint { place, round: 7 };
             assert_eq!(point.to_string().parse::<CrashPoint>().unwrap(), point);
         }

@@ -173,6 +173,61 @@ impl v1::ReleaseChunk {
     }
 }
 
+impl v1::ReplayRequest {
+    /// Asks for a part of `silo`'s upload, or of the sum: chunk `index`, or the digests of all chunks.
+    #[must_use]
+    pub fn new(id: AttemptId, silo: Option<&SiloName>, index: Option<u64>) -> Self {
+        Self {
+            epoch: id.epoch,
+            round: id.round,
+            attempt: id.attempt,
+            silo: silo.map(SiloName::to_string).unwrap_or_default(),
+            index,
+        }
+    }
+
+    /// The attempt it is about.
+    #[must_use]
+    pub fn id(&self) -> AttemptId {
+        AttemptId {
+            epoch: self.epoch,
+            round: self.round,
+            attempt: self.attempt,
+        }
+    }
+
+    /// The answer to this question.
+    #[must_use]
+    pub fn answered(self, answer: v1::replay_part::Answer) -> v1::ReplayPart {
+        v1::ReplayPart {
+            epoch: self.epoch,
+            round: self.round,
+            attempt: self.attempt,
+            silo: self.silo,
+            index: self.index,
+            answer: Some(answer),
+        }
+    }
+
+    /// Whether a part is the answer to this question.
+    #[must_use]
+    pub fn is_answered_by(&self, part: &v1::ReplayPart) -> bool {
+        self.id() == part.id() && self.silo == part.silo && self.index == part.index
+    }
+}
+
+impl v1::ReplayPart {
+    /// The attempt it belongs to.
+    #[must_use]
+    pub fn id(&self) -> AttemptId {
+        AttemptId {
+            epoch: self.epoch,
+            round: self.round,
+            attempt: self.attempt,
+        }
+    }
+}
+
 impl v1::ReleaseAccepted {
     /// The attempt it belongs to.
     #[must_use]

@@ -86,7 +86,7 @@ pub enum EventKind {
     /// Tags were missing or did not add up: survivors were asked to compute the sum again; `detail.sum` is H(S).
     #[serde(rename = "round.replayed")]
     RoundReplayed,
-    /// The sum was released to the silos; `detail.sum` is H(S) again.
+    /// The sum was released to the silos; `detail.sum` is H(S) again. `detail.computed_again_by` names who computed it again.
     #[serde(rename = "round.released")]
     RoundReleased,
     /// The attempt ended without a release; `detail.reason` says why.

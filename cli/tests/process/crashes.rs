@@ -46,6 +46,7 @@ silo_places! {
     a_silo_dies_once_it_has_voted: Voted,
     a_silo_dies_once_its_shares_are_revealed: Revealed,
     a_silo_dies_once_the_sum_is_committed: SumCommitted,
+    a_silo_dies_once_its_tag_is_made: Tagged,
     a_silo_dies_once_the_sum_is_released: Released,
 }
 

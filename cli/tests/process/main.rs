@@ -16,6 +16,7 @@ mod measuring;
 mod memory;
 mod privacy;
 mod private_statistics;
+mod replays;
 mod researchers;
 mod studies;
 mod tamper;

@@ -62,6 +62,8 @@ pub(super) struct Record {
     pub(super) evidence: Option<Digest>,
     /// Why, in words.
     pub(super) reason: Option<String>,
+    /// Who computed a released sum again, because tags were missing or did not add up.
+    pub(super) vouchers: Vec<SiloName>,
 }
 
 /// What happened.
@@ -89,6 +91,7 @@ impl Record {
             microseconds: now().unix_microseconds(),
             evidence: None,
             reason: None,
+            vouchers: Vec::new(),
         }
     }
 
@@ -115,6 +118,10 @@ impl Record {
         }
         if let Some(reason) = &self.reason {
             event = event.with_detail("reason", clamp(reason, REASON_BYTES));
+        }
+        if !self.vouchers.is_empty() {
+            let vouchers = names(&self.vouchers).join(", ");
+            event = event.with_detail("computed_again_by", clamp(&vouchers, REASON_BYTES));
         }
         let statement = |included: Vec<String>| {
             let dropped = match included.as_slice() {

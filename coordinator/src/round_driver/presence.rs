@@ -4,7 +4,7 @@
 use super::RoundDriver;
 use crate::catch_up::OpenProofs;
 use crate::study_run::RunFault;
-use consilium_protocol::{CoordinatorEvent, Envelope, SiloName};
+use consilium_protocol::{CoordinatorEvent, CoordinatorMachine, Envelope, SiloName};
 use tokio::time::Instant;
 
 impl RoundDriver<'_, '_> {
@@ -47,8 +47,10 @@ impl RoundDriver<'_, '_> {
         Ok(())
     }
 
+    /// Once uploads are there, fewer silos are needed than before.
     pub(super) fn count_present(&mut self) {
-        let enough = self.plan.silos.len().saturating_sub(self.gone.len()) >= self.plan.fewest();
+        let fewest = self.machine.as_ref().map_or(0, CoordinatorMachine::fewest);
+        let enough = self.plan.silos.len().saturating_sub(self.gone.len()) >= fewest;
         if enough {
             self.lacking = None;
         } else if self.lacking.is_none() {

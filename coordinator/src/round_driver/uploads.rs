@@ -6,6 +6,7 @@
 
 use super::RoundDriver;
 use super::pending::{Record, RecordedKind};
+use crate::crash::CrashPlace;
 use crate::silo_service::chunk_length;
 use crate::spool::{Announcement, Progress, SpoolFault};
 use crate::study_run::RunFault;
@@ -26,10 +27,14 @@ impl RoundDriver<'_, '_> {
         mut delivery: Delivery,
     ) -> Result<(), RunFault> {
         let signed = delivery.envelope.clone();
-        let Some(SiloMessage::MaskedInput { root, .. }) = signed.peek_silo_message() else {
-            return self
-                .step(CoordinatorEvent::Delivered { from, delivery })
-                .await;
+        let message = signed.peek_silo_message();
+        let Some(SiloMessage::MaskedInput { root, .. }) = message else {
+            self.step(CoordinatorEvent::Delivered { from, delivery })
+                .await?;
+            if matches!(message, Some(SiloMessage::Replayed { .. })) {
+                self.reach(CrashPlace::Replayed);
+            }
+            return Ok(());
         };
         // The digests of the chunks travel beside the message and are nothing to the machine.
         let digests = std::mem::take(&mut delivery.attachments);

@@ -3,10 +3,11 @@
 
 use super::Frames;
 use crate::federation::Federation;
-use crate::sessions::{Outgoing, PackedSum};
+use crate::sessions::{Outgoing, PackedSum, PartAsked};
 use crate::spool::{BlobReader, SpoolFault};
 use consilium_wire::v1;
 use consilium_wire::v1::coordinator_frame::Frame as Sent;
+use consilium_wire::v1::replay_part::Answer;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tonic::Status;
@@ -21,6 +22,7 @@ pub(super) async fn pump(
         let sent = match outgoing {
             Outgoing::Frame(frame) => frames.send(Ok(*frame)).await.is_ok(),
             Outgoing::Sum(sum) => send_sum(&federation, sum, &frames).await,
+            Outgoing::Part(asked) => send_part(&federation, *asked, &frames).await,
         };
         if !sent {
             return;
@@ -64,6 +66,36 @@ async fn send_sum(federation: &Federation, sum: PackedSum, frames: &Frames) -> b
         }
     }
     true
+}
+
+/// Reads and sends one part of what it takes to compute a sum again; says whether the session goes on.
+async fn send_part(federation: &Arc<Federation>, asked: PartAsked, frames: &Frames) -> bool {
+    let PartAsked {
+        from,
+        request,
+        turn,
+    } = asked;
+    let desk = Arc::clone(federation);
+    let answered = tokio::task::spawn_blocking(move || {
+        let answer = desk.replays.answer(&desk.spool, &from, &request);
+        let answer = match answer {
+            Ok(data) => Answer::Data(data),
+            Err(refusal) => {
+                tracing::warn!(silo = %from, refusal = %crate::explain(&refusal), "a part of a sum was not handed out");
+                Answer::Refused(refusal.to_string())
+            }
+        };
+        request.answered(answer)
+    });
+    let Ok(part) = answered.await else {
+        return false;
+    };
+    drop(turn);
+    let frame = Some(Sent::ReplayPart(part));
+    frames
+        .send(Ok(v1::CoordinatorFrame { frame }))
+        .await
+        .is_ok()
 }
 
 type Piece = (Option<Vec<u8>>, BlobReader);

@@ -178,6 +178,16 @@ impl Upload {
         Ok(bytes)
     }
 
+    /// The announced digests of all chunks, one after another.
+    pub(super) fn digests(&self) -> io::Result<Vec<u8>> {
+        let (path, start) = &self.announced;
+        let length = self.announcement.count().saturating_mul(32);
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        File::open(path)?.read_exact_at(&mut bytes, *start)?;
+        Ok(bytes)
+    }
+
     fn digest(&self, index: u64) -> Result<Digest, SpoolFault> {
         let (path, start) = &self.announced;
         File::open(path)

@@ -215,6 +215,26 @@ impl Phase {
         }
     }
 
+    /// The survivors who compute the sum again, while they do.
+    pub(crate) fn replaying(&self) -> Option<Vec<SiloName>> {
+        match self {
+            Self::Replaying(phase) => Some(phase.survivor_names()),
+            Self::Advertising(_)
+            | Self::Sharing(_)
+            | Self::Preparing(_)
+            | Self::Uploading(_)
+            | Self::Voting(_)
+            | Self::Revealing(_)
+            | Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Challenging(_)
+            | Self::Tagging(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => None,
+        }
+    }
+
     /// The silos that have answered.
     pub(crate) fn answered(&self, plan: &RoundPlan) -> BTreeSet<SiloName> {
         match self {

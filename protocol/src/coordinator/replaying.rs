@@ -54,12 +54,17 @@ impl Replaying {
         self.logged.voted().cohort.digest
     }
 
+    /// Who computes the sum again.
+    pub(crate) fn survivor_names(&self) -> Vec<SiloName> {
+        self.logged.voted().survivor_names()
+    }
+
     /// Whom to wait for: nobody more, once every part is vouched for.
     pub(crate) fn expected(&self, plan: &RoundPlan) -> Vec<SiloName> {
         if self.is_vouched_for(plan) {
             Vec::new()
         } else {
-            self.logged.voted().survivor_names()
+            self.survivor_names()
         }
     }
 

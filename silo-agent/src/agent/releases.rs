@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use consilium_audit::entry::{EventKind, Outcome};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::packing::unpack;
-use consilium_protocol::{AttemptId, Delivery, SiloEvent, VerifiedSum, peek_plan};
+use consilium_protocol::{AttemptId, Delivery, SiloEvent, VerifiedBy, VerifiedSum, peek_plan};
 use consilium_wire::limits::LEAST_CHUNK_BYTES;
 use consilium_wire::v1::{self, silo_frame};
 use tracing::{info, warn};
@@ -242,12 +242,21 @@ impl Agent {
                 "a verified sum does not follow from this silo's last one; was the folder put back from a backup?",
             );
         }
-        info!(study, %id, survivors = verified.survivors.len(), "sum verified");
+        let (survivors, by) = (verified.survivors.len(), verified.verified_by);
+        info!(study, %id, survivors, ?by, "sum verified");
         let sum = verified.digest.to_string();
         let details = [("sum", sum.as_str())];
-        for kind in [EventKind::RoundSumCommitted, EventKind::RoundReleased] {
+        let kinds: &[EventKind] = match verified.verified_by {
+            VerifiedBy::Tags => &[EventKind::RoundSumCommitted, EventKind::RoundReleased],
+            VerifiedBy::Replay => &[
+                EventKind::RoundSumCommitted,
+                EventKind::RoundReplayed,
+                EventKind::RoundReleased,
+            ],
+        };
+        for kind in kinds {
             self.own_log
-                .record_attempt(kind, study, id, Outcome::Success, &details)?;
+                .record_attempt(*kind, study, id, Outcome::Success, &details)?;
         }
         self.own_log.sign_head()?;
         self.files.erase(id)?;

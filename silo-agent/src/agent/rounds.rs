@@ -51,6 +51,10 @@ impl Agent {
         match (delivery.envelope.peek_name(), own) {
             (Some("Open"), _) => self.opened(&study, delivery),
             (Some("Release"), _) => self.released(&study, delivery),
+            (Some("Replay"), Some(own)) => {
+                self.step(&own, SiloEvent::Delivered(delivery))?;
+                self.resume_replay(&own)
+            }
             (Some(_), Some(own)) => self.step(&own, SiloEvent::Delivered(delivery)),
             (Some(name), None) => {
                 warn!(
@@ -99,9 +103,7 @@ impl Agent {
                     inputs.send(Input::Tagged { id, outcome })
                 });
             }
-            SiloEffect::Replay(job) => {
-                warn!(study, id = %job.plan().id, "the sum of this attempt is not verified by tags");
-            }
+            SiloEffect::Replay(job) => self.replay(job),
             SiloEffect::Upload { id, root, signed } => self.upload(study, id, root, signed),
             // The step that erased them from the machine has erased their file.
             SiloEffect::EraseSecrets => {}

@@ -42,6 +42,7 @@ impl Agent {
             });
             self.delayed.clear();
             self.upload = None;
+            self.replay = None;
         }
         let verified = effects.iter().find_map(|effect| match effect {
             SiloEffect::Finished(verified) => Some(verified),
@@ -78,6 +79,7 @@ impl Agent {
             self.attempt = None;
             self.delayed.clear();
             self.upload = None;
+            self.replay = None;
         }
         Ok(())
     }
@@ -142,6 +144,9 @@ impl Agent {
             "voted" => (&[CrashPlace::Voted], Some(EventKind::RoundVoted)),
             "revealed" => (&[CrashPlace::Revealed], Some(EventKind::RoundRevealed)),
             "committed" => (&[CrashPlace::SumCommitted], None),
+            "tagged" => (&[CrashPlace::Tagged], None),
+            "replaying" => (&[CrashPlace::Replaying], None),
+            "replayed" => (&[CrashPlace::Replayed], None),
             _ => (&[], None),
         };
         for place in places {

@@ -517,7 +517,7 @@ pub mod enrolment_server {
 /// What a silo sends.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SiloFrame {
-    #[prost(oneof = "silo_frame::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "silo_frame::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub frame: ::core::option::Option<silo_frame::Frame>,
 }
 /// Nested message and enum types in `SiloFrame`.
@@ -540,12 +540,14 @@ pub mod silo_frame {
         ReleaseAccepted(super::ReleaseAccepted),
         #[prost(message, tag = "8")]
         Declined(super::Declined),
+        #[prost(message, tag = "9")]
+        ReplayRequest(super::ReplayRequest),
     }
 }
 /// What the coordinator sends.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CoordinatorFrame {
-    #[prost(oneof = "coordinator_frame::Frame", tags = "1, 2, 3, 4, 6, 7, 8, 9")]
+    #[prost(oneof = "coordinator_frame::Frame", tags = "1, 2, 3, 4, 6, 7, 8, 9, 10")]
     pub frame: ::core::option::Option<coordinator_frame::Frame>,
 }
 /// Nested message and enum types in `CoordinatorFrame`.
@@ -568,6 +570,8 @@ pub mod coordinator_frame {
         Heartbeat(super::Heartbeat),
         #[prost(message, tag = "9")]
         UploadProgress(super::UploadProgress),
+        #[prost(message, tag = "10")]
+        ReplayPart(super::ReplayPart),
     }
 }
 /// The first frame of a session.
@@ -784,6 +788,51 @@ pub struct ReleaseAccepted {
     /// Digest of the sum.
     #[prost(bytes = "vec", tag = "4")]
     pub sum: ::prost::alloc::vec::Vec<u8>,
+}
+/// A survivor that computes a committed sum again asks for what that takes, one
+/// part at a time: a second question before the answer ends the session.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayRequest {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub round: u64,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    /// Whose upload; empty for the sum.
+    #[prost(string, tag = "4")]
+    pub silo: ::prost::alloc::string::String,
+    /// Which chunk; unset for the digests of all chunks.
+    #[prost(uint64, optional, tag = "5")]
+    pub index: ::core::option::Option<u64>,
+}
+/// The answer, which repeats the question.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReplayPart {
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    #[prost(uint64, tag = "2")]
+    pub round: u64,
+    #[prost(uint32, tag = "3")]
+    pub attempt: u32,
+    #[prost(string, tag = "4")]
+    pub silo: ::prost::alloc::string::String,
+    #[prost(uint64, optional, tag = "5")]
+    pub index: ::core::option::Option<u64>,
+    #[prost(oneof = "replay_part::Answer", tags = "6, 7")]
+    pub answer: ::core::option::Option<replay_part::Answer>,
+}
+/// Nested message and enum types in `ReplayPart`.
+pub mod replay_part {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Answer {
+        /// The packed chunk, or the digests one after another.
+        #[prost(bytes, tag = "6")]
+        Data(::prost::alloc::vec::Vec<u8>),
+        /// Why there is none, such as that nothing is computed again now.
+        #[prost(string, tag = "7")]
+        Refused(::prost::alloc::string::String),
+    }
 }
 /// The silo cannot take part any more.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
