@@ -29,7 +29,8 @@ fn inner_product(table: &Table, challenge: &Digest, vector: &[i64]) -> i128 {
     })
 }
 
-/// The challenge as the protocol describes it: 61 bits for each coordinate.
+/// The challenge as the protocol describes it: block k is the coefficient of column k, block 1024 + i that of row i, and
+/// a coordinate's is the product of both.
 fn coefficients(table: &Table, challenge: &Digest, count: usize) -> Vec<u64> {
     let key = derive_key::<44>(
         &table.x(),
@@ -37,10 +38,18 @@ fn coefficients(table: &Table, challenge: &Digest, count: usize) -> Vec<u64> {
         Label::ChallengeStream,
         &[],
     );
-    let mut words = vec![0; count];
+    let mut words = vec![0; 2 * (1024 + count.div_ceil(1024))];
     let bits = WordBits::new(64).unwrap();
     MaskStream::new(bits, &key).apply(Sign::Add, 0, &mut words);
-    words.into_iter().map(|word| word >> 3).collect()
+    let prime = PRIME.cast_unsigned();
+    let residues: Vec<u128> = words
+        .chunks(2)
+        .map(|block| (u128::from(block[0]) | u128::from(block[1]) << 64) % prime)
+        .collect();
+    (0..count)
+        .map(|at| residues[at % 1024] * residues[1024 + at / 1024] % prime)
+        .map(|coefficient| u64::try_from(coefficient).unwrap())
+        .collect()
 }
 
 /// A tag and the challenge that it answers.
