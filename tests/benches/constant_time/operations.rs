@@ -177,17 +177,23 @@ fn masks(examination: &mut Examination) {
         |class, random| words(class, random, bits.mask()),
         |words: &mut Vec<u64>| set.apply(0, black_box(words)),
     );
-    let mut coefficients = TensorCoefficients::new(&Secret::new([7; 44]));
-    examination.examine(
-        "tag: the inner product of a vector with the challenge",
-        Expectation::Constant,
-        1,
-        |class, random| words(class, random, bits.mask()),
-        |words: &mut Vec<u64>| {
-            let product = coefficients.inner_product(bits, 0, black_box(words));
-            black_box(product.value());
-        },
-    );
+    let mut coefficients = TensorCoefficients::new(&Secret::new([6; 44]));
+    for (name, bits) in [
+        ("tag: the vector, in words of 32 bits", 32),
+        ("tag: the vector, in words of 62 bits", 62),
+    ] {
+        let bits = WordBits::new(bits).unwrap();
+        examination.examine(
+            name,
+            Expectation::Constant,
+            1,
+            |class, random| words(class, random, bits.mask()),
+            |words: &mut Vec<u64>| {
+                let product = coefficients.inner_product(bits, 0, black_box(words));
+                black_box(product.value());
+            },
+        );
+    }
 }
 
 fn noise(examination: &mut Examination) {
