@@ -15,6 +15,7 @@
 mod advertising;
 mod challenging;
 mod committing;
+mod outbox;
 mod phase;
 mod preparing;
 mod releasing;
@@ -36,6 +37,7 @@ use crate::round_plan::RoundPlan;
 use advertising::Advertising;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::signing::SigningKey;
+use outbox::Outbox;
 use phase::{Close, Phase};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,14 +71,14 @@ pub struct CoordinatorMachine {
     deadline: u64,
     gone: BTreeSet<SiloName>,
     /// Everything sent to each silo, replayed when it returns.
-    outbox: BTreeMap<SiloName, Vec<Delivery>>,
+    outbox: Outbox,
 }
 
 /// What a phase may read and change while it handles an event.
 pub(crate) struct Step<'a> {
     pub(crate) surroundings: &'a CoordinatorSurroundings<'a>,
     pub(crate) plan: &'a RoundPlan,
-    pub(crate) outbox: &'a mut BTreeMap<SiloName, Vec<Delivery>>,
+    pub(crate) outbox: &'a mut Outbox,
     pub(crate) effects: &'a mut Vec<CoordinatorEffect>,
 }
 
@@ -90,7 +92,7 @@ impl CoordinatorMachine {
         now: u64,
         effects: &mut Vec<CoordinatorEffect>,
     ) -> Self {
-        let mut outbox = BTreeMap::new();
+        let mut outbox = Outbox::default();
         let mut step = Step {
             surroundings,
             plan: &plan,
@@ -235,8 +237,8 @@ impl CoordinatorMachine {
 
     /// Everything sent to a silo in this attempt, in order, to be sent again when it returns.
     #[must_use]
-    pub fn outbox(&self, silo: &SiloName) -> &[Delivery] {
-        self.outbox.get(silo).map_or(&[], Vec::as_slice)
+    pub fn outbox(&self, silo: &SiloName) -> impl DoubleEndedIterator<Item = Delivery> {
+        self.outbox.of(silo)
     }
 
     /// Asks again for local work that a restart interrupted: unmasking, logging or checking the sum.
@@ -402,10 +404,7 @@ impl Step<'_> {
 
     /// Sends and keeps for a silo that returns.
     pub(crate) fn send(&mut self, to: &SiloName, delivery: Delivery) {
-        self.outbox
-            .entry(to.clone())
-            .or_default()
-            .push(delivery.clone());
+        self.outbox.keep(to, &delivery);
         self.effects.push(CoordinatorEffect::Send {
             to: to.clone(),
             delivery,

@@ -74,14 +74,13 @@ impl RoundDriver<'_, '_> {
             .and_then(|(silo, machine)| {
                 machine
                     .outbox(silo)
-                    .iter()
                     .rfind(|delivery| is_release(&delivery.envelope))
             })
             .ok_or(RunFault::Incomplete("the release is missing"))?;
         let release = StoredRelease {
             study_id: self.run.study.id.clone(),
             round: self.plan.id.round,
-            delivery: postcard::to_allocvec(delivery)?,
+            delivery: postcard::to_allocvec(&delivery)?,
             sum: blob,
             commitment_index,
             release_index,

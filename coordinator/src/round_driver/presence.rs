@@ -61,8 +61,7 @@ impl RoundDriver<'_, '_> {
     /// Sends a returned silo everything of this attempt again, with proofs of its latest start.
     pub(super) fn replay(&self, silo: &SiloName, proofs: Option<OpenProofs>) {
         let Some(machine) = &self.machine else { return };
-        for delivery in machine.outbox(silo) {
-            let mut delivery = delivery.clone();
+        for mut delivery in machine.outbox(silo) {
             if is_open(&delivery.envelope)
                 && let Some(proofs) = &proofs
             {

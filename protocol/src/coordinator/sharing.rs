@@ -55,7 +55,7 @@ impl Sharing {
     }
 
     pub(crate) fn close(self, step: &mut Step<'_>) -> Result<Close, Fault> {
-        let Self { keys, deals } = self;
+        let Self { keys, mut deals } = self;
         let envelopes: Vec<Envelope> = deals.values().map(|deal| deal.envelope.clone()).collect();
         let book = DealBook::new(step.plan, step.surroundings.membership, &keys, &envelopes)?;
         let message = CoordinatorMessage::DealBook { deals: envelopes };
@@ -66,9 +66,11 @@ impl Sharing {
             let Some(position) = keys.position(silo) else {
                 continue;
             };
+            // Taken, not copied: all of them together are the largest thing that the coordinator holds.
             let attachments = deals
-                .values()
-                .filter_map(|deal| deal.attachments.get(position).cloned())
+                .values_mut()
+                .filter_map(|deal| deal.attachments.get_mut(position))
+                .map(std::mem::take)
                 .collect();
             step.send(
                 silo,

@@ -2,20 +2,20 @@
 //! The stored form of an attempt. It holds digests and shares, never an upload.
 
 use super::CoordinatorMachine;
+use super::outbox::Outbox;
 use super::phase::Phase;
-use crate::envelope::{Delivery, decode, encode};
-use crate::id::SiloName;
+use crate::envelope::{decode, encode};
 use crate::round_plan::RoundPlan;
 use crate::silo::RestoreFault;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Borrowed for writing.
 #[derive(Serialize)]
 struct Written<'a> {
     plan: &'a RoundPlan,
     phase: &'a Phase,
-    outbox: &'a BTreeMap<SiloName, Vec<Delivery>>,
+    outbox: &'a Outbox,
 }
 
 /// Owned for reading.
@@ -23,7 +23,7 @@ struct Written<'a> {
 struct Read {
     plan: RoundPlan,
     phase: Phase,
-    outbox: BTreeMap<SiloName, Vec<Delivery>>,
+    outbox: Outbox,
 }
 
 impl CoordinatorMachine {

@@ -497,7 +497,7 @@ impl Federation {
         let coordinator = self.coordinator.as_ref().unwrap();
         for delivery in coordinator.outbox(name) {
             self.to_silos
-                .push_back((name.clone(), delivery.clone(), self.sum.clone()));
+                .push_back((name.clone(), delivery, self.sum.clone()));
         }
     }
 

@@ -243,8 +243,7 @@ impl Coordinator {
         let attempt =
             process.and_then(|process| Some((process.machine.as_ref()?, &process.pending)));
         if let Some((machine, pending)) = attempt {
-            for delivery in machine.outbox(silo) {
-                let mut delivery = delivery.clone();
+            for mut delivery in machine.outbox(silo) {
                 if is(&delivery, "Open") {
                     delivery.attachments.clone_from(&proofs);
                 }

@@ -214,12 +214,12 @@ impl Coordinator {
         match conclusion {
             Conclusion::Released { survivors } => {
                 let sent = survivors.first().map(|silo| machine.outbox(silo));
-                let delivery = sent.and_then(|sent| sent.iter().rfind(|sent| is(sent, "Release")));
+                let delivery = sent.and_then(|mut sent| sent.rfind(|sent| is(sent, "Release")));
                 let sum = process.pending.sum.clone().unwrap_or_default();
                 if let Some((delivery, place)) = delivery.zip(process.pending.release) {
                     let release = StoredRelease {
                         id: plan.id,
-                        delivery: delivery.clone(),
+                        delivery,
                         sum: sum.clone(),
                         place,
                     };
