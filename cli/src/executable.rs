@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// What Linux counts processor time in for other processes, on every platform.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Starts this executable.
 pub(crate) struct Executable {
     path: PathBuf,
@@ -96,6 +99,16 @@ impl Running {
     /// The most memory that the process has held, where the system tells (Linux).
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         peak_memory_bytes(&format!("/proc/{}/status", self.child.id()))
+    }
+
+    /// Seconds of processor time of the process and of its children that have ended, where the system tells (Linux).
+    pub(crate) fn cpu_seconds(&self) -> Option<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name may hold anything; the fields behind its parenthesis are numbers, the times the 12th to the 15th.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let times = fields.split_whitespace().skip(11).take(4);
+        let ticks: Vec<u32> = times.map(str::parse).collect::<Result<_, _>>().ok()?;
+        Some(ticks.into_iter().map(f64::from).sum::<f64>() / TICKS_PER_SECOND)
     }
 
     /// Fails with the end of the process's own log when it has ended.

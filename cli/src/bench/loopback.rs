@@ -50,6 +50,8 @@ struct Report {
     /// Of the rounds below.
     median_wall_seconds: f64,
     rounds: Vec<RoundTiming>,
+    /// Of all processes, with the study's submission, consent and result.
+    cpu_seconds_per_round: Option<f64>,
     coordinator_peak_memory_bytes: Option<u64>,
     /// Of the agent that held the most.
     silo_peak_memory_bytes: Option<u64>,
@@ -82,12 +84,16 @@ fn measure(arguments: &LoopbackArguments, folder: &Path) -> anyhow::Result<Repor
     federation.start_silos()?;
     let user = User::open(&federation.path(study::RESEARCHER))?;
     let mut sum_correct = true;
+    let before = federation.cpu_seconds();
     for number in 1..=arguments.rounds {
         let id = federation.complete(number, &workload.study(number))?;
         let result = serde_json::from_value(fetch_result(&user, &id)?.result)?;
         sum_correct &= workload.is_right(&result);
     }
     federation.check()?;
+    let spent = before
+        .zip(federation.cpu_seconds())
+        .map(|(before, after)| after - before);
     let coordinator_peak_memory_bytes = federation.coordinator_peak();
     let silo_peak_memory_bytes = federation.silo_peak();
     let rounds = timing::rounds(&federation.log()?)?;
@@ -102,6 +108,7 @@ fn measure(arguments: &LoopbackArguments, folder: &Path) -> anyhow::Result<Repor
         median_wall_seconds: *median.context("the audit log tells of no round")?,
         sum_correct: sum_correct && seconds.len() == usize::try_from(arguments.rounds)?,
         rounds,
+        cpu_seconds_per_round: spent.map(|spent| spent / f64::from(arguments.rounds)),
         coordinator_peak_memory_bytes,
         silo_peak_memory_bytes,
     })
@@ -124,6 +131,11 @@ impl Report {
             self.rounds.len(),
             self.median_wall_seconds
         ));
+        if let Some(seconds) = self.cpu_seconds_per_round {
+            lines.push(format!(
+                "processor time of all processes for each: {seconds:.2} s, its study's submission and result included"
+            ));
+        }
         for (whose, peak) in [
             ("the coordinator", self.coordinator_peak_memory_bytes),
             ("an agent", self.silo_peak_memory_bytes),

@@ -102,6 +102,12 @@ impl Federation {
         self.executable.run(&["audit", "show", &log, "--json"])
     }
 
+    /// Seconds of processor time that all processes have used.
+    pub(super) fn cpu_seconds(&self) -> Option<f64> {
+        let all = self.coordinator.iter().chain(&self.silos);
+        all.map(Running::cpu_seconds).sum()
+    }
+
     /// The most memory that the coordinator has held.
     pub(super) fn coordinator_peak(&self) -> Option<u64> {
         self.coordinator.as_ref().and_then(Running::peak_memory)
