@@ -22,6 +22,7 @@ pub mod model;
 pub mod objective;
 mod regression;
 pub mod result;
+mod server_optimizer;
 mod statistics;
 pub mod study;
 pub mod table;

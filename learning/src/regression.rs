@@ -4,16 +4,17 @@
 //! | method | coordinates of the vector | of the sum |
 //! |---|---|---|
 //! | Newton | score, information (upper triangle), log-likelihood, rows | parameters += information^-1 score |
-//! | FedSGD | score, log-likelihood, rows | parameters += rate * score / rows |
-//! | FedSGD with noise | one score per patient | parameters += rate * score / expected patients |
+//! | FedSGD | score, log-likelihood, rows | a step of the server's optimiser along score / rows |
+//! | FedSGD with noise | one score per patient | the same along score / expected patients |
 //! | FedAvg | rows * (local parameters - parameters), log-likelihood, rows | parameters += mean of the moves |
 //!
 //! The steps of everybody use + - * / and square root only, so that all silos get the same bits.
 
 use crate::contribution::Contribution;
 use crate::model::Model;
-use crate::objective::logistic;
+use crate::objective::{Objective, Outcome, logistic};
 use crate::result::{Count, RegressionResult};
+use crate::server_optimizer::ServerOptimizer;
 use crate::study::{DataSchema, Method, Privacy, RegressionPlan, Study};
 use crate::table::{Table, TableWarning, Values};
 use crate::task::TaskFault;
@@ -26,11 +27,15 @@ mod fedavg;
 mod fedsgd;
 mod newton;
 
-/// A regression of one study.
+/// A regression of one study; Newton's steps and FedAvg find logistic ones only.
 #[derive(Clone, Debug)]
 pub(crate) struct Regression {
     plan: RegressionPlan,
     data: DataSchema,
+    objective: Objective,
+    /// Of the features, the intercept first.
+    features: Vec<String>,
+    /// Of the parameters.
     names: Vec<String>,
     most_rounds: u32,
     expected_patients: Option<u64>,
@@ -53,31 +58,40 @@ pub struct Correctness {
 
 impl Regression {
     pub(crate) fn new(plan: &RegressionPlan, study: &Study) -> Result<Self, TaskFault> {
+        let features = design::names(plan, &study.data)?;
+        let labels = design::outcome_labels(plan, &study.data)?;
+        let expected_patients = match &study.privacy {
+            Privacy::None => None,
+            Privacy::Distributed(distributed) => Some(distributed.expected_patients),
+        };
+        let longest_residual = expected_patients
+            .and_then(|_| design::outcome_number(plan, &study.data))
+            .map(|number| number.standard_width());
+        let objective = Objective::of(plan.model, labels.len(), longest_residual);
         Ok(Self {
-            names: design::names(plan, &study.data)?,
+            names: objective.names(&features, &labels),
+            objective,
+            features,
             plan: plan.clone(),
             data: study.data.clone(),
             most_rounds: study.rounds.most,
-            expected_patients: match &study.privacy {
-                Privacy::None => None,
-                Privacy::Distributed(distributed) => Some(distributed.expected_patients),
-            },
+            expected_patients,
         })
     }
 
     pub(crate) fn dimension(&self) -> usize {
-        let features = self.names.len();
+        let parameters = self.objective.parameter_count(self.features.len());
         match (self.plan.method, self.expected_patients) {
-            (Method::Newton { .. }, _) => features + newton::triangle(features) + TAIL,
-            (Method::FedSgd { .. }, Some(_)) => features,
-            (Method::FedSgd { .. } | Method::FedAvg { .. }, _) => features + TAIL,
+            (Method::Newton { .. }, _) => parameters + newton::triangle(parameters) + TAIL,
+            (Method::FedSgd { .. }, Some(_)) => parameters,
+            (Method::FedSgd { .. } | Method::FedAvg { .. }, _) => parameters + TAIL,
         }
     }
 
     pub(crate) fn initial_model(&self) -> Model {
         Model {
             rounds: 0,
-            parameters: vec![0.0; self.names.len()],
+            parameters: self.objective.initial_parameters(self.features.len()),
             memory: Vec::new(),
         }
     }
@@ -95,11 +109,16 @@ impl Regression {
                 Contribution::Sum(newton::contribution(&design, parameters))
             }
             (Method::FedSgd { .. }, None) => {
-                Contribution::Sum(fedsgd::contribution(&design, parameters))
+                Contribution::Sum(fedsgd::contribution(self.objective, &design, parameters))
             }
             (Method::FedSgd { .. }, Some(_)) => Contribution::PatientVectors {
                 dimension: self.names.len(),
-                vectors: fedsgd::patient_scores(&design, parameters, table.patients()),
+                vectors: fedsgd::patient_scores(
+                    self.objective,
+                    &design,
+                    parameters,
+                    table.patients(),
+                ),
             },
             (
                 Method::FedAvg {
@@ -125,7 +144,16 @@ impl Regression {
             Method::FedSgd {
                 learning_rate,
                 average_last,
-            } => fedsgd::advance(self, model, sum, learning_rate, average_last),
+                optimizer,
+            } => {
+                let server = ServerOptimizer {
+                    optimizer,
+                    learning_rate,
+                    average_last,
+                    rounds: self.most_rounds,
+                };
+                fedsgd::advance(self, model, sum, server)
+            }
             Method::FedAvg { .. } => fedavg::advance(self, model, sum),
         }
     }
@@ -149,19 +177,39 @@ impl Regression {
         }
     }
 
-    pub(crate) fn evaluate(&self, model: &Model, table: &Table) -> Result<Correctness, TaskFault> {
+    /// `None` for numbers, which are not right or wrong.
+    pub(crate) fn evaluate(
+        &self,
+        model: &Model,
+        table: &Table,
+    ) -> Result<Option<Correctness>, TaskFault> {
         self.check(model)?;
         let design = Design::new(&self.plan, &self.data, table)?;
-        let correct = design
+        let right: Option<Vec<bool>> = design
             .rows()
-            .filter(|(row, positive)| {
-                (logistic::linear_predictor(row, &model.parameters) > 0.0) == *positive
-            })
-            .count();
-        Ok(Correctness {
-            correct,
-            total: table.row_count(),
-        })
+            .map(|(row, outcome)| self.objective.is_right(row, outcome, &model.parameters))
+            .collect();
+        Ok(right.map(|right| Correctness {
+            correct: right.iter().filter(|right| **right).count(),
+            total: right.len(),
+        }))
+    }
+
+    /// The linear predictor of each row of a binary outcome, with whether it is positive; empty for others.
+    pub(crate) fn scores(
+        &self,
+        model: &Model,
+        table: &Table,
+    ) -> Result<Vec<(f64, bool)>, TaskFault> {
+        self.check(model)?;
+        let design = Design::new(&self.plan, &self.data, table)?;
+        let scored = design.rows().filter_map(|(row, outcome)| match outcome {
+            Outcome::Binary(positive) => {
+                Some((logistic::linear_predictor(row, &model.parameters), positive))
+            }
+            Outcome::Label(_) | Outcome::Number(_) => None,
+        });
+        Ok(scored.collect())
     }
 
     fn check(&self, model: &Model) -> Result<(), TaskFault> {
@@ -175,14 +223,32 @@ impl Regression {
         }
     }
 
-    /// The result without inference, as FedSGD and FedAvg give it.
+    /// The result without inference, as FedSGD and FedAvg give it. A number's coefficients are in its own unit.
     fn result(&self, parameters: &[f64], rounds: u32, tail: Option<Tail>) -> RegressionResult {
+        let coefficients = match design::outcome_number(&self.plan, &self.data) {
+            None => parameters.to_vec(),
+            Some(number) => {
+                let mut coefficients: Vec<f64> = parameters
+                    .iter()
+                    .map(|parameter| parameter * number.scale)
+                    .collect();
+                if let Some(intercept) = coefficients.first_mut() {
+                    *intercept += number.centre;
+                }
+                coefficients
+            }
+        };
         RegressionResult {
             method: self.plan.method.name().to_owned(),
             names: self.names.clone(),
-            coefficients: parameters.to_vec(),
+            odds_ratios: match self.objective {
+                Objective::Logistic => coefficients.iter().map(|value| value.exp()).collect(),
+                Objective::Linear { .. } | Objective::Softmax { .. } | Objective::Perceptron(_) => {
+                    Vec::new()
+                }
+            },
+            coefficients,
             standard_errors: None,
-            odds_ratios: parameters.iter().map(|parameter| parameter.exp()).collect(),
             intervals: None,
             rounds,
             converged: None,
@@ -214,11 +280,10 @@ impl Tail {
         }
     }
 
-    fn of(design: &Design, parameters: &[f64]) -> [f64; TAIL] {
+    fn of(objective: Objective, design: &Design, parameters: &[f64]) -> [f64; TAIL] {
         let mut tail = [0.0; TAIL];
-        for (row, positive) in design.rows() {
-            let eta = logistic::linear_predictor(row, parameters);
-            tail[0] += logistic::log_likelihood(eta, positive);
+        for (row, outcome) in design.rows() {
+            tail[0] += objective.log_likelihood(row, outcome, parameters);
             tail[1] += 1.0;
         }
         tail

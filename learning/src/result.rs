@@ -18,9 +18,15 @@ pub enum StudyResult {
     Statistics(StatisticsResult),
     /// A logistic regression.
     LogisticRegression(RegressionResult),
+    /// A linear regression.
+    LinearRegression(RegressionResult),
+    /// A softmax regression.
+    SoftmaxRegression(RegressionResult),
+    /// A perceptron.
+    NeuralNetwork(RegressionResult),
 }
 
-/// The coefficients of a regression, in the study's centred and scaled features.
+/// The coefficients of a regression, in the study's centred and scaled features; a number that is predicted is in its own unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegressionResult {
     /// How they were found.
@@ -31,7 +37,8 @@ pub struct RegressionResult {
     pub coefficients: Vec<f64>,
     /// Their standard errors, where the method gives them.
     pub standard_errors: Option<Vec<f64>>,
-    /// e to the coefficients.
+    /// e to the coefficients, in a logistic regression.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub odds_ratios: Vec<f64>,
     /// 95 % intervals of the odds ratios, where the method gives them.
     pub intervals: Option<Vec<[f64; 2]>>,
@@ -39,7 +46,7 @@ pub struct RegressionResult {
     pub rounds: u32,
     /// Whether the steps became as small as the study asks, for methods that stop by themselves.
     pub converged: Option<bool>,
-    /// The log-likelihood before the last step; never released under noise.
+    /// The log-likelihood before the last step, of a number minus half the sum of squared standardised residuals; never released under noise.
     pub log_likelihood: Option<f64>,
     /// Rows of all silos; never released under noise.
     pub examples: Option<Count>,
@@ -66,7 +73,10 @@ impl StudyResult {
     pub fn parameters(&self) -> Vec<(String, Vec<f64>)> {
         match self {
             Self::Statistics(statistics) => statistics.parameters(),
-            Self::LogisticRegression(regression) => {
+            Self::LogisticRegression(regression)
+            | Self::LinearRegression(regression)
+            | Self::SoftmaxRegression(regression)
+            | Self::NeuralNetwork(regression) => {
                 let mut vectors =
                     vec![("coefficients".to_owned(), regression.coefficients.clone())];
                 if let Some(errors) = &regression.standard_errors {
@@ -81,14 +91,20 @@ impl StudyResult {
     pub fn statistics(&self) -> Option<&StatisticsResult> {
         match self {
             Self::Statistics(statistics) => Some(statistics),
-            Self::LogisticRegression(_) => None,
+            Self::LogisticRegression(_)
+            | Self::LinearRegression(_)
+            | Self::SoftmaxRegression(_)
+            | Self::NeuralNetwork(_) => None,
         }
     }
 
     /// The regression, if the study asked for one.
     pub fn regression(&self) -> Option<&RegressionResult> {
         match self {
-            Self::LogisticRegression(regression) => Some(regression),
+            Self::LogisticRegression(regression)
+            | Self::LinearRegression(regression)
+            | Self::SoftmaxRegression(regression)
+            | Self::NeuralNetwork(regression) => Some(regression),
             Self::Statistics(_) => None,
         }
     }

@@ -7,11 +7,12 @@
 use serde::Serialize;
 use toml::Table as Toml;
 
-pub use analysis::{Analysis, RegressionPlan};
+pub use analysis::Analysis;
 pub use fault::StudyFault;
-pub use method::{Method, Rounds};
+pub use method::{Method, Optimizer, Rounds};
 pub use privacy::{Aggregation, Distributed, Mode, Privacy};
-pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number};
+pub use regression::{ModelPlan, RegressionPlan};
+pub use schema::{Category, Column, ColumnKind, DataSchema, Missing, Number, Scaling};
 pub use statistics::{
     CountPlan, HistogramPlan, MomentOrder, MomentPlan, QuantilePlan, StatisticsPlan, SurvivalPlan,
     TablePlan,
@@ -26,6 +27,7 @@ mod fault;
 mod method;
 mod plan;
 mod privacy;
+mod regression;
 mod schema;
 mod section;
 mod statistics;
@@ -82,11 +84,13 @@ impl Study {
         let mut file = Section::open("", table, SECTIONS)?;
 
         let heading = Heading::read(file.section("study", HEADING_KEYS)?)?;
-        let data = DataSchema::read(file.section("data", &["patient", "missing", "columns"])?)?;
+        let data =
+            DataSchema::read(file.section("data", &["patient", "missing", "scaling", "columns"])?)?;
         let mut privacy = file.section("privacy", privacy::PRIVACY_KEYS)?;
         let mode = Mode::read(&mut privacy)?;
+        data.check_scaling(mode)?;
         let (analysis, rounds) = Analysis::read(
-            file.section("analysis", analysis::ANALYSIS_KEYS)?,
+            file.section("analysis", &analysis::analysis_keys())?,
             file.optional_section("rounds", method::ROUNDS_KEYS)?,
             &data,
             mode,

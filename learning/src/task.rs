@@ -8,7 +8,7 @@ use crate::contribution::Contribution;
 use crate::decoded_sum::{DecodedSum, SumNoise};
 use crate::model::Model;
 use crate::regression::{Advance, Correctness, Regression};
-use crate::result::StudyResult;
+use crate::result::{RegressionResult, StudyResult};
 use crate::statistics::Statistics;
 use crate::study::{Analysis, Privacy, Study};
 use crate::table::{Table, TableWarning};
@@ -24,7 +24,8 @@ pub struct Task {
 #[derive(Clone, Debug)]
 enum Kind {
     Statistics(Statistics),
-    Regression(Regression),
+    /// Together with the name of its result.
+    Regression(Box<Regression>, fn(RegressionResult) -> StudyResult),
 }
 
 /// What the sum of a round leads to.
@@ -51,9 +52,18 @@ impl Task {
     /// # Errors
     /// [`TaskFault::UndeclaredColumn`], which no study from [`Study::parse`] meets.
     pub fn new(study: &Study) -> Result<Self, TaskFault> {
+        let regression = |plan, named: fn(RegressionResult) -> StudyResult| {
+            let regression = Regression::new(plan, study)?;
+            Ok(Kind::Regression(Box::new(regression), named))
+        };
         let kind = match &study.analysis {
             Analysis::Statistics(plan) => Kind::Statistics(Statistics::new(plan, study)?),
-            Analysis::LogisticRegression(plan) => Kind::Regression(Regression::new(plan, study)?),
+            Analysis::LogisticRegression(plan) => {
+                regression(plan, StudyResult::LogisticRegression)?
+            }
+            Analysis::LinearRegression(plan) => regression(plan, StudyResult::LinearRegression)?,
+            Analysis::SoftmaxRegression(plan) => regression(plan, StudyResult::SoftmaxRegression)?,
+            Analysis::NeuralNetwork(plan) => regression(plan, StudyResult::NeuralNetwork)?,
         };
         let clip = match &study.privacy {
             Privacy::None => None,
@@ -66,7 +76,7 @@ impl Task {
     pub fn dimension(&self) -> usize {
         match &self.kind {
             Kind::Statistics(statistics) => statistics.dimension(),
-            Kind::Regression(regression) => regression.dimension(),
+            Kind::Regression(regression, _) => regression.dimension(),
         }
     }
 
@@ -74,7 +84,7 @@ impl Task {
     pub fn initial_model(&self) -> Model {
         match &self.kind {
             Kind::Statistics(_) => Model::none(),
-            Kind::Regression(regression) => regression.initial_model(),
+            Kind::Regression(regression, _) => regression.initial_model(),
         }
     }
 
@@ -85,7 +95,7 @@ impl Task {
     pub fn contribution(&self, model: &Model, table: &Table) -> Result<Contribution, TaskFault> {
         match &self.kind {
             Kind::Statistics(statistics) => statistics.contribution(table),
-            Kind::Regression(regression) => regression.contribution(model, table),
+            Kind::Regression(regression, _) => regression.contribution(model, table),
         }
     }
 
@@ -136,11 +146,11 @@ impl Task {
                 },
                 result: StudyResult::Statistics(statistics.result(sum)),
             }),
-            Kind::Regression(regression) => match regression.advance(model, values)? {
+            Kind::Regression(regression, named) => match regression.advance(model, values)? {
                 Advance::Continue(next) => Step::Continue(next),
                 Advance::Finished(last, result) => Step::Finished(Outcome {
                     model: last,
-                    result: StudyResult::LogisticRegression(result),
+                    result: named(result),
                 }),
             },
         };
@@ -159,20 +169,31 @@ impl Task {
     /// What a hospital should know about its table in this study: for its own log only.
     pub fn warnings(&self, table: &Table) -> Vec<TableWarning> {
         let mut warnings = table.warnings().to_vec();
-        if let Kind::Regression(regression) = &self.kind {
+        if let Kind::Regression(regression, _) = &self.kind {
             warnings.extend(regression.warnings(table));
         }
         warnings
     }
 
-    /// How many rows of a table a model predicts on the right side of one half; `None` for statistics.
+    /// For how many rows of a table a model holds the right label for the most probable; `None` without labels.
     ///
     /// # Errors
     /// [`TaskFault`] when the table or the model belong to another study.
     pub fn evaluate(&self, model: &Model, table: &Table) -> Result<Option<Correctness>, TaskFault> {
         match &self.kind {
             Kind::Statistics(_) => Ok(None),
-            Kind::Regression(regression) => regression.evaluate(model, table).map(Some),
+            Kind::Regression(regression, _) => regression.evaluate(model, table),
+        }
+    }
+
+    /// The linear predictor of each row, with whether its outcome is positive; empty but for logistic regressions.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the table or the model belong to another study.
+    pub fn scores(&self, model: &Model, table: &Table) -> Result<Vec<(f64, bool)>, TaskFault> {
+        match &self.kind {
+            Kind::Statistics(_) => Ok(Vec::new()),
+            Kind::Regression(regression, _) => regression.scores(model, table),
         }
     }
 

@@ -15,5 +15,9 @@ mod federation;
 mod heart_disease;
 #[path = "learning/indomethacin.rs"]
 mod indomethacin;
+#[path = "learning/models.rs"]
+mod models;
 #[path = "learning/private.rs"]
 mod private;
+#[path = "learning/veterans.rs"]
+mod veterans;

@@ -154,6 +154,7 @@ pub(crate) const ANALYSES: &[&str] = &[
     "statistics",
     "logistic-regression",
     "linear-regression",
+    "softmax-regression",
     "poisson-regression",
     "cox-regression",
     "kaplan-meier",

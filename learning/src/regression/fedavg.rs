@@ -4,7 +4,7 @@
 use super::design::Design;
 use super::{Advance, Regression, Tail};
 use crate::model::Model;
-use crate::objective::logistic;
+use crate::objective::{Objective, logistic};
 use crate::task::TaskFault;
 
 /// The silo's move times its rows, then log-likelihood (before the move) and rows.
@@ -18,9 +18,9 @@ pub(super) fn contribution(
     let mut local = parameters.to_vec();
     for _ in 0..local_steps {
         let mut score = vec![0.0; design.width()];
-        for (row, positive) in design.rows() {
+        for (row, outcome) in design.rows() {
             let eta = logistic::linear_predictor(row, &local);
-            logistic::add_score(row, eta, positive, &mut score);
+            logistic::add_score(row, eta, outcome.is_positive(), &mut score);
         }
         for (parameter, slope) in local.iter_mut().zip(score) {
             *parameter += learning_rate * slope / rows;
@@ -31,7 +31,7 @@ pub(super) fn contribution(
         .zip(parameters)
         .map(|(after, before)| rows * (after - before))
         .collect();
-    sum.extend(Tail::of(design, parameters));
+    sum.extend(Tail::of(Objective::Logistic, design, parameters));
     sum
 }
 

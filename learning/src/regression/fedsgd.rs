@@ -4,22 +4,23 @@
 use super::design::Design;
 use super::{Advance, Regression, Tail};
 use crate::model::Model;
-use crate::objective::logistic;
+use crate::objective::Objective;
+use crate::server_optimizer::ServerOptimizer;
 use crate::task::TaskFault;
 
 /// Score, log-likelihood and rows, at `parameters`.
-pub(super) fn contribution(design: &Design, parameters: &[f64]) -> Vec<f64> {
-    let mut score = vec![0.0; design.width()];
-    for (row, positive) in design.rows() {
-        let eta = logistic::linear_predictor(row, parameters);
-        logistic::add_score(row, eta, positive, &mut score);
+pub(super) fn contribution(objective: Objective, design: &Design, parameters: &[f64]) -> Vec<f64> {
+    let mut score = vec![0.0; parameters.len()];
+    for (row, outcome) in design.rows() {
+        objective.add_score(row, outcome, parameters, &mut score);
     }
-    score.extend(Tail::of(design, parameters));
+    score.extend(Tail::of(objective, design, parameters));
     score
 }
 
 /// One score per patient, over all of that patient's rows. The agent clips them.
 pub(super) fn patient_scores(
+    objective: Objective,
     design: &Design,
     parameters: &[f64],
     patients: &[Vec<usize>],
@@ -27,23 +28,21 @@ pub(super) fn patient_scores(
     patients
         .iter()
         .map(|rows| {
-            let mut score = vec![0.0; design.width()];
-            for (row, positive) in rows.iter().filter_map(|index| design.row(*index)) {
-                let eta = logistic::linear_predictor(row, parameters);
-                logistic::add_score(row, eta, positive, &mut score);
+            let mut score = vec![0.0; parameters.len()];
+            for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
+                objective.add_score(row, outcome, parameters, &mut score);
             }
             score
         })
         .collect()
 }
 
-/// One step; finished when the rounds are used up. `memory` is the running sum of the averaged rounds.
+/// One step; finished when the rounds are used up.
 pub(super) fn advance(
     regression: &Regression,
     model: &Model,
     sum: &[f64],
-    learning_rate: f64,
-    average_last: u32,
+    server: ServerOptimizer,
 ) -> Result<Advance, TaskFault> {
     let (score, divisor, tail) = match regression.expected_patients {
         #[expect(
@@ -56,44 +55,29 @@ pub(super) fn advance(
             (score, tail.rows, Some(tail))
         }
     };
-    let parameters: Vec<f64> = model
-        .parameters
-        .iter()
-        .zip(score)
-        .map(|(parameter, slope)| parameter + learning_rate * slope / divisor)
-        .collect();
-    let rounds = model.rounds.saturating_add(1);
-    let averaged = average_last > 1 && rounds.saturating_add(average_last) > regression.most_rounds;
-    let memory = match (averaged, model.memory.is_empty()) {
-        (false, _) => Vec::new(),
-        (true, true) => parameters.clone(),
-        (true, false) => model
-            .memory
-            .iter()
-            .zip(&parameters)
-            .map(|(sum, parameter)| sum + parameter)
-            .collect(),
-    };
-    if rounds < regression.most_rounds {
-        return Ok(Advance::Continue(Model {
-            rounds,
-            parameters,
-            memory,
-        }));
+    let expected = server.memory_length(model.rounds, model.parameters.len());
+    if model.memory.len() != expected {
+        return Err(TaskFault::OtherModel {
+            expected,
+            found: model.memory.len(),
+        });
     }
-    let parameters = if averaged {
-        memory
-            .iter()
-            .map(|sum| sum / f64::from(average_last))
-            .collect()
+    let ridge = regression.plan.ridge.unwrap_or(0.0);
+    let gradient: Vec<f64> = score
+        .iter()
+        .zip(&model.parameters)
+        .map(|(slope, parameter)| slope / divisor - ridge * parameter)
+        .collect();
+    let stepped = server.step(model.rounds, &model.parameters, &model.memory, &gradient);
+    let next = Model {
+        rounds: stepped.rounds,
+        parameters: stepped.parameters,
+        memory: stepped.memory,
+    };
+    if stepped.finished {
+        let result = regression.result(&next.parameters, next.rounds, tail);
+        Ok(Advance::Finished(next, result))
     } else {
-        parameters
-    };
-    let result = regression.result(&parameters, rounds, tail);
-    let last = Model {
-        rounds,
-        parameters,
-        memory: Vec::new(),
-    };
-    Ok(Advance::Finished(last, result))
+        Ok(Advance::Continue(next))
+    }
 }

@@ -5,7 +5,7 @@ use super::cholesky::Cholesky;
 use super::design::Design;
 use super::{Advance, Regression, Tail};
 use crate::model::Model;
-use crate::objective::logistic;
+use crate::objective::{Objective, logistic};
 use crate::result::RegressionResult;
 use crate::task::TaskFault;
 
@@ -13,13 +13,13 @@ use crate::task::TaskFault;
 pub(super) fn contribution(design: &Design, parameters: &[f64]) -> Vec<f64> {
     let mut score = vec![0.0; design.width()];
     let mut information = vec![0.0; triangle(design.width())];
-    for (row, positive) in design.rows() {
+    for (row, outcome) in design.rows() {
         let eta = logistic::linear_predictor(row, parameters);
-        logistic::add_score(row, eta, positive, &mut score);
+        logistic::add_score(row, eta, outcome.is_positive(), &mut score);
         logistic::add_information(row, eta, &mut information);
     }
     score.extend(information);
-    score.extend(Tail::of(design, parameters));
+    score.extend(Tail::of(Objective::Logistic, design, parameters));
     score
 }
 
@@ -31,7 +31,7 @@ pub(super) fn advance(
     stop_when_step_below: f64,
 ) -> Result<Advance, TaskFault> {
     let (body, tail) = Tail::split(sum)?;
-    let size = regression.names.len();
+    let size = regression.features.len();
     let (score, information) = body
         .split_at_checked(size)
         .ok_or(TaskFault::NotPositiveDefinite)?;

@@ -34,10 +34,9 @@ range = [20, 80]
 type = "number"
 range = [0, 50]
 [analysis]
-kind = "statistics"
 "#;
 
-const EVERYTHING: &str = r#"
+const EVERYTHING: &str = r#"kind = "statistics"
 [[analysis.counts]]
 column = "arm"
 [[analysis.tables]]
@@ -56,6 +55,9 @@ edges = [0, 25, 50]
 column = "age"
 edges = [20, 30, 40, 50, 60, 70, 80]
 at = [0.25, 0.5]
+"#;
+
+const CURVES: &str = r#"kind = "kaplan-meier"
 [[analysis.survival]]
 time = "days"
 edges = [0, 10, 20, 30, 40, 50]
@@ -88,7 +90,7 @@ fn finish(task: &Task, sum: &DecodedSum) -> StatisticsResult {
     match task.advance(&Model::none(), sum).unwrap() {
         Step::Finished(outcome) => match outcome.result {
             StudyResult::Statistics(statistics) => statistics,
-            StudyResult::LogisticRegression(_) => panic!("a statistics study"),
+            other => panic!("a statistics study gave {other:?}"),
         },
         Step::Continue(_) => panic!("one round"),
     }
@@ -157,7 +159,7 @@ fn exact_statistics_are_those_of_a_simple_count() {
 #[test]
 fn a_curve_by_hand_is_kaplan_and_meiers() {
     // Events at 5, 15, 15, 35; cut off at 12, 25: 1 - 1/6, then (no, 12 counts to the end of its bin) 1 - 2/5, 1 - 1/1.
-    let survival = "[[analysis.survival]]\ntime = \"days\"\nedges = [0, 10, 20, 30, 40, 50]\n\
+    let survival = "kind = \"kaplan-meier\"\n[[analysis.survival]]\ntime = \"days\"\nedges = [0, 10, 20, 30, 40, 50]\n\
         event = { column = \"ended\", positive = \"dead\" }\n";
     let study = study(survival, PLAIN);
     let csv = "id,arm,ended,age,days\n1,a,1,30,5\n2,a,0,30,12\n3,a,1,30,15\n4,b,1,30,15\n\
@@ -182,20 +184,20 @@ fn the_automatic_clip_is_the_longest_vector_of_one_row_times_the_rows() {
     let Privacy::Distributed(promise) = study(EVERYTHING, PRIVATE).privacy else {
         panic!("the study is noised")
     };
-    // Five kinds of cells, and 1 + 2 + 3 sums.
-    assert_eq!(promise.clip.value(), 11.0_f64.sqrt());
+    // Four kinds of cells, and 1 + 2 + 3 sums.
+    assert_eq!(promise.clip.value(), 10.0_f64.sqrt());
     let rows = format!("{PRIVATE}most_rows_per_patient = 3\n");
     let Privacy::Distributed(promise) = study(EVERYTHING, &rows).privacy else {
         panic!("the study is noised")
     };
-    assert_eq!(promise.clip.value(), 3.0 * 11.0_f64.sqrt());
+    assert_eq!(promise.clip.value(), 3.0 * 10.0_f64.sqrt());
 }
 
 #[test]
 fn a_clip_that_would_count_every_patient_in_part_is_refused() {
     let small = format!("{HEAD}{EVERYTHING}{PRIVATE}clip = 3.0\n");
     let fault = Study::parse(small.as_bytes()).unwrap_err().to_string();
-    assert!(fault.contains("`privacy.clip`: below 3.3166"), "{fault}");
+    assert!(fault.contains("`privacy.clip`: below 3.1622"), "{fault}");
     assert!(fault.contains("leave it out"), "{fault}");
 }
 
@@ -225,10 +227,10 @@ fn no_row_makes_a_longer_vector_than_the_bound_and_patients_rows_share_one() {
         .collect();
     assert_eq!(norms.len(), 3);
     // The ends of all ranges reach the bound, but for the sum that is 0 at 0 days.
-    assert!((norms[0] - 10.0_f64.sqrt()).abs() < 1e-12);
-    assert!((norms[1] - 11.0_f64.sqrt()).abs() < 1e-12);
+    assert!((norms[0] - 3.0).abs() < 1e-12);
+    assert!((norms[1] - 10.0_f64.sqrt()).abs() < 1e-12);
     // Three rows in the same cells are three times as long, and are shortened by the clip that follows.
-    assert!(norms[2] > 2.0 * 11.0_f64.sqrt());
+    assert!(norms[2] > 2.0 * 10.0_f64.sqrt());
     let result = noised(&study, &table, 4, 1);
     assert_eq!(result.noise.unwrap().rows_counted_in_full, 1);
 }
@@ -236,8 +238,10 @@ fn no_row_makes_a_longer_vector_than_the_bound_and_patients_rows_share_one() {
 #[test]
 fn every_stated_interval_holds_as_often_as_it_says() {
     let (private, plain) = (study(EVERYTHING, PRIVATE), study(EVERYTHING, PLAIN));
+    let curves = study(CURVES, PRIVATE);
     let patients = table(&plain, 1200);
     let truth = exact(&plain, &patients);
+    let curves_truth = exact(&study(CURVES, PLAIN), &patients);
     let mut held: std::collections::BTreeMap<&str, (u32, u32)> = std::collections::BTreeMap::new();
     let mut check = |what: &'static str, [low, high]: Interval, value: f64| {
         let (inside, all) = held.entry(what).or_default();
@@ -276,7 +280,8 @@ fn every_stated_interval_holds_as_often_as_it_says() {
         {
             check("quantile", quantile.interval.unwrap(), exact.value.unwrap());
         }
-        for (curve, exact) in result.survival.iter().zip(&truth.survival) {
+        let result = noised(&curves, &patients, 4, seed);
+        for (curve, exact) in result.survival.iter().zip(&curves_truth.survival) {
             for (interval, share) in curve.intervals.iter().zip(&exact.survival) {
                 // The truth is the curve of the rows at hand; the interval allows for sampling besides.
                 if let Some(interval) = interval {
@@ -315,8 +320,10 @@ fn where_the_noise_hides_the_rows_no_mean_quantile_or_curve_is_given() {
         assert_eq!(moments.mean, None);
     }
     assert_eq!(result.quantiles[0].quantiles[0].value, None);
+    let curves = self::study(CURVES, PRIVATE);
+    let curves = noised(&curves, &table(&curves, 12), 4, 3);
     assert!(
-        result
+        curves
             .survival
             .iter()
             .all(|curve| curve.survival.iter().all(Option::is_none))
@@ -332,7 +339,7 @@ fn the_noise_is_the_public_formula_and_a_result_survives_its_json() {
     // Two honest shares of four give the multiplier; all four give sqrt(2) times as much.
     let statement = study.privacy_statement(4, 1, 1).unwrap().unwrap();
     let multiplier = statement.colluders.multiplier.value();
-    let expected = multiplier * 2.0_f64.sqrt() * 11.0_f64.sqrt();
+    let expected = multiplier * 2.0_f64.sqrt() * 10.0_f64.sqrt();
     assert!((noise.standard_deviation / expected - 1.0).abs() < 1e-3);
     let [low, high] = result.counts[0].intervals.as_ref().unwrap()[0];
     assert!(((high - low) / 2.0 - 1.959_963_984_540_054 * noise.standard_deviation).abs() < 1e-9);

@@ -3,42 +3,51 @@
 
 use serde::Serialize;
 
-use super::method::{Method, Rounds};
+use super::method::Rounds;
 use super::privacy::RowBound;
-use super::schema::{ColumnKind, DataSchema, listed};
+use super::regression::{ModelKind, REGRESSION_KEYS, RegressionPlan};
+use super::schema::DataSchema;
 use super::section::Section;
-use super::statistics::{STATISTICS_KEYS, StatisticsPlan};
+use super::statistics::{Curves, STATISTICS_KEYS, StatisticsPlan};
 use super::{Mode, StudyFault};
 
 /// What the study computes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Analysis {
-    /// Counts, tables, moments, histograms, quantiles and survival curves, all in one round.
+    /// Counts, tables, moments, histograms, quantiles, or survival curves, all in one round.
     Statistics(StatisticsPlan),
     /// A logistic regression of a category on the features.
     LogisticRegression(RegressionPlan),
-}
-
-/// A regression on standardised numbers and on category indicators, with an intercept.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RegressionPlan {
-    /// The column that is predicted.
-    pub outcome: String,
-    /// The label of `outcome` that counts as positive.
-    pub positive: String,
-    /// The columns that predict, in the order of the coefficients.
-    pub features: Vec<String>,
-    /// How the coefficients are found.
-    pub method: Method,
+    /// A linear regression of a number on the features.
+    LinearRegression(RegressionPlan),
+    /// A softmax regression of a category with any number of labels on the features.
+    SoftmaxRegression(RegressionPlan),
+    /// A perceptron with one hidden layer that tells the label of a category from the features.
+    NeuralNetwork(RegressionPlan),
 }
 
 impl Analysis {
-    /// The word for it in a study file.
+    /// The word for it in a study file and in a policy.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Statistics(_) => STATISTICS,
+            Self::Statistics(plan) if plan.survival.is_empty() => STATISTICS,
+            Self::Statistics(_) => KAPLAN_MEIER,
             Self::LogisticRegression(_) => LOGISTIC_REGRESSION,
+            Self::LinearRegression(_) => LINEAR_REGRESSION,
+            Self::SoftmaxRegression(_) => SOFTMAX_REGRESSION,
+            Self::NeuralNetwork(_) => NEURAL_NETWORK,
+        }
+    }
+
+    /// The regression, if it is one.
+    pub fn regression(&self) -> Option<&RegressionPlan> {
+        match self {
+            Self::Statistics(_) => None,
+            Self::LogisticRegression(plan)
+            | Self::LinearRegression(plan)
+            | Self::SoftmaxRegression(plan)
+            | Self::NeuralNetwork(plan) => Some(plan),
         }
     }
 
@@ -46,7 +55,10 @@ impl Analysis {
     pub(crate) fn row_bound(&self, data: &DataSchema) -> RowBound {
         match self {
             Self::Statistics(plan) => RowBound::Counts(plan.row_bound()),
-            Self::LogisticRegression(plan) => plan.row_bound(data),
+            Self::LogisticRegression(plan)
+            | Self::LinearRegression(plan)
+            | Self::SoftmaxRegression(plan)
+            | Self::NeuralNetwork(plan) => plan.row_bound(data),
         }
     }
 
@@ -57,126 +69,55 @@ impl Analysis {
         data: &DataSchema,
         mode: Mode,
     ) -> Result<(Self, Rounds), StudyFault> {
-        match analysis.peek("kind") {
-            Some(STATISTICS) => {
-                let plan = StatisticsPlan::read(analysis, data)?;
+        let statistics = |curves| {
+            move |analysis: Section, rounds: Option<Section>| {
+                let plan = StatisticsPlan::read(analysis, data, curves)?;
                 Ok((Self::Statistics(plan), Rounds::single(rounds, mode)?))
             }
-            Some(LOGISTIC_REGRESSION) => {
-                let mut rounds = rounds.ok_or(StudyFault::Missing {
-                    field: "rounds".to_owned(),
-                    expected: "a section `[rounds]`",
-                })?;
-                let plan = RegressionPlan::read(analysis, &mut rounds, data, mode)?;
-                let rounds = Rounds::read(rounds, None, mode)?;
-                rounds.check_average(plan.method)?;
-                Ok((Self::LogisticRegression(plan), rounds))
-            }
-            Some(other) => Err(analysis.invalid(
-                "kind",
-                format!("`{other}` is not available"),
-                format!("write `{STATISTICS}` or `{LOGISTIC_REGRESSION}`"),
-            )),
-            None => Err(StudyFault::Missing {
-                field: "analysis.kind".to_owned(),
-                expected: "`statistics` or `logistic-regression`",
-            }),
-        }
-    }
-}
-
-impl RegressionPlan {
-    fn read(
-        mut section: Section,
-        rounds: &mut Section,
-        data: &DataSchema,
-        mode: Mode,
-    ) -> Result<Self, StudyFault> {
-        section.refuse_all(STATISTICS_KEYS, "a regression has no such key")?;
-        let (outcome, positive) = read_outcome(&mut section, data)?;
-        let features: Vec<String> = section.required("features")?;
-        if features.is_empty() {
-            return Err(section.invalid("features", "no feature", "name at least one column"));
-        }
-        for (index, feature) in features.iter().enumerate() {
-            let column = data.column(&section.field("features"), feature)?;
-            if *feature == outcome {
-                return Err(section.invalid("features", "the outcome is among them", "remove it"));
-            }
-            if features
-                .iter()
-                .take(index)
-                .any(|earlier| earlier == feature)
-            {
-                return Err(section.invalid(
-                    "features",
-                    format!("`{feature}` is named twice"),
-                    "name it once",
+        };
+        let (kind, make): (ModelKind, fn(RegressionPlan) -> Self) = match analysis.peek("kind") {
+            Some(STATISTICS) => return statistics(Curves::None)(analysis, rounds),
+            Some(KAPLAN_MEIER) => return statistics(Curves::Only)(analysis, rounds),
+            Some(LOGISTIC_REGRESSION) => (ModelKind::Logistic, Self::LogisticRegression),
+            Some(LINEAR_REGRESSION) => (ModelKind::Linear, Self::LinearRegression),
+            Some(SOFTMAX_REGRESSION) => (ModelKind::Softmax, Self::SoftmaxRegression),
+            Some(NEURAL_NETWORK) => (ModelKind::Perceptron, Self::NeuralNetwork),
+            Some(other) => {
+                return Err(analysis.invalid(
+                    "kind",
+                    format!("`{other}` is not available"),
+                    format!(
+                        "write `{STATISTICS}`, `{KAPLAN_MEIER}`, `{LOGISTIC_REGRESSION}`, `{LINEAR_REGRESSION}`, `{SOFTMAX_REGRESSION}` or `{NEURAL_NETWORK}`"
+                    ),
                 ));
             }
-            if let ColumnKind::Category(category) = &column.kind
-                && category.reference.is_none()
-            {
+            None => {
                 return Err(StudyFault::Missing {
-                    field: format!("data.columns.{feature}.reference"),
-                    expected: "the label that the others are compared with",
+                    field: "analysis.kind".to_owned(),
+                    expected: "`statistics` or `logistic-regression`",
                 });
             }
-        }
-        Ok(Self {
-            outcome,
-            positive,
-            features,
-            method: Method::read(&mut section, rounds, mode)?,
-        })
-    }
-
-    /// A score is a residual of at most 1 times the row, which lies within the public ranges.
-    fn row_bound(&self, data: &DataSchema) -> RowBound {
-        let mut squares = 1.0;
-        for feature in &self.features {
-            squares += match data.columns.get(feature).map(|column| &column.kind) {
-                Some(ColumnKind::Number(number)) => number.largest_square(),
-                // At most one indicator is 1.
-                Some(ColumnKind::Category(_)) => 1.0,
-                None => return RowBound::Unknown,
-            };
-        }
-        RowBound::Gradient(squares.sqrt())
-    }
-}
-
-fn read_outcome(section: &mut Section, data: &DataSchema) -> Result<(String, String), StudyFault> {
-    let mut outcome = section.section("outcome", &["column", "positive"])?;
-    let column: String = outcome.required("column")?;
-    let labels = data.category(&outcome.field("column"), &column)?.labels();
-    let positive: String = outcome.required("positive")?;
-    if labels.contains(&positive.as_str()) {
-        Ok((column, positive))
-    } else {
-        Err(outcome.invalid(
-            "positive",
-            format!("`{positive}` is no label of `{column}`"),
-            format!("write one of {}", listed(&labels)),
-        ))
+        };
+        let mut rounds = rounds.ok_or(StudyFault::Missing {
+            field: "rounds".to_owned(),
+            expected: "a section `[rounds]`",
+        })?;
+        let plan = RegressionPlan::read(kind, analysis, &mut rounds, data, mode)?;
+        let rounds = Rounds::read(rounds, None, mode)?;
+        rounds.check_average(plan.method)?;
+        Ok((make(plan), rounds))
     }
 }
 
 /// The keys of `[analysis]`.
-pub(crate) const ANALYSIS_KEYS: &[&str] = &[
-    "kind",
-    "outcome",
-    "features",
-    "method",
-    "counts",
-    "tables",
-    "sums",
-    "means",
-    "moments",
-    "histograms",
-    "quantiles",
-    "survival",
-];
+pub(crate) fn analysis_keys() -> Vec<&'static str> {
+    let keys = [&["kind"], REGRESSION_KEYS, STATISTICS_KEYS];
+    keys.into_iter().flatten().copied().collect()
+}
 
 const STATISTICS: &str = "statistics";
+const KAPLAN_MEIER: &str = "kaplan-meier";
 const LOGISTIC_REGRESSION: &str = "logistic-regression";
+const LINEAR_REGRESSION: &str = "linear-regression";
+const SOFTMAX_REGRESSION: &str = "softmax-regression";
+const NEURAL_NETWORK: &str = "neural-network";

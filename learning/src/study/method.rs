@@ -21,6 +21,9 @@ pub enum Method {
         learning_rate: f64,
         /// The result is the mean of the parameters after this many last rounds; 1 takes the last.
         average_last: u32,
+        /// What the server makes of the mean gradient: free, for it sees nothing but released sums.
+        #[serde(skip_serializing_if = "Optimizer::is_plain")]
+        optimizer: Optimizer,
     },
     /// Several local gradient steps per round, then the mean over patients.
     FedAvg {
@@ -28,6 +31,23 @@ pub enum Method {
         learning_rate: f64,
         /// Full-batch local steps in one round.
         local_steps: u32,
+    },
+}
+
+/// How the server steps along released gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    /// Along the gradient, with a share of the last step; 0 takes the gradient alone.
+    Momentum(f64),
+    /// Adam (Kingma and Ba 2015): along the mean gradient over the root of the mean square, both without their bias.
+    Adam {
+        /// The share of the mean gradient that stays.
+        beta_1: f64,
+        /// The share of the mean square that stays.
+        beta_2: f64,
+        /// Added to the root.
+        stability: f64,
     },
 }
 
@@ -66,6 +86,7 @@ impl Method {
             )),
             NEWTON => {
                 rounds.refuse_all(&["learning_rate", "local_steps", "average_last"], &foreign)?;
+                rounds.refuse_all(OPTIMIZER_KEYS, &foreign)?;
                 Ok(Self::Newton {
                     stop_when_step_below: positive(rounds, "stop_when_step_below")?,
                 })
@@ -75,10 +96,12 @@ impl Method {
                 Ok(Self::FedSgd {
                     learning_rate: positive(rounds, "learning_rate")?,
                     average_last: at_least_one(rounds, "average_last", Some(1))?,
+                    optimizer: Optimizer::read(rounds)?,
                 })
             }
             FEDAVG => {
                 rounds.refuse_all(&["stop_when_step_below", "average_last"], &foreign)?;
+                rounds.refuse_all(OPTIMIZER_KEYS, &foreign)?;
                 Ok(Self::FedAvg {
                     learning_rate: positive(rounds, "learning_rate")?,
                     local_steps: at_least_one(rounds, "local_steps", None)?,
@@ -90,6 +113,55 @@ impl Method {
                 format!("write `{NEWTON}`, `{FEDSGD}` or `{FEDAVG}`"),
             )),
         }
+    }
+}
+
+impl Optimizer {
+    fn is_plain(&self) -> bool {
+        *self == Self::Momentum(0.0)
+    }
+
+    fn read(rounds: &mut Section) -> Result<Self, StudyFault> {
+        #[derive(Clone, Copy)]
+        enum Word {
+            Momentum,
+            Adam,
+        }
+        let word = rounds
+            .word(
+                "optimizer",
+                &[("sgd", Word::Momentum), ("adam", Word::Adam)],
+            )?
+            .unwrap_or(Word::Momentum);
+        match word {
+            Word::Momentum => {
+                let adams = ["beta_1", "beta_2", "stability"];
+                rounds.refuse_all(&adams, "the optimizer `sgd` has no such key")?;
+                Ok(Self::Momentum(share(rounds, "momentum", 0.0)?))
+            }
+            Word::Adam => {
+                rounds.refuse_all(&["momentum"], "the optimizer `adam` has no such key")?;
+                let stability = match rounds.contains("stability") {
+                    true => positive(rounds, "stability")?,
+                    false => 1e-8,
+                };
+                Ok(Self::Adam {
+                    beta_1: share(rounds, "beta_1", 0.9)?,
+                    beta_2: share(rounds, "beta_2", 0.999)?,
+                    stability,
+                })
+            }
+        }
+    }
+}
+
+/// A number from 0 on and below 1.
+fn share(section: &mut Section, key: &str, default: f64) -> Result<f64, StudyFault> {
+    let value = section.optional(key)?.unwrap_or(default);
+    if (0.0..1.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(section.invalid(key, "out of bounds", "write 0 or more, below 1"))
     }
 }
 
@@ -111,6 +183,7 @@ impl Rounds {
             ],
             "a statistics study has no such key",
         )?;
+        section.refuse_all(OPTIMIZER_KEYS, "a statistics study has no such key")?;
         let rounds = Self::read(section, Some(1), mode)?;
         if rounds.most == 1 {
             Ok(rounds)
@@ -210,7 +283,15 @@ pub(crate) const ROUNDS_KEYS: &[&str] = &[
     "learning_rate",
     "local_steps",
     "average_last",
+    "optimizer",
+    "momentum",
+    "beta_1",
+    "beta_2",
+    "stability",
 ];
+
+/// The keys of `[rounds]` that say what the server does with a gradient.
+const OPTIMIZER_KEYS: &[&str] = &["optimizer", "momentum", "beta_1", "beta_2", "stability"];
 
 const NEWTON: &str = "newton";
 const FEDSGD: &str = "fedsgd";

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use toml::Table as Toml;
 
-use super::StudyFault;
 use super::section::{FromToml, Section, nearest};
+use super::{Mode, StudyFault};
 
 /// The columns a study uses, how rows belong to patients, and what becomes of missing values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,6 +16,9 @@ pub struct DataSchema {
     pub patient: Option<String>,
     /// What becomes of a row in which a declared column is missing.
     pub missing: Missing,
+    /// How a regression scales numbers.
+    #[serde(skip_serializing_if = "Scaling::is_public")]
+    pub scaling: Scaling,
     /// The declared columns by their name in the file.
     pub columns: BTreeMap<String, Column>,
 }
@@ -28,6 +31,28 @@ pub enum Missing {
     CompleteCase,
     /// The whole table is refused.
     Refuse,
+}
+
+/// How a regression scales numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// By the public centre and scale of each column.
+    #[default]
+    PublicRanges,
+    /// By the mean and the standard deviation of each silo's own rows. A row's numbers then depend on all other patients
+    /// of its silo, which no noise of this version accounts for.
+    PerSite,
+}
+
+impl Scaling {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that the serialiser calls"
+    )]
+    fn is_public(&self) -> bool {
+        *self == Self::PublicRanges
+    }
 }
 
 /// One declared column.
@@ -65,9 +90,9 @@ pub struct Number {
     pub unit: Option<String>,
     /// The public clinical range; cells beyond it are clipped.
     pub range: [f64; 2],
-    /// A regression uses (value - centre) / scale.
+    /// A regression uses (value - centre) / scale. The middle of the range if the study does not say.
     pub centre: f64,
-    /// A regression uses (value - centre) / scale.
+    /// A regression uses (value - centre) / scale. Half of the range's width if the study does not say.
     pub scale: f64,
 }
 
@@ -83,6 +108,15 @@ impl DataSchema {
                 ],
             )?
             .unwrap_or(Missing::Refuse);
+        let scaling = section
+            .word(
+                "scaling",
+                &[
+                    ("public-ranges", Scaling::PublicRanges),
+                    ("per-site", Scaling::PerSite),
+                ],
+            )?
+            .unwrap_or_default();
         let tables: Toml = section.required("columns")?;
         let mut columns = BTreeMap::new();
         for (name, value) in tables {
@@ -106,8 +140,24 @@ impl DataSchema {
         Ok(Self {
             patient,
             missing,
+            scaling,
             columns,
         })
+    }
+
+    /// SECURITY: with noise every vector must depend on its own patient and on public values only.
+    pub(crate) fn check_scaling(&self, mode: Mode) -> Result<(), StudyFault> {
+        match (mode, self.scaling) {
+            (Mode::Distributed, Scaling::PerSite) => Err(StudyFault::Invalid {
+                field: "data.scaling".to_owned(),
+                problem: "a z-score of a silo's own rows lets every patient's vector depend on all others, which the \
+                          noise does not cover"
+                    .to_owned(),
+                fix: "write `public-ranges`, or leave it out: `range`, `centre` and `scale` of each column are used"
+                    .to_owned(),
+            }),
+            (Mode::Distributed, Scaling::PublicRanges) | (Mode::None, _) => Ok(()),
+        }
     }
 
     /// The declared column that `field` of the study refers to.
@@ -257,8 +307,10 @@ impl Number {
                 ));
             }
         };
-        let centre = section.optional("centre")?.unwrap_or(0.0);
-        let scale = section.optional("scale")?.unwrap_or(1.0);
+        let [low, high] = range;
+        let half = high / 2.0 - low / 2.0;
+        let centre = section.optional("centre")?.unwrap_or(low + half);
+        let scale = section.optional("scale")?.unwrap_or(half);
         if scale <= 0.0 {
             return Err(section.invalid("scale", "not above zero", "write a positive number"));
         }
@@ -280,6 +332,12 @@ impl Number {
         let [low, high] = self.range.map(|end| self.standardise(end).abs());
         let largest = low.max(high);
         largest * largest
+    }
+
+    /// The width of the range in units of the scale.
+    pub(crate) fn standard_width(&self) -> f64 {
+        let [low, high] = self.range;
+        (high - low) / self.scale
     }
 
     /// The middle of the range and half its width: in these units every value lies between -1 and 1.

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::StudyFault;
+use super::regression::REGRESSION_KEYS;
 use super::schema::{DataSchema, listed};
 use super::section::Section;
 
@@ -25,6 +26,13 @@ pub struct StatisticsPlan {
     /// `[[analysis.survival]]`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub survival: Vec<SurvivalPlan>,
+}
+
+/// Whether a study asks for survival curves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Curves {
+    Only,
+    None,
 }
 
 /// Counts of rows by one category.
@@ -99,11 +107,27 @@ pub struct SurvivalPlan {
 }
 
 impl StatisticsPlan {
-    pub(super) fn read(mut section: Section, data: &DataSchema) -> Result<Self, StudyFault> {
-        section.refuse_all(
-            &["outcome", "features", "method"],
-            "a statistics study has no such key",
-        )?;
+    /// Reads a study of statistics or, with `Curves::Only`, of survival curves: a policy grants these by another word.
+    pub(super) fn read(
+        mut section: Section,
+        data: &DataSchema,
+        curves: Curves,
+    ) -> Result<Self, StudyFault> {
+        section.refuse_all(REGRESSION_KEYS, "a statistics study has no such key")?;
+        match curves {
+            Curves::Only => {
+                let others = STATISTICS_KEYS.get(1..).unwrap_or_default();
+                section.refuse_all(others, "a study of kind `kaplan-meier` has no such key")?;
+            }
+            Curves::None if section.contains("survival") => {
+                return Err(section.invalid(
+                    "survival",
+                    "survival curves are an analysis of their own, which a policy must grant",
+                    "write `kind = \"kaplan-meier\"` in a study of its own",
+                ));
+            }
+            Curves::None => {}
+        }
         let counts = entries(&mut section, "counts", &["column"], |mut count| {
             let column: String = count.required("column")?;
             data.category(&count.field("column"), &column)?;
@@ -155,7 +179,10 @@ impl StatisticsPlan {
             return Err(section.invalid(
                 "kind",
                 "the study asks for no statistic",
-                "add `[[analysis.counts]]`, `tables`, `sums`, `means`, `moments`, `histograms`, `quantiles` or `survival`",
+                match curves {
+                    Curves::Only => "add `[[analysis.survival]]`",
+                    Curves::None => "add `[[analysis.counts]]`, `tables`, `sums`, `means`, `moments`, `histograms` or `quantiles`",
+                },
             ));
         }
         Ok(plan)
@@ -280,8 +307,9 @@ fn is_rising(numbers: &[f64]) -> bool {
         .all(|pair| matches!(pair, [a, b] if a < b))
 }
 
-/// The keys of `[analysis]` that only statistics have.
+/// The keys of `[analysis]` that only statistics have; `survival` first.
 pub(super) const STATISTICS_KEYS: &[&str] = &[
+    "survival",
     "counts",
     "tables",
     "sums",
@@ -289,5 +317,4 @@ pub(super) const STATISTICS_KEYS: &[&str] = &[
     "moments",
     "histograms",
     "quantiles",
-    "survival",
 ];

@@ -269,7 +269,7 @@ fn a_statistic_that_cannot_be_is_refused_with_a_way_out() {
         (
             "[[analysis.means]] ",
             "[[analysis.survival]]\ntime = \"age\"\nedges = [18, 100]\nevent = { column = \"outcome\", positive = \"dead\" }\n[[analysis.means]] ",
-            "`analysis.survival[0].event.positive`: `dead` is no label of `outcome`; write one of `no`, `yes`",
+            "`analysis.survival`: survival curves are an analysis of their own, which a policy must grant; write `kind = \"kaplan-meier\"`",
         ),
         (
             "most_rows_per_patient = 1 ",
@@ -278,6 +278,120 @@ fn a_statistic_that_cannot_be_is_refused_with_a_way_out() {
         ),
     ] {
         let found = fault(PRIVATE_STATISTICS, old, new);
+        assert!(found.contains(expected), "`{found}` lacks `{expected}`");
+    }
+}
+
+#[test]
+fn a_survival_curve_is_a_study_of_its_own() {
+    let (head, _) = PRIVATE_STATISTICS
+        .split_once("kind = \"statistics\"")
+        .unwrap();
+    let (_, privacy) = PRIVATE_STATISTICS.split_once("[privacy]").unwrap();
+    let curve =
+        "time = \"age\"\nedges = [18, 100]\nevent = { column = \"outcome\", positive = \"yes\" }\n";
+    let study =
+        format!("{head}kind = \"kaplan-meier\"\n[[analysis.survival]]\n{curve}[privacy]{privacy}");
+    let parsed = Study::parse(study.as_bytes()).unwrap();
+    assert_eq!(parsed.analysis.kind(), "kaplan-meier");
+    assert!(
+        fault(&study, "positive = \"yes\"", "positive = \"dead\"").contains(
+            "`analysis.survival[0].event.positive`: `dead` is no label of `outcome`; write one of `no`, `yes`"
+        )
+    );
+    assert!(
+        fault(
+            &study,
+            "[[analysis.survival]]",
+            "[[analysis.counts]]\ncolumn = \"rx\"\n[[analysis.survival]]"
+        )
+        .contains("`analysis.counts`: a study of kind `kaplan-meier` has no such key")
+    );
+}
+
+#[test]
+fn a_z_score_of_a_silos_own_rows_is_refused_under_noise_and_named() {
+    let found = fault(
+        PRIVATE,
+        "missing = \"complete-case\"",
+        "scaling = \"per-site\"",
+    );
+    assert!(
+        found.starts_with("`data.scaling`: a z-score of a silo's own rows"),
+        "{found}"
+    );
+    assert!(found.contains("write `public-ranges`"), "{found}");
+    let plain = GOOD.replace("missing = \"complete-case\"", "scaling = \"per-site\"");
+    assert_eq!(
+        Study::parse(plain.as_bytes()).unwrap().data.scaling,
+        Scaling::PerSite
+    );
+}
+
+#[test]
+fn public_ranges_scale_what_the_study_does_not() {
+    let unsaid = GOOD.replace("centre = 45 ", "#").replace("scale = 10", "");
+    let study = Study::parse(unsaid.as_bytes()).unwrap();
+    let age = study.data.number("a test", "age").unwrap();
+    assert_eq!((age.centre, age.scale), (59.0, 41.0));
+    assert_eq!((age.standardise(18.0), age.standardise(100.0)), (-1.0, 1.0));
+}
+
+#[test]
+fn models_and_optimizers_that_cannot_be_are_refused_with_a_way_out() {
+    let network = PRIVATE
+        .replace(
+            "\"logistic-regression\"",
+            "\"neural-network\"\nhidden_units = 4",
+        )
+        .replace(", positive = \"yes\"", "");
+    let parsed = Study::parse(network.as_bytes()).unwrap();
+    assert_eq!(parsed.analysis.kind(), "neural-network");
+    for (study, old, new, expected) in [
+        (
+            network.as_str(),
+            "hidden_units = 4",
+            "hidden_units = 0",
+            "`analysis.hidden_units`: out of bounds",
+        ),
+        (
+            network.as_str(),
+            "clip = 2.0 ",
+            "#",
+            "`privacy.clip` is missing",
+        ),
+        (
+            PRIVATE,
+            "method = \"fedsgd\"",
+            "hidden_units = 4\nmethod = \"fedsgd\"",
+            "`analysis.hidden_units`: a logistic regression has no such key",
+        ),
+        (
+            PRIVATE,
+            "learning_rate = 1.5",
+            "learning_rate = 1.5\nmomentum = 1.0",
+            "`rounds.momentum`: out of bounds; write 0 or more, below 1",
+        ),
+        (
+            PRIVATE,
+            "learning_rate = 1.5",
+            "learning_rate = 1.5\noptimizer = \"adam\"\nmomentum = 0.5",
+            "`rounds.momentum`: the optimizer `adam` has no such key",
+        ),
+        (
+            PRIVATE,
+            "learning_rate = 1.5",
+            "learning_rate = 1.5\noptimizer = \"lamb\"",
+            "`rounds.optimizer`: `lamb` is not available; write `sgd` or `adam`",
+        ),
+        (
+            GOOD,
+            "method = \"newton\"",
+            "method = \"newton\"\nridge = 0.1",
+            "`analysis.ridge`: the method `newton` has no such key",
+        ),
+    ] {
+        let found = fault(study, old, new);
         assert!(found.contains(expected), "`{found}` lacks `{expected}`");
     }
 }

@@ -27,9 +27,12 @@ fn every_example_is_a_study_and_has_a_plan() {
         "forbidden",
         "heart-fedavg",
         "heart-fedsgd",
+        "heart-private",
         "logistic",
         "overspend",
+        "private-linear",
         "private-logistic",
+        "private-network",
         "private-statistics",
         "statistics",
     ];

@@ -52,6 +52,33 @@ fn fedsgd_and_fedavg_reproduce_the_golden_weights() {
 }
 
 #[test]
+fn z_scores_of_each_hospitals_own_rows_give_the_golden_weights_of_that_recipe() {
+    let Some(data) = reference_data() else { return };
+    let golden: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(data.join("golden/heart_golden.json")).unwrap())
+            .unwrap();
+    let example = crate::federation::examples().join("studies/heart-fedsgd.toml");
+    let example = std::fs::read_to_string(example).unwrap();
+    // That recipe cuts nothing at public ranges and takes a cholesterol of 0 as it is.
+    let lines = example.lines().map(|line| match line {
+        "[data]" => "[data]\nscaling = \"per-site\"",
+        line if line.starts_with("range") => "range = [-1000, 1000]",
+        line => line,
+    });
+    let study = lines.collect::<Vec<_>>().join("\n");
+    let study = Study::parse(study.as_bytes()).unwrap();
+    let outcome = run_plain(&study, &tables_with(&data, &study, "train", "0"));
+    let weights = golden["centre_z/fedsgd_R100_lr1"]["weights"]
+        .as_array()
+        .unwrap();
+    let (intercept, features) = outcome.model.parameters.split_first().unwrap();
+    for (found, expected) in features.iter().chain([intercept]).zip(weights) {
+        let expected = expected.as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+}
+
+#[test]
 fn a_hospital_without_a_negative_outcome_takes_part_and_is_warned() {
     let Some(data) = reference_data() else { return };
     let study = example_study("heart-fedsgd");
@@ -83,6 +110,16 @@ fn reference_data() -> Option<PathBuf> {
 
 /// One part of the data as four hospitals hold it, cholesterol 0 (not measured) replaced by 240.
 fn tables(data: &std::path::Path, study: &Study, part: &str) -> Vec<Table> {
+    tables_with(data, study, part, "240")
+}
+
+/// The same with what stands for a cholesterol that was not measured.
+fn tables_with(
+    data: &std::path::Path,
+    study: &Study,
+    part: &str,
+    not_measured: &str,
+) -> Vec<Table> {
     let text = std::fs::read_to_string(data.join("heart/fed_heart_disease.csv")).unwrap();
     let (header, rows) = text.split_once('\n').unwrap();
     (0..4)
@@ -94,7 +131,7 @@ fn tables(data: &std::path::Path, study: &Study, part: &str) -> Vec<Table> {
             {
                 let mut cells: Vec<&str> = row.split(',').collect();
                 if cells[5].parse::<f64>().unwrap() == 0.0 {
-                    cells[5] = "240";
+                    cells[5] = not_measured;
                 }
                 csv.push_str(&format!("{}\n", cells.join(",")));
             }
