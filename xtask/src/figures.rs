@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::Result;
 
 pub(crate) mod heart;
+mod private;
+mod wdbc;
 
 /// Heart disease: gradient methods against golden weights. `data` holds `heart/` and `golden/`.
 pub(crate) fn heart(data: &Path) -> Result<()> {
@@ -19,5 +21,11 @@ pub(crate) fn heart(data: &Path) -> Result<()> {
     let mut federation = consilium_tests::Federation::new(&heart::HOSPITALS)?;
     heart::reproduce_in_integers(&split, "secure aggregation", 1e-4, &mut |plan, vectors| {
         federation.sum(plan, &vectors)
-    })
+    })?;
+    private::heart(&split)
+}
+
+/// Breast cancer: accuracy against epsilon. `data` holds `wdbc/`.
+pub(crate) fn wdbc(data: &Path) -> Result<()> {
+    wdbc::print(data)
 }

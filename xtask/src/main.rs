@@ -44,9 +44,15 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Figure {
-    /// Heart disease: FedSGD and FedAvg against golden weights, plain and through secure aggregation
+    /// Heart disease: FedSGD and FedAvg against golden weights, and accuracy with noise against a published table
     Heart {
         /// The folder that holds `heart/` and `golden/`
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Breast cancer in Wisconsin: accuracy against epsilon
+    Wdbc {
+        /// The folder that holds `wdbc/`
         #[arg(long)]
         data: PathBuf,
     },
@@ -60,6 +66,9 @@ fn main() -> anyhow::Result<()> {
             figure: Figure::Heart { data },
         } => figures::heart(&data),
         Task::Performance { sections } => performance::measure(&sections),
+        Task::Figures {
+            figure: Figure::Wdbc { data },
+        } => figures::wdbc(&data),
         Task::Sizes => sizes::print(),
     }
 }

@@ -39,8 +39,8 @@ pub(crate) fn import(data: &Path, folder: &Path) -> Result<Split> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
     for (number, hospital) in HOSPITALS.iter().enumerate() {
         for part in ["train", "test"] {
-            let mut csv = format!("{}\n", columns.join(","));
-            for row in rows.lines() {
+            let mut csv = format!("{},patient\n", columns.join(","));
+            for (patient, row) in rows.lines().enumerate() {
                 let mut cells: Vec<&str> = row.split(',').collect();
                 let cell = |index: usize| cells.get(index).copied().unwrap_or_default();
                 if cell(center) != number.to_string() || cell(split) != part {
@@ -51,8 +51,7 @@ pub(crate) fn import(data: &Path, folder: &Path) -> Result<Split> {
                 {
                     *cell = "240";
                 }
-                csv.push_str(&cells.join(","));
-                csv.push('\n');
+                csv.push_str(&format!("{},{patient}\n", cells.join(",")));
             }
             let path = folder.join(format!("{hospital}-{part}.csv"));
             fs::write(&path, csv).with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -208,7 +207,7 @@ fn run(task: &Task, tables: &[Table], aggregate: &mut RealSum<'_>) -> Result<Mod
     }
 }
 
-fn tables(split: &Split, study: &Study, part: &str) -> Result<Vec<Table>> {
+pub(crate) fn tables(split: &Split, study: &Study, part: &str) -> Result<Vec<Table>> {
     HOSPITALS
         .iter()
         .map(|hospital| {
