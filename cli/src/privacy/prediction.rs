@@ -302,7 +302,7 @@ fn table(
         category
             .levels
             .iter()
-            .find(|(_, label)| (**label == plan.positive) == positive)
+            .find(|(_, label)| (Some(*label) == plan.positive.as_ref()) == positive)
             .map_or("", |(value, _)| value)
     };
     // Columns that the study declares and the analysis does not use still must be there.
