@@ -28,6 +28,10 @@ demo DIR='target/demo':
 simulate ROUNDS='10000' SEED='1':
     cargo run --release --locked -p consilium-tests --bin simulate -- --rounds {{ROUNDS}} --seed {{SEED}}
 
+# Proof by attack: whether a patient took part, guessed from 20,000 released sums and from one training run.
+audit-privacy ROUNDS='10000' SEED='1':
+    cargo run --release --locked -p consilium-tests --bin audit_privacy -- --rounds {{ROUNDS}} --seed {{SEED}}
+
 # Figures on reference data that are not shipped; DATA holds `heart/` and `golden/`.
 figures DATA:
     cargo xtask figures heart --data {{DATA}}

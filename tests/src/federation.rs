@@ -15,7 +15,7 @@ use consilium_protocol::{
     CoordinatorSurroundings, Deadlines, Delivery, InnerProduct, LogVerifier, Membership, RoundPlan,
     SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, chunk_digest, upload_root,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A federation that aggregates, round after round.
 pub struct Federation {
@@ -25,6 +25,18 @@ pub struct Federation {
     random: InsecureSeededRandom,
     round: u64,
     recording: Option<Recording>,
+    traffic: Vec<Message>,
+}
+
+/// What anybody on the network sees of a message: who sent it, which one it is, how long it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The silo.
+    pub from: String,
+    /// The message's name.
+    pub name: &'static str,
+    /// Bytes, attachments included.
+    pub length: usize,
 }
 
 struct Silo {
@@ -93,6 +105,7 @@ impl Federation {
             random,
             round: 0,
             recording: None,
+            traffic: Vec::new(),
         })
     }
 
@@ -129,6 +142,28 @@ impl Federation {
         })
     }
 
+    /// What the silos sent in the last round.
+    #[must_use]
+    pub fn traffic(&self) -> &[Message] {
+        &self.traffic
+    }
+
+    /// The same, but the silos at these places are gone once the cohort is frozen: the others hold their shares of a
+    /// mask that is never sent.
+    ///
+    /// # Errors
+    /// Whatever one of the machines refuses.
+    pub fn sum_of_survivors(
+        &mut self,
+        vector: &VectorPlan,
+        inputs: &[Vec<i64>],
+        gone: &[usize],
+    ) -> Result<Vec<i64>> {
+        self.round_without(gone, vector, inputs, |product, index, words| {
+            product.add_chunk(index, words);
+        })
+    }
+
     /// The same, where `check` takes each chunk of the sum into the inner product with the challenge.
     ///
     /// # Errors
@@ -137,9 +172,20 @@ impl Federation {
         &mut self,
         vector: &VectorPlan,
         inputs: &[Vec<i64>],
+        check: impl FnMut(&mut InnerProduct, u64, &[u64]),
+    ) -> Result<Vec<i64>> {
+        self.round_without(&[], vector, inputs, check)
+    }
+
+    fn round_without(
+        &mut self,
+        gone: &[usize],
+        vector: &VectorPlan,
+        inputs: &[Vec<i64>],
         mut check: impl FnMut(&mut InnerProduct, u64, &[u64]),
     ) -> Result<Vec<i64>> {
         self.round += 1;
+        self.traffic.clear();
         let names: Vec<SiloName> = self.silos.iter().map(|silo| silo.name.clone()).collect();
         let id = AttemptId {
             epoch: 1,
@@ -162,6 +208,7 @@ impl Federation {
         let mut to_silos: VecDeque<(usize, Delivery)> = VecDeque::new();
         let mut to_coordinator: VecDeque<CoordinatorEvent> = VecDeque::new();
         let mut spool = Spool(BTreeMap::new());
+        let mut departed = BTreeSet::new();
         let mut sum = Vec::new();
         let surroundings = CoordinatorSurroundings {
             membership: &self.membership,
@@ -220,11 +267,15 @@ impl Federation {
                 }
             }
             if let Some(event) = to_coordinator.pop_front() {
+                self.traffic.extend(Message::of(&event)?);
                 if let Some(recording) = &mut self.recording {
                     recording.coordinator(&coordinator, &event);
                 }
                 coordinator = coordinator.handle(&surroundings, 0, event, &mut effects);
             } else if let Some((at, delivery)) = to_silos.pop_front() {
+                if departed.contains(&at) {
+                    continue;
+                }
                 let input = inputs.get(at).context("a vector for every silo")?;
                 let silo = self.silos.get_mut(at).context("a silo for every name")?;
                 if let (Some(recording), Some(machine)) = (&mut self.recording, &silo.machine) {
@@ -234,6 +285,8 @@ impl Federation {
                 let mut network = Network {
                     to_coordinator: &mut to_coordinator,
                     spool: &mut spool,
+                    departs: gone.contains(&at),
+                    has_departed: false,
                 };
                 deliver(
                     silo,
@@ -245,6 +298,9 @@ impl Federation {
                     random,
                     &mut network,
                 )?;
+                if network.has_departed {
+                    departed.insert(at);
+                }
             } else {
                 bail!("the round stands still while {}", coordinator.phase_name());
             }
@@ -255,6 +311,30 @@ impl Federation {
 struct Network<'a> {
     to_coordinator: &'a mut VecDeque<CoordinatorEvent>,
     spool: &'a mut Spool,
+    /// Whether this silo goes where it would mask its vector.
+    departs: bool,
+    has_departed: bool,
+}
+
+impl Message {
+    fn of(event: &CoordinatorEvent) -> Result<Option<Self>> {
+        Ok(match event {
+            CoordinatorEvent::Delivered { from, delivery } => {
+                let attached = delivery.attachments.iter().map(Vec::len).sum::<usize>();
+                Some(Self {
+                    from: from.to_string(),
+                    name: delivery.envelope.peek_name().context("a name")?,
+                    length: delivery.envelope.body.len() + attached,
+                })
+            }
+            CoordinatorEvent::Uploaded { from, length, .. } => Some(Self {
+                from: from.to_string(),
+                name: "Upload",
+                length: usize::try_from(*length)?,
+            }),
+            _ => None,
+        })
+    }
 }
 
 #[expect(
@@ -308,6 +388,12 @@ fn deliver(
                         input.iter().flat_map(|value| value.to_le_bytes()).collect();
                     let input = hash(Label::VectorInput, &[&bytes]);
                     events.push_back(SiloEvent::Prepared { id: plan.id, input });
+                }
+                SiloEffect::Mask(_) if network.departs => {
+                    network.has_departed = true;
+                    network
+                        .to_coordinator
+                        .push_back(CoordinatorEvent::Gone(silo.name.clone()));
                 }
                 SiloEffect::Mask(job) => {
                     let mut words: Vec<u64> =

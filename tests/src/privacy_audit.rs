@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Proof by attack: whether a patient took part is guessed from what is released, and the guesses must be as good as the
+//! accountant says that they may be: no better, for then noise is missing, and hardly worse, for then nothing was proven.
+//!
+//! - [`canary`]: one patient of exactly the clipping norm, in many rounds and out of as many;
+//! - [`one_run`]: a thousand patients at once, each in or out by a coin, in one training run;
+//! - [`mutation`]: the mistakes that the two must find, as stand-ins for a silo's part in a round;
+//! - [`proof`]: what the guesses prove, with which confidence.
+//!
+//! A silo's part is `noised_sum` of the privacy crate, which the agent's pipeline calls; the sum is made by the real
+//! machines of [`crate::Federation`], with masks, dropouts, votes and tags.
+
+pub mod canary;
+pub mod mutation;
+pub mod one_run;
+pub mod proof;

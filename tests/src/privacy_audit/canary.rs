@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One patient, in and out.
+//!
+//! The worst case that the noise is made for: a vector of exactly the clipping norm, `n_d` silos gone, the vectors of
+//! `n_c` silos known to the attacker, every other patient known too. What is left is `n - n_d - n_c` shares of noise and
+//! the canary or nothing; the attacker guesses `present` above the middle between the two, which is fixed beforehand.
+
+use super::mutation::{Moment, Mutation, contribution};
+use super::proof::{Count, proven_distance};
+use crate::Federation;
+use anyhow::{Context, Result, ensure};
+use consilium_privacy::loss::{ClippingNorm, NoiseMultiplier};
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan, View};
+
+/// How the vectors of a round are added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By the machines of secure aggregation, masks and all.
+    Machines,
+    /// By addition; [`Attack::run`] through the machines holds each sum against this one.
+    Addition,
+}
+
+/// The vector that the canary sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Canary {
+    /// Longer than the clipping norm: clipping leaves exactly the norm.
+    TooLong,
+    /// With a coordinate that is no number, so that no floating-point comparison with a norm holds.
+    NotANumber,
+}
+
+/// One attack.
+#[derive(Clone, Copy, Debug)]
+pub struct Attack {
+    /// The mistake in the silos.
+    pub mutation: Mutation,
+    /// What the patient sends.
+    pub canary: Canary,
+    /// How sums are made.
+    pub path: Path,
+    /// Rounds with the canary, and as many without it.
+    pub rounds: u32,
+    /// Of all randomness.
+    pub seed: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Guesses in the rounds with the canary.
+    pub when_present: Count,
+    /// Guesses in the rounds without it.
+    pub when_absent: Count,
+    /// The distance that the noise permits, in its standard deviations.
+    pub claimed: f64,
+    /// The distance that the guesses prove.
+    pub proven: f64,
+}
+
+impl Verdict {
+    /// What is proven of what is claimed: honest noise gives about 0.965 of 1 at 10,000 rounds.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        self.proven / self.claimed
+    }
+
+    /// Whether the noise is there and the attack is a real one.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        (LEAST_RATIO..=1.0).contains(&self.ratio())
+    }
+}
+
+impl Attack {
+    /// The attack of the design: at a multiplier of one half the two cases are two standard deviations apart.
+    pub fn run(&self) -> Result<Verdict> {
+        let promised = plan()?;
+        let plan = self.mutation.plan(&promised)?;
+        let vector = VectorPlan::noised(u64::try_from(DIMENSION)?, promised)?;
+        let mut federation = Federation::new(&["a", "b", "c", "d"])?;
+        let mut counts = [Count::default(); 2];
+        for round in 0..2 * self.rounds {
+            let present = round % 2 == 0;
+            let inputs = (0..SILOS)
+                .map(|silo| {
+                    let moment = Moment {
+                        seed: self.seed,
+                        round,
+                        silo,
+                    };
+                    let patients = self.patients(present && silo == 0);
+                    contribution(self.mutation, &plan, norm()?, DIMENSION, &patients, moment)
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let released = self.release(&mut federation, &vector, &inputs)?;
+            let [when_present, when_absent] = &mut counts;
+            let count = if present { when_present } else { when_absent };
+            count.add(self.guesses_present(&plan, &released, &inputs)?);
+        }
+        let claimed = 1.0 / promised.multiplier(View::Colluders)?.value();
+        let [when_present, when_absent] = counts;
+        Ok(Verdict {
+            when_present,
+            when_absent,
+            claimed,
+            proven: proven_distance(when_present, when_absent),
+        })
+    }
+
+    fn patients(&self, with_canary: bool) -> Vec<Vec<f64>> {
+        let mut patients = vec![vec![0.6, 0.0, 0.0]];
+        if with_canary {
+            patients.push(match self.canary {
+                Canary::TooLong => vec![0.0, 3.0, 0.0],
+                Canary::NotANumber => vec![f64::NAN, 3.0, 0.0],
+            });
+        }
+        patients
+    }
+
+    fn release(
+        &self,
+        federation: &mut Federation,
+        vector: &VectorPlan,
+        inputs: &[Vec<i64>],
+    ) -> Result<Vec<i64>> {
+        let survivors = inputs.get(..SILOS - DROPOUTS).context("survivors")?;
+        let added = (0..DIMENSION)
+            .map(|at| survivors.iter().filter_map(|input| input.get(at)).sum())
+            .collect();
+        if self.path == Path::Addition {
+            return Ok(added);
+        }
+        let released = federation.sum_of_survivors(vector, inputs, &[SILOS - 1])?;
+        ensure!(
+            released == added,
+            "the machines released another sum than that of the survivors"
+        );
+        Ok(released)
+    }
+
+    fn guesses_present(
+        &self,
+        plan: &NoisePlan,
+        released: &[i64],
+        inputs: &[Vec<i64>],
+    ) -> Result<bool> {
+        let colluder = inputs.get(SILOS - DROPOUTS - 1).context("a colluder")?;
+        let left: Vec<i64> = released
+            .iter()
+            .zip(colluder)
+            .map(|(all, known)| all - known)
+            .collect();
+        Ok(match self.mutation {
+            // Where patients are counted, two others are known.
+            Mutation::CountBesideNoise => left.get(2).context("a count")? > &2,
+            _ => *left.get(1).context("a coordinate")? > i64::try_from(plan.clip_integer / 2)?,
+        })
+    }
+}
+
+/// Four silos, one gone, one that colludes.
+pub(super) fn plan() -> Result<NoisePlan> {
+    Ok(NoisePlan::derive(&NoiseTerms {
+        multiplier: NoiseMultiplier::new(0.5)?,
+        silos: u32::try_from(SILOS)?,
+        dropouts: u32::try_from(DROPOUTS)?,
+        colluders: 1,
+        attempts: 1,
+        patients_cap: 1_000,
+        dimension: u64::try_from(DIMENSION)?,
+    })?)
+}
+
+fn norm() -> Result<ClippingNorm> {
+    Ok(ClippingNorm::new(1.0)?)
+}
+
+const SILOS: usize = 4;
+const DROPOUTS: usize = 1;
+const DIMENSION: usize = 3;
+
+/// Expected is 0.965 with a standard deviation of 0.0107 at 10,000 rounds of each kind: of a thousand seeds one leaves the
+/// interval from here to 1 although nothing is wrong.
+const LEAST_RATIO: f64 = 0.93;
