@@ -71,6 +71,15 @@ impl Budget {
             delta_linear: DeltaAmount::rounded_down(delta_rdp.value()),
         })
     }
+
+    /// What noise at a distance from exact costs of delta: what is (epsilon, delta)-private exactly is
+    /// (epsilon, delta + (1 + e^epsilon) distance)-private as it is sampled.
+    fn price_of(&self, distance: DeltaAmount) -> DeltaAmount {
+        if distance == DeltaAmount::ZERO {
+            return DeltaAmount::ZERO;
+        }
+        DeltaAmount::rounded_up(distance.approximate() * (1.0 + libm::exp(self.epsilon.value())))
+    }
 }
 
 /// Why a budget cannot be created.

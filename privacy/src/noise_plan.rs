@@ -6,8 +6,8 @@
 //! so that the honest shares in *every* release add up to the noise that was promised. Dividing by `n`
 //! instead would turn an epsilon of 3 into 3.53 when one of four silos drops.
 //!
-//! The plan carries `k` with `sigma_s^2 = k^2/(2 ln 2)`. The sampler is given the integer above that,
-//! the accountant the real number below it.
+//! The plan carries the integers `k` and `D`, with `sigma_s^2 = k^2/(2 ln 2)`: the sampler draws exactly
+//! that, the accountant counts on the real number below it.
 
 mod vector_plan;
 
@@ -43,10 +43,8 @@ pub struct NoiseTerms {
 pub struct NoisePlan {
     /// `D`: the integer norm that one patient's vector is clipped to.
     pub clip_integer: u64,
-    /// `k`, where `sigma_s^2 = k^2/(2 ln 2)`.
+    /// `k`, where `sigma_s^2 = k^2/(2 ln 2)` is the variance of the noise that each silo samples.
     pub scale: u64,
-    /// The variance of the noise that each silo samples: the integer above `k^2/(2 ln 2)`.
-    pub variance: u64,
     /// Silos invited, `n`.
     pub silos: u32,
     /// Silos that may drop out, `n_d`.
@@ -95,7 +93,6 @@ impl NoisePlan {
                 let plan = Self {
                     clip_integer,
                     scale,
-                    variance: variance_above(scale),
                     silos: terms.silos,
                     dropouts: terms.dropouts,
                     colluders: terms.colluders,
@@ -130,9 +127,6 @@ impl NoisePlan {
         // INVARIANT: k >= 2^14 makes sigma_s > 13,900: far above the 4 that sums of discrete Gaussians need.
         if !(LEAST_SCALE..=MOST_SCALE).contains(&self.scale) {
             return Err(NoisePlanFault::NoiseOutOfRange);
-        }
-        if self.variance != variance_above(self.scale) {
-            return Err(NoisePlanFault::VarianceMismatch);
         }
         self.word_bits().map(|_| ())
     }
@@ -173,11 +167,20 @@ impl NoisePlan {
         approximate(self.scale) * approximate(self.scale) * HALF_OVER_LN_2 * ROUNDING_DOWN
     }
 
+    /// How far the noise of one attempt may be from exact, in total variation: 2^-96 for each silo and coordinate.
+    ///
+    /// The sampler is nearer than that; whoever certifies an epsilon adds `(1 + e^epsilon)` times this, for all
+    /// attempts, to delta.
+    #[must_use]
+    pub fn distance_from_exact(&self, dimension: u64) -> f64 {
+        f64::from(self.silos) * approximate(dimension) * CHARGED_DISTANCE
+    }
+
     /// The largest magnitude of a coordinate of the sum, but for a probability under 2^-100.
     fn largest_sum(&self) -> u128 {
         let silos = u128::from(self.silos);
         // 12 sigma_s sqrt(n), rounded up.
-        let noise = (144 * u128::from(self.variance) * silos).isqrt() + 1;
+        let noise = (144 * u128::from(variance_above(self.scale)) * silos).isqrt() + 1;
         let data = silos
             .saturating_mul(u128::from(self.patients_cap))
             .saturating_mul(u128::from(self.clip_integer));
@@ -226,9 +229,6 @@ pub enum NoisePlanFault {
         "the noise multiplier is too large or too small for this vector, choose another epsilon or fewer rounds"
     )]
     NoiseOutOfRange,
-    /// The variance was not derived from the scale.
-    #[error("the variance does not follow from the scale")]
-    VarianceMismatch,
     /// The sum would need more than 2^60.
     #[error("the sum does not fit 64-bit words, lower `most_patients_per_silo`")]
     SumTooWide,
@@ -282,7 +282,7 @@ fn ceiling_sqrt(value: u64) -> u64 {
     if root * root == value { root } else { root + 1 }
 }
 
-/// Exact for the powers of two and the scales of a plan: all are below 2^53.
+/// Exact for the powers of two, scales and dimensions of a plan: all are below 2^53.
 #[expect(
     clippy::cast_precision_loss,
     reason = "below 2^53 in every validated plan"
@@ -295,6 +295,8 @@ fn approximate(value: u64) -> f64 {
 const HALF_OVER_LN_2: f64 = 0.721_347_520_444_481_7;
 /// 2^64/(2 ln 2), rounded up.
 const HALF_OVER_LN_2_ABOVE: u128 = 13_306_513_097_844_322_492;
+/// 2^-96.
+const CHARGED_DISTANCE: f64 = 1.0 / 79_228_162_514_264_337_593_543_950_336.0;
 const ROUNDING_UP: f64 = 1.0 + 1e-12;
 const ROUNDING_DOWN: f64 = 1.0 - 1e-13;
 const LEAST_SCALE: u64 = 1 << 14;
@@ -314,6 +316,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::discrete_gaussian::DiscreteGaussian;
 
     fn terms(multiplier: f64, silos: u32, dropouts: u32, colluders: u32) -> NoiseTerms {
         NoiseTerms {
@@ -419,17 +422,10 @@ mod tests {
     #[test]
     fn a_plan_from_elsewhere_with_too_little_noise_is_refused() {
         let plan = NoisePlan::derive(&terms(1.0, 4, 1, 1)).unwrap();
-        let thin = NoisePlan {
-            variance: plan.variance / 2,
-            ..plan
-        };
-        assert_eq!(thin.validate(), Err(NoisePlanFault::VarianceMismatch));
-        let small = NoisePlan {
-            scale: 3,
-            variance: variance_above(3),
-            ..plan
-        };
-        assert_eq!(small.validate(), Err(NoisePlanFault::NoiseOutOfRange));
+        for scale in [3, LEAST_SCALE - 1, MOST_SCALE + 1] {
+            let thin = NoisePlan { scale, ..plan };
+            assert_eq!(thin.validate(), Err(NoisePlanFault::NoiseOutOfRange));
+        }
         let odd = NoisePlan {
             clip_integer: 20_000,
             ..plan
@@ -454,8 +450,9 @@ mod tests {
             let given = plan.multiplier(View::Colluders).unwrap().value();
             prop_assert!(given >= z && given <= z * 1.0001, "{} for {}", given, z);
             let shares = f64::from(plan.shares_seen(View::Colluders));
-            let sampled = (plan.variance as f64 * shares).sqrt() / plan.clip_integer as f64;
+            let sampled = plan.scale as f64 * (shares * HALF_OVER_LN_2).sqrt() / plan.clip_integer as f64;
             prop_assert!(sampled >= given, "the accountant counts on more than is sampled");
+            prop_assert!(DiscreteGaussian::new(plan.scale).is_ok());
             prop_assert!(plan.clip_integer as f64 >= 64.0 * (dimension as f64).sqrt());
             prop_assert_eq!(plan.validate(), Ok(()));
         }

@@ -11,7 +11,7 @@ use consilium_privacy::budget::{
     RdpAmount, replay,
 };
 use consilium_privacy::calibration::calibrate;
-use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, SamplingRate};
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, View};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -212,6 +212,42 @@ fn the_linear_part_of_delta_is_its_own_account() {
         Err(BudgetRefusal::DeltaExceeded { .. })
     ));
     ledger.reserve(DATA, "exact", 1, &charge(50.0)).unwrap();
+}
+
+#[test]
+fn the_distance_of_the_sampler_from_exact_is_charged_at_the_epsilon_of_the_budget() {
+    let (mut ledger, mut text) = founded();
+    let plan = NoisePlan::derive(&NoiseTerms {
+        multiplier: NoiseMultiplier::new(50.0).unwrap(),
+        silos: 4,
+        dropouts: 1,
+        colluders: 1,
+        attempts: 2,
+        patients_cap: 1_000,
+        dimension: 1_000_000,
+    });
+    let price = Charge::of_plan(&plan.unwrap(), View::Colluders, 1_000_000).unwrap();
+    let reserve = ledger.reserve(DATA, "study", 2, &price).unwrap();
+    let LedgerEntry::Reserved { delta, .. } = &reserve else {
+        panic!("{reserve:?}")
+    };
+    // Of one attempt: 4 silos, a million coordinates, a budget of epsilon 4.
+    let expected = 4e6 * 2_f64.powi(-96) * (1.0 + 4_f64.exp());
+    let charged = delta.approximate();
+    assert!(
+        charged >= expected && charged < expected * 1.000_001,
+        "{charged}"
+    );
+    record(&mut ledger, &mut text, reserve);
+    // A charge that is not paid for by the linear part of delta is refused.
+    let far = Charge {
+        distance: DeltaAmount::rounded_up(1e-6),
+        ..charge(50.0)
+    };
+    assert!(matches!(
+        ledger.reserve(DATA, "other", 1, &far),
+        Err(BudgetRefusal::DeltaExceeded { .. })
+    ));
 }
 
 #[test]

@@ -15,15 +15,21 @@ use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 pub struct Charge {
     /// The divergences of one attempt.
     pub curve: RdpCurve,
-    /// A probability on top; nothing for exact noise.
+    /// A probability on top; nothing for noise as it should be.
     pub delta: DeltaAmount,
+    /// How far what is sampled is from noise as it should be, in total variation: costs `1 + e^epsilon` times itself
+    /// of delta, at the epsilon of the budget.
+    pub distance: DeltaAmount,
 }
 
 impl Charge {
     /// One attempt of a plan, as a view faces it; [`View::Colluders`] unless an officer chose otherwise.
     pub fn of_plan(plan: &NoisePlan, view: View, dimension: u64) -> Result<Self, NoisePlanFault> {
         let event = NoiseEvent::of_plan(plan, view, dimension)?;
-        Ok(Self::exact(RdpCurve::full_batch(&event, 1)))
+        Ok(Self {
+            distance: DeltaAmount::rounded_up(plan.distance_from_exact(dimension)),
+            ..Self::exact(RdpCurve::full_batch(&event, 1))
+        })
     }
 
     /// One attempt with exact noise.
@@ -32,6 +38,7 @@ impl Charge {
         Self {
             curve,
             delta: DeltaAmount::ZERO,
+            distance: DeltaAmount::ZERO,
         }
     }
 }

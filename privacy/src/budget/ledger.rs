@@ -80,19 +80,19 @@ impl Ledger {
         attempts: u32,
         charge: &Charge,
     ) -> Result<LedgerEntry, BudgetRefusal> {
-        let order = self.account(data_set)?.budget.order;
+        let budget = &self.account(data_set)?.budget;
         let curve: BTreeMap<u32, RdpAmount> = charge
             .curve
             .points()
             .map(|(order, divergence)| (order, RdpAmount::rounded_up(divergence)))
             .collect();
-        let cost = curve.get(&order).copied().unwrap_or(RdpAmount::MAX);
+        let cost = curve.get(&budget.order).copied().unwrap_or(RdpAmount::MAX);
         self.admit(LedgerEntry::Reserved {
             data_set: data_set.to_owned(),
             job: job.to_owned(),
             attempts,
             cost,
-            delta: charge.delta,
+            delta: charge.delta.plus(budget.price_of(charge.distance)),
             curve,
         })
     }

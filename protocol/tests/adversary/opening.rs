@@ -19,8 +19,8 @@ const UNSAFE: [Change; 17] = [
     ("fewer colluders", |plan| plan.thresholds.colluders -= 1),
     ("more dropouts", |plan| plan.thresholds.dropouts += 1),
     ("no noise", |plan| plan.vector.noise = None),
-    ("less noise", |plan| {
-        plan.vector.noise.as_mut().unwrap().variance -= 1;
+    ("hardly any noise", |plan| {
+        plan.vector.noise.as_mut().unwrap().scale = 2;
     }),
     ("noise for fewer dropouts", |plan| {
         plan.vector.noise.as_mut().unwrap().dropouts -= 1;
@@ -39,11 +39,17 @@ const UNSAFE: [Change; 17] = [
 ];
 
 /// Changes that only the silo's own study can tell.
-const OTHER: [Change; 5] = [
+const OTHER: [Change; 7] = [
     ("another model", |plan| plan.model = flip(&plan.model)),
     ("another task", |plan| plan.task = flip(&plan.task)),
     ("a shorter vector", |plan| plan.vector.dimension -= 1),
     ("another clamp", |plan| plan.vector.clamp -= 1),
+    ("less noise", |plan| {
+        plan.vector.noise.as_mut().unwrap().scale -= 1;
+    }),
+    ("twice the clip", |plan| {
+        plan.vector.noise.as_mut().unwrap().clip_integer *= 2;
+    }),
     ("fewer attempts charged", |plan| {
         plan.vector.noise.as_mut().unwrap().attempts -= 1;
     }),

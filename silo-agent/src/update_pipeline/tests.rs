@@ -121,7 +121,7 @@ fn noise_of_the_planned_size_is_added_once_after_the_sum() {
         .sum::<f64>()
         / 1000.0;
     // A chi-square of 1000 degrees leaves [0.8, 1.2] with a probability below 1e-5; the seed is fixed.
-    let ratio = square / noise.variance as f64;
+    let ratio = square / noise.variance_below();
     assert!((0.8..1.2).contains(&ratio), "{ratio}");
 }
 
