@@ -61,7 +61,7 @@ impl TensorCoefficients {
     }
 
     /// The inner product with coordinates `first`, `first + 1`, and so on, which are words in the centred
-    /// range.
+    /// range, their higher bits zero.
     pub fn inner_product(&mut self, bits: WordBits, first: u64, words: &[u64]) -> Element {
         let mut product = Element::ZERO;
         let (mut row, mut column) = (first / ROW, place(first % ROW));
@@ -96,7 +96,7 @@ impl Columns {
         let half = 1 << (bits.bits() - 1);
         let columns = first..first + words.len();
         let (counted, total) = match (<&[u64; COLUMNS]>::try_from(words), bits.bits()) {
-            (Ok(words), ..=32) => (self.narrow(half, bits.mask(), words), self.total),
+            (Ok(words), ..=32) => (self.narrow(half, words), self.total),
             _ => {
                 let columns = &self.values[columns];
                 (wide(bits, half, columns, words), sum(columns))
@@ -108,14 +108,14 @@ impl Columns {
     /// COST: three multiplications of 32 bits, which every processor does on several coordinates at a
     /// time, and no reduction before the row's end: words below 2^32 times limbs below 2^21, 2^10 times,
     /// stay below 2^63.
-    fn narrow(&self, half: u64, mask: u64, words: &[u64; COLUMNS]) -> Element {
+    fn narrow(&self, half: u64, words: &[u64; COLUMNS]) -> Element {
+        // Words and limbs have no higher bits. Masking both by a constant is what tells the compiler that
+        // 32 bits are multiplied; by the width's own mask it does not.
         const LOW: u64 = 0xffff_ffff;
-        let mask = mask & LOW;
         let [low, middle, high] = &self.limbs;
         let mut sums = [0_u64; 3];
         for (((word, low), middle), high) in words.iter().zip(low).zip(middle).zip(high) {
-            let word = (word ^ half) & mask;
-            // Limbs are masked to tell the compiler that 32 bits are multiplied.
+            let word = (word ^ half) & LOW;
             sums[0] = sums[0].wrapping_add(word.wrapping_mul(low & LOW));
             sums[1] = sums[1].wrapping_add(word.wrapping_mul(middle & LOW));
             sums[2] = sums[2].wrapping_add(word.wrapping_mul(high & LOW));
