@@ -2,13 +2,13 @@
 //! Open: the beginning of an attempt, and the last moment at which this hospital may still say no to it.
 //!
 //! ```text
-//! seen before? -> too far ahead? -> consented? -> rounds left? -> permitted today? -> own plan -> budget or cohort -> machine
+//! seen before? -> too far ahead? -> released? -> consented? -> rounds left? -> permitted today? -> own plan -> budget or cohort -> machine
 //! ```
 
 use std::sync::Arc;
 
 use consilium_protocol::{AttemptId, Delivery, SiloEvent, peek_plan};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::offers::today;
 use super::rounds::attempt_name;
@@ -35,6 +35,11 @@ impl Agent {
                 return Ok(());
             }
             Time::Next => {}
+        }
+        let released = self.journal.newest_release()?.map(|(id, _)| id.round);
+        if released >= Some(offered.id.round) {
+            info!(study, id = %offered.id, "a late Open was left alone: its round was released");
+            return Ok(());
         }
         let Some(record) = self.journal.study(study)? else {
             return self.decline(

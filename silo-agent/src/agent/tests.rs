@@ -296,6 +296,21 @@ fn an_attempt_of_another_roster_is_given_up_at_the_next_start() {
 }
 
 #[test]
+fn a_late_open_of_a_round_that_was_released_is_left_alone() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.finish(&study);
+    hospital.open_attempt(&study, 1, 2, &[]);
+    let late = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &late);
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert!(declined(&hospital).is_empty());
+    let log = fs::read_to_string(hospital.silo().log().join("entries.jsonl")).unwrap();
+    assert!(!log.contains("round.misbehaviour"), "{log}");
+}
+
+#[test]
 fn a_signed_study_under_another_identifier_is_not_even_kept() {
     let mut hospital = Hospital::new();
     let study = hospital.consented("ages");

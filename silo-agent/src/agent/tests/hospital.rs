@@ -223,6 +223,17 @@ impl Hospital {
 
     /// Opens a round of a study from its first model; `releases` are proofs of earlier releases.
     pub(super) fn open(&mut self, study: &str, round: u64, releases: &[Vec<u8>]) {
+        self.open_attempt(study, round, 1, releases);
+    }
+
+    /// Opens one of several attempts at a round.
+    pub(super) fn open_attempt(
+        &mut self,
+        study: &str,
+        round: u64,
+        attempt: u32,
+        releases: &[Vec<u8>],
+    ) {
         let record = self.agent.journal.study(study).unwrap().unwrap();
         let terms =
             StudyTerms::derive(&record.offer.study, &record.offer.invited, &self.membership)
@@ -230,7 +241,7 @@ impl Hospital {
         let id = AttemptId {
             epoch: self.membership.epoch,
             round,
-            attempt: 1,
+            attempt,
         };
         let plan = terms
             .plan(id, &self.membership, &terms.task.initial_model())
