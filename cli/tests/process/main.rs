@@ -15,6 +15,7 @@ mod founding;
 mod measuring;
 mod memory;
 mod privacy;
+mod private_models;
 mod private_statistics;
 mod replays;
 mod researchers;

@@ -15,6 +15,14 @@ pub(crate) const LOGISTIC: &str = include_str!("../../../examples/studies/logist
 pub(crate) const PRIVATE_STATISTICS: &str =
     include_str!("../../../examples/studies/private-statistics.toml");
 
+/// A number, under noise.
+pub(crate) const PRIVATE_LINEAR: &str =
+    include_str!("../../../examples/studies/private-linear.toml");
+
+/// A perceptron, under noise.
+pub(crate) const PRIVATE_NETWORK: &str =
+    include_str!("../../../examples/studies/private-network.toml");
+
 const POOLED: &str = include_str!("../../../examples/data/indo-rct/pooled.toml");
 
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
