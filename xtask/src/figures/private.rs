@@ -200,8 +200,8 @@ pub(super) fn heart(split: &Split) -> Result<()> {
         "{:<24} {:>7}   {}   table {}",
         "clipped only",
         "-",
-        figures(found),
-        figures(WITHOUT_NOISE)
+        figures(&found),
+        figures(&WITHOUT_NOISE)
     );
     let mut fallen = Vec::new();
     for (setting, epsilon, expected) in TABLE {
@@ -210,9 +210,9 @@ pub(super) fn heart(split: &Split) -> Result<()> {
         println!(
             "{:<24} {epsilon:>7}   {}   table {}   sd {}",
             setting.words(),
-            figures(found.map(|(mean, _)| mean)),
-            figures(expected),
-            figures(found.map(|(_, deviation)| deviation)),
+            figures(&found.map(|(mean, _)| mean)),
+            figures(&expected),
+            figures(&found.map(|(_, deviation)| deviation)),
         );
         for ((mean, deviation), expected) in found.into_iter().zip(expected) {
             // Both are means of 30 runs; half a unit of the table's last digit is its rounding.
@@ -233,7 +233,7 @@ pub(super) fn heart(split: &Split) -> Result<()> {
             "{:<24} {:>7}   {}   20 rounds, delta 1e-5, 20 seeds, at least .78",
             setting.words(),
             "1",
-            figures(found.map(|(mean, _)| mean)),
+            figures(&found.map(|(mean, _)| mean)),
         );
         if found[0].0 < 0.78 {
             fallen.push(format!("{} in 20 rounds", setting.words()));
@@ -268,8 +268,12 @@ fn study_with(epsilon: &str, changes: &[(&str, &str)]) -> Result<Study> {
     Study::parse(text.as_bytes()).context("heart-private.toml")
 }
 
-pub(super) fn figures(figures: [f64; 3]) -> String {
-    figures.map(|figure| format!("{figure:.3}")).join(" / ")
+pub(super) fn figures(figures: &[f64]) -> String {
+    let texts: Vec<String> = figures
+        .iter()
+        .map(|figure| format!("{figure:.3}"))
+        .collect();
+    texts.join(" / ")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "test patients and runs")]
