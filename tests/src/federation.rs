@@ -332,7 +332,13 @@ impl Message {
                 name: "Upload",
                 length: usize::try_from(*length)?,
             }),
-            _ => None,
+            CoordinatorEvent::Gone(_)
+            | CoordinatorEvent::Back(_)
+            | CoordinatorEvent::Tick
+            | CoordinatorEvent::Summed { .. }
+            | CoordinatorEvent::SumLogged { .. }
+            | CoordinatorEvent::Checked { .. }
+            | CoordinatorEvent::Cancel { .. } => None,
         })
     }
 }

@@ -118,3 +118,37 @@ fn every_defence_is_taken_away_in_a_test() {
         assert!(tests.contains(&format!("Defence::{defence}")), "{defence}");
     }
 }
+
+#[test]
+fn every_file_and_test_that_the_table_of_privacy_attacks_names_exists() {
+    let text = fs::read_to_string(root().join("docs/privacy-attacks.md")).unwrap();
+    let rows = rows(&text);
+    assert!(rows.len() >= 9);
+    for row in &rows {
+        let [mistake, _, found_by] = row.as_slice() else {
+            panic!("not three cells: {row:?}")
+        };
+        let (mut known, mut named) = (BTreeSet::new(), 0);
+        for name in quoted(found_by) {
+            if name.ends_with(".rs") {
+                known = tests_of(&file(name));
+            } else {
+                assert!(known.contains(name), "{mistake}: no test `{name}`");
+                named += 1;
+            }
+        }
+        assert!(named > 0, "{mistake}: no test");
+    }
+}
+
+#[test]
+fn every_stand_in_for_a_mistake_stands_in_the_table_of_privacy_attacks() {
+    use consilium_tests::privacy_audit::mutation::Mutation;
+    let text = fs::read_to_string(root().join("docs/privacy-attacks.md")).unwrap();
+    let rows = rows(&text);
+    for mutation in [Mutation::None].iter().chain(&Mutation::MISTAKES) {
+        let name = format!("`{mutation:?}`");
+        let count = rows.iter().filter(|row| row.get(1) == Some(&name.as_str()));
+        assert_eq!(count.count(), 1, "{name}");
+    }
+}

@@ -67,9 +67,10 @@ fn main() -> Result<()> {
     println!("mistakes, by addition, 10,000 rounds each way:");
     let mut found = true;
     for mutation in Mutation::MISTAKES {
-        let canary = match mutation {
-            Mutation::NotANumber => Canary::NotANumber,
-            _ => Canary::TooLong,
+        let canary = if mutation == Mutation::NotANumber {
+            Canary::NotANumber
+        } else {
+            Canary::TooLong
         };
         let mistaken = Attack {
             mutation,

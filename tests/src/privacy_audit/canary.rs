@@ -78,9 +78,44 @@ impl Attack {
         let promised = plan()?;
         let plan = self.mutation.plan(&promised)?;
         let vector = VectorPlan::noised(u64::try_from(DIMENSION)?, promised)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let counts = std::thread::scope(|scope| {
+            let pieces: Vec<_> = (0..threads)
+                .map(|piece| {
+                    let rounds = (0..2 * self.rounds).skip(piece).step_by(threads);
+                    scope.spawn(|| self.rounds(rounds, &plan, &vector))
+                })
+                .collect();
+            let joined = pieces.into_iter().map(|piece| match piece.join() {
+                Ok(counts) => counts,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            joined.collect::<Result<Vec<_>>>()
+        })?;
+        let (mut when_present, mut when_absent) = (Count::default(), Count::default());
+        for [present, absent] in counts {
+            when_present.merge(present);
+            when_absent.merge(absent);
+        }
+        let claimed = 1.0 / promised.multiplier(View::Colluders)?.value();
+        Ok(Verdict {
+            when_present,
+            when_absent,
+            claimed,
+            proven: proven_distance(when_present, when_absent),
+        })
+    }
+
+    /// These rounds; the canary is in the even ones. What a round draws depends on its number alone.
+    fn rounds(
+        &self,
+        rounds: impl Iterator<Item = u32>,
+        plan: &NoisePlan,
+        vector: &VectorPlan,
+    ) -> Result<[Count; 2]> {
         let mut federation = Federation::new(&["a", "b", "c", "d"])?;
-        let mut counts = [Count::default(); 2];
-        for round in 0..2 * self.rounds {
+        let (mut when_present, mut when_absent) = (Count::default(), Count::default());
+        for round in rounds {
             let present = round % 2 == 0;
             let inputs = (0..SILOS)
                 .map(|silo| {
@@ -90,22 +125,18 @@ impl Attack {
                         silo,
                     };
                     let patients = self.patients(present && silo == 0);
-                    contribution(self.mutation, &plan, norm()?, DIMENSION, &patients, moment)
+                    contribution(self.mutation, plan, norm()?, DIMENSION, &patients, moment)
                 })
                 .collect::<Result<Vec<_>>>()?;
-            let released = self.release(&mut federation, &vector, &inputs)?;
-            let [when_present, when_absent] = &mut counts;
-            let count = if present { when_present } else { when_absent };
-            count.add(self.guesses_present(&plan, &released, &inputs)?);
+            let released = self.release(&mut federation, vector, &inputs)?;
+            let count = if present {
+                &mut when_present
+            } else {
+                &mut when_absent
+            };
+            count.add(self.guesses_present(plan, &released, &inputs)?);
         }
-        let claimed = 1.0 / promised.multiplier(View::Colluders)?.value();
-        let [when_present, when_absent] = counts;
-        Ok(Verdict {
-            when_present,
-            when_absent,
-            claimed,
-            proven: proven_distance(when_present, when_absent),
-        })
+        Ok([when_present, when_absent])
     }
 
     fn patients(&self, with_canary: bool) -> Vec<Vec<f64>> {
@@ -152,16 +183,17 @@ impl Attack {
             .zip(colluder)
             .map(|(all, known)| all - known)
             .collect();
-        Ok(match self.mutation {
+        Ok(if self.mutation == Mutation::CountBesideNoise {
             // Where patients are counted, two others are known.
-            Mutation::CountBesideNoise => left.get(2).context("a count")? > &2,
-            _ => *left.get(1).context("a coordinate")? > i64::try_from(plan.clip_integer / 2)?,
+            *left.get(2).context("a count")? > 2
+        } else {
+            *left.get(1).context("a coordinate")? > i64::try_from(plan.clip_integer / 2)?
         })
     }
 }
 
 /// Four silos, one gone, one that colludes.
-pub(super) fn plan() -> Result<NoisePlan> {
+fn plan() -> Result<NoisePlan> {
     Ok(NoisePlan::derive(&NoiseTerms {
         multiplier: NoiseMultiplier::new(0.5)?,
         silos: u32::try_from(SILOS)?,

@@ -8,7 +8,7 @@ use consilium_crypto::transcript::sha256;
 use consilium_privacy::clipping::quantise_patient;
 use consilium_privacy::contribution::noised_sum;
 use consilium_privacy::loss::ClippingNorm;
-use consilium_privacy::noise_plan::NoisePlan;
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, View};
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,8 @@ impl Mutation {
         if self != Self::SharesOfAll {
             return Ok(*promised);
         }
-        let terms = consilium_privacy::noise_plan::NoiseTerms {
-            multiplier: promised.multiplier(consilium_privacy::noise_plan::View::Colluders)?,
+        let terms = NoiseTerms {
+            multiplier: promised.multiplier(View::Colluders)?,
             silos: promised.silos,
             dropouts: 0,
             colluders: 0,
@@ -90,9 +90,10 @@ pub fn contribution(
     patients: &[Vec<f64>],
     moment: Moment,
 ) -> Result<Vec<i64>> {
-    let mut random = match mutation {
-        Mutation::EqualSeeds => Moment { silo: 0, ..moment }.random(),
-        _ => moment.random(),
+    let mut random = if mutation == Mutation::EqualSeeds {
+        Moment { silo: 0, ..moment }.random()
+    } else {
+        moment.random()
     };
     let mut right = |patients: &[Vec<f64>]| {
         noised_sum(

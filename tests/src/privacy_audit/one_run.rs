@@ -118,7 +118,7 @@ impl OneRun {
                 .zip(known)
                 .map(|(sum, own)| sum - own)
                 .collect();
-            for (score, value) in scores.iter_mut().zip(task.decode(&vector, &left)?.values) {
+            for (score, value) in scores.iter_mut().zip(&task.decode(&vector, &left)?.values) {
                 *score += value / f64::from(ROUNDS);
             }
             match task.advance(&model, &task.decode(&vector, &released)?)? {
@@ -171,9 +171,7 @@ impl OneRun {
     /// Which canaries are in.
     fn coins(&self) -> Vec<bool> {
         let mut random = InsecureSeededRandom::from_seed(self.seed);
-        (0..CANARIES)
-            .map(|_| random.next_u64().is_multiple_of(2))
-            .collect()
+        (0..CANARIES).map(|_| random.next_u64() % 2 == 0).collect()
     }
 }
 

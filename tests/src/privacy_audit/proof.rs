@@ -18,6 +18,12 @@ impl Count {
         self.present += u32::from(present);
         self.all += 1;
     }
+
+    /// Takes other guesses in.
+    pub fn merge(&mut self, other: Self) {
+        self.present += other.present;
+        self.all += other.all;
+    }
 }
 
 /// The distance between the two cases, in standard deviations of the noise, that guesses prove: the normal quantile of
