@@ -12,6 +12,7 @@ mod entry;
 mod ledger;
 mod refusal;
 mod share;
+mod top_up;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -22,6 +23,7 @@ pub use entry::{Charge, LedgerEntry};
 pub use ledger::{Account, Job, Ledger};
 pub use refusal::BudgetRefusal;
 pub use share::Share;
+pub use top_up::{OfficerSignature, TopUp};
 
 use crate::accountant::{ORDERS, conversion};
 use crate::loss::{Delta, Epsilon};

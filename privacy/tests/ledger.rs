@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use consilium_privacy::accountant::{Adjacency, NoiseEvent, RdpCurve};
 use consilium_privacy::budget::{
     Budget, BudgetRefusal, Charge, DeltaAmount, Ledger, LedgerEntry, LedgerFault, LedgerHead,
-    RdpAmount, replay,
+    OfficerSignature, RdpAmount, TopUp, replay,
 };
 use consilium_privacy::calibration::calibrate;
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
@@ -424,6 +424,169 @@ fn a_chain_that_is_whole_but_breaks_the_rules_is_refused() {
         replay(text.as_bytes(), None),
         Err(LedgerFault::Impossible { line: 2, .. })
     ));
+}
+
+fn signature(officer: &str, key: &str) -> OfficerSignature {
+    OfficerSignature {
+        officer: officer.to_owned(),
+        key: key.to_owned(),
+        signature: format!("of {officer}"),
+    }
+}
+
+fn top_up(to: f64) -> TopUp {
+    TopUp {
+        data_set: DATA.to_owned(),
+        from: Epsilon::new(4.0).unwrap(),
+        to: Epsilon::new(to).unwrap(),
+        reason: "ethics amendment 3".to_owned(),
+        signed: vec![signature("m.keller", "k1"), signature("a.berg", "k2")],
+    }
+}
+
+#[test]
+fn a_budget_that_is_raised_has_room_for_exactly_as_much_more_at_its_order() {
+    let (mut ledger, mut text) = founded();
+    let seven = |ledger: &Ledger, job: &str| ledger.reserve(DATA, job, 70, &charge(10.0));
+    let reserve = seven(&ledger, "first").unwrap();
+    record(&mut ledger, &mut text, reserve);
+    assert!(seven(&ledger, "second").is_err());
+    let raised = ledger.top_up(top_up(6.5)).unwrap();
+    record(&mut ledger, &mut text, raised);
+    let account = ledger.account(DATA).unwrap();
+    assert_eq!(account.budget().order, budget().order);
+    assert_eq!(account.budget().delta, budget().delta);
+    assert_eq!(account.budget().epsilon.value(), 6.5);
+    let grown = account.budget().capacity.approximate() - budget().capacity.approximate();
+    assert!((2.5 - 1e-9..=2.5).contains(&grown), "{grown}");
+    let reserve = seven(&ledger, "second").unwrap();
+    record(&mut ledger, &mut text, reserve);
+    assert!(seven(&ledger, "third").is_err());
+    assert_eq!(
+        replay(text.as_bytes(), Some(ledger.head())).unwrap().ledger,
+        ledger
+    );
+}
+
+#[test]
+fn a_top_up_that_is_old_lower_or_not_signed_by_two_officers_is_refused() {
+    let (mut ledger, mut text) = founded();
+    let good = top_up(6.0);
+    let unfit = [
+        top_up(4.0),
+        top_up(3.0),
+        TopUp {
+            from: Epsilon::new(5.0).unwrap(),
+            ..good.clone()
+        },
+        TopUp {
+            reason: String::new(),
+            ..good.clone()
+        },
+        TopUp {
+            reason: "one\nepsilon from 4 to 400".to_owned(),
+            ..good.clone()
+        },
+        TopUp {
+            signed: vec![signature("m.keller", "k1")],
+            ..good.clone()
+        },
+        TopUp {
+            signed: vec![signature("m.keller", "k1"), signature("m.keller", "k2")],
+            ..good.clone()
+        },
+        TopUp {
+            signed: vec![signature("m.keller", "k1"), signature("a.berg", "k1")],
+            ..good.clone()
+        },
+        TopUp {
+            signed: [good.signed.clone(), vec![signature("x", "k3")]].concat(),
+            ..good.clone()
+        },
+    ];
+    for top_up in unfit {
+        let refusal = ledger.record(&LedgerEntry::ToppedUp(top_up.clone()), 1);
+        assert!(
+            matches!(refusal, Err(BudgetRefusal::TopUp { .. })),
+            "{top_up:?}"
+        );
+    }
+    let elsewhere = TopUp {
+        data_set: "other".to_owned(),
+        ..good.clone()
+    };
+    assert!(matches!(
+        ledger.top_up(elsewhere),
+        Err(BudgetRefusal::NoBudget { .. })
+    ));
+    let raised = ledger.top_up(good.clone()).unwrap();
+    record(&mut ledger, &mut text, raised);
+    // The same signatures a second time.
+    assert!(matches!(
+        ledger.top_up(good),
+        Err(BudgetRefusal::TopUp { .. })
+    ));
+}
+
+#[test]
+fn a_file_cut_at_any_byte_never_forgets_a_charge_that_was_acted_on() {
+    let (mut ledger, mut text) = founded();
+    // The state after each entry, with the bytes that were on the disk when somebody acted on it.
+    let mut states = vec![(text.len(), ledger.clone())];
+    let reserve = ledger.reserve(DATA, "study", 3, &charge(10.0)).unwrap();
+    record(&mut ledger, &mut text, reserve);
+    states.push((text.len(), ledger.clone()));
+    for attempt in ["1.1.1", "1.2.1"] {
+        let commit = ledger.commit("study", attempt).unwrap().unwrap();
+        record(&mut ledger, &mut text, commit);
+        states.push((text.len(), ledger.clone()));
+    }
+    let raised = ledger.top_up(top_up(5.0)).unwrap();
+    record(&mut ledger, &mut text, raised);
+    states.push((text.len(), ledger.clone()));
+    let release = ledger.release("study").unwrap().unwrap();
+    record(&mut ledger, &mut text, release);
+    states.push((text.len(), ledger.clone()));
+    for cut in states[0].0..=text.len() {
+        let replayed = replay(&text.as_bytes()[..cut], None).unwrap();
+        let (whole, state) = states.iter().rev().find(|(end, _)| *end <= cut).unwrap();
+        assert_eq!(&replayed.ledger, state, "cut at byte {cut}");
+        assert_eq!(replayed.whole_bytes, *whole);
+        assert_eq!(replayed.torn, cut > *whole);
+        // Whoever remembers a later head is told that the file lacks it.
+        for (end, later) in &states {
+            let known = replay(&text.as_bytes()[..cut], Some(later.head()));
+            assert_eq!(known.is_ok(), *end <= *whole, "cut at byte {cut}");
+        }
+    }
+}
+
+#[test]
+fn times_that_run_backwards_or_stand_still_change_no_charge() {
+    let price = charge(10.0);
+    let told_at = |times: [u64; 4]| {
+        let mut ledger = Ledger::new();
+        let mut text = String::new();
+        let mut write = |ledger: &mut Ledger, entry: LedgerEntry, at: u64| {
+            text.push_str(&ledger.record(&entry, at).unwrap());
+        };
+        let created = ledger.create(DATA, budget()).unwrap();
+        write(&mut ledger, created, times[0]);
+        let reserved = ledger.reserve(DATA, "study", 3, &price).unwrap();
+        write(&mut ledger, reserved, times[1]);
+        for (attempt, at) in ["1.1.1", "1.2.1"].into_iter().zip(&times[2..]) {
+            let committed = ledger.commit("study", attempt).unwrap().unwrap();
+            write(&mut ledger, committed, *at);
+        }
+        let replayed = replay(text.as_bytes(), Some(ledger.head())).unwrap();
+        assert_eq!(replayed.ledger, ledger);
+        let account = ledger.account(DATA).unwrap().clone();
+        (account, ledger.job("study").unwrap().clone())
+    };
+    let forwards = told_at([1_000, 2_000, 3_000, 4_000]);
+    assert_eq!(told_at([4_000, 3_000, 2_000, 1_000]), forwards);
+    assert_eq!(told_at([0, u64::MAX, 0, u64::MAX]), forwards);
+    assert_eq!(told_at([7, 7, 7, 7]), forwards);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! The command tree of a silo: mounted as `consilium-silo-agent ...` and as `consilium silo ...`.
 
 mod doctor;
+mod ledger;
 mod membership;
 mod records;
 mod report;
@@ -45,7 +46,7 @@ pub enum SiloCommand {
     /// Answer studies that wait for a person
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
-    /// Look at the privacy budgets
+    /// Look at the privacy budgets, raise one, hand the ledger to an auditor
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Run the agent until it is stopped
@@ -214,6 +215,56 @@ pub enum LedgerCommand {
         #[command(flatten)]
         place: Place,
     },
+    /// Raise the epsilon of a data set's budget; two officers of `silo.toml` must sign
+    #[command(name = "top-up", after_help = TOP_UP)]
+    TopUp {
+        /// The data set
+        data: String,
+        /// The epsilon of its budget afterwards
+        #[arg(long)]
+        epsilon: String,
+        /// Why, in one line; the officers sign it too
+        #[arg(long)]
+        reason: String,
+        /// A signature by `ssh-keygen -Y sign`; given twice. Without one, the statement to sign is printed
+        #[arg(long = "signature", value_name = "FILE")]
+        signatures: Vec<PathBuf>,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Write the whole ledger as JSON lines, each with the digest that chains it to the line before
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent ledger export --out ledger-2026.jsonl"
+    )]
+    Export {
+        /// Where to [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check an exported ledger: one chain, its rules kept, every raise signed
+    #[command(after_help = "Exit codes: 0 it holds, 2 it does not.")]
+    Verify {
+        /// The exported file
+        file: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Recompute from a copy of the shared log what this silo must have been charged, and compare
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent ledger compare log-copy --dir /var/lib/consilium\n\nVerify the copy first: `consilium audit verify`. Exit codes: 0 they agree, 1 a charge is missing or too low."
+    )]
+    Compare {
+        /// The folder of the shared log
+        log: PathBuf,
+        /// Which silo, and how to answer
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
 /// Which silo, and how to answer.
@@ -292,7 +343,7 @@ fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<Exi
         }) => {
             records::refuse(&study, person, reason, &place)?;
         }
-        SiloCommand::Ledger(LedgerCommand::Show { place }) => report::ledger(&place)?,
+        SiloCommand::Ledger(command) => return ledger::execute(command),
         SiloCommand::Status { place } => report::status(&place)?,
         SiloCommand::Doctor { place } => return doctor::examine(&place, trainer),
         SiloCommand::Run { place } => {
@@ -352,6 +403,14 @@ fn answer(place: &Place, json: &serde_json::Value, text: &str) -> anyhow::Result
         written => written.context("the answer cannot be printed"),
     }
 }
+
+const TOP_UP: &str = "Example:
+  consilium-silo-agent ledger top-up icu-2019 --epsilon 6 --reason 'ethics amendment 3' > statement
+  ssh-keygen -Y sign -n consilium-privacy-budget -f ~/.ssh/id_ed25519 statement    (each officer)
+  consilium-silo-agent ledger top-up icu-2019 --epsilon 6 --reason 'ethics amendment 3' \\
+      --signature keller.sig --signature berg.sig
+
+Stop the agent first, and write the new epsilon into the policy's `[budget]` afterwards.";
 
 const EXAMPLES: &str = "Examples:
   consilium-silo-agent join INVITATION --dir /var/lib/consilium

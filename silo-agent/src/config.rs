@@ -10,6 +10,7 @@ use consilium_crypto::signing::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
 use crate::durable_file::{self, FileFault};
+use crate::ssh_signature::SshPublicKey;
 
 /// The silo's configuration. `join` writes it; every key may be edited but the name and the coordinator's key.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,19 @@ pub struct Config {
     /// `[reconnect]`
     #[serde(default)]
     pub reconnect: ReconnectSection,
+    /// `[[officers]]`: of whom two must sign before a privacy budget is raised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub officers: Vec<Officer>,
+}
+
+/// Somebody at this hospital who may sign for a larger privacy budget.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Officer {
+    /// The name, as the ledger will show it.
+    pub name: String,
+    /// The public key, as it stands in `id_ed25519.pub`.
+    pub key: SshPublicKey,
 }
 
 /// Who this silo is.
@@ -151,6 +165,20 @@ mod tests {
         config.write(folder.path()).unwrap();
         assert_eq!(Config::read(folder.path()).unwrap(), config);
         assert_eq!(config.reconnect, ReconnectSection::default());
+    }
+
+    #[test]
+    fn officers_are_named_with_their_keys_and_written_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJq0V/jh5DvDONjQOhvt4V+A8vF1i+QLwS7ejYG38HlU";
+        let text = format!("{EXAMPLE}\n[[officers]]\nname = \"m.keller\"\nkey = \"{key} home\"\n");
+        let config: Config = toml::from_str(&text).unwrap();
+        config.write(folder.path()).unwrap();
+        let read = Config::read(folder.path()).unwrap();
+        assert_eq!(read.officers[0].name, "m.keller");
+        assert_eq!(read.officers[0].key.to_string(), key);
+        assert!(toml::from_str::<Config>(&text.replace("ssh-ed25519", "ssh-rsa")).is_err());
     }
 
     #[test]

@@ -175,6 +175,7 @@ pub async fn join(folder: &Path, line: &str) -> Result<Joined, MembershipFault> 
             ca_spki: terms.ca_spki,
         },
         reconnect: crate::config::ReconnectSection::default(),
+        officers: Vec::new(),
     };
     config.write(folder)?;
     Ok(Joined {

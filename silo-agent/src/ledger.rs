@@ -5,6 +5,9 @@
 //! acts on it, and the journal remembers how far the ledger went. Both name the installation that writes them, which no
 //! backup holds: a copy of either that is older than the other, or of another installation, is noticed.
 
+pub(crate) mod recomputed;
+mod top_up;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -20,6 +23,8 @@ use consilium_privacy::noise_plan::{NoisePlanFault, VectorPlan, View};
 
 use crate::durable_file::{self, FileFault};
 use crate::journal::{Journal, JournalFault};
+pub use top_up::TopUpFault;
+pub(crate) use top_up::{NAMESPACE, Raise};
 
 /// The ledger of one silo.
 #[derive(Debug)]
@@ -83,16 +88,19 @@ pub enum LedgerFault {
     /// The policy's amounts make no budget.
     #[error(transparent)]
     Budget(#[from] BudgetFault),
+    /// Two officers did not agree that a budget grows, or one of its entries says so falsely.
+    #[error(transparent)]
+    TopUp(#[from] TopUpFault),
     /// The policy was given other amounts after the budget was created.
     #[error(
-        "the budget of `{data}` was created with epsilon {epsilon} and delta {delta}, which cannot be changed; write the same into the policy"
+        "the budget of `{data}` has epsilon {epsilon} and delta {delta}; write the same into the policy (`ledger top-up` raises epsilon, nothing else changes them)"
     )]
     OtherBudget {
         /// The data set.
         data: String,
-        /// As created.
+        /// As it is.
         epsilon: String,
-        /// As created.
+        /// As it is.
         delta: String,
     },
     /// The plan has no noise to charge for, or noise that cannot be accounted for.
@@ -151,12 +159,30 @@ impl Ledger {
         path: &Path,
         journal: &Journal,
     ) -> Result<(budget::Ledger, Vec<(u64, LedgerEntry)>), LedgerFault> {
-        let bytes = match std::fs::read(path) {
-            Err(absent) if absent.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read.map_err(FileFault::io(path, "read"))?,
-        };
-        let replayed = trusted(path, &bytes, journal, None)?;
+        let replayed = trusted(path, &read_whole(path)?, journal, None)?;
         Ok((replayed.ledger, replayed.entries))
+    }
+
+    /// The whole lines of the ledger as they stand, with the state that they add up to.
+    pub(crate) fn lines(
+        path: &Path,
+        journal: &Journal,
+    ) -> Result<(Vec<u8>, budget::Ledger), LedgerFault> {
+        let mut bytes = read_whole(path)?;
+        let replayed = trusted(path, &bytes, journal, None)?;
+        bytes.truncate(replayed.whole_bytes);
+        Ok((bytes, replayed.ledger))
+    }
+
+    /// Reads the lines of another installation's ledger, from its beginning: whether they are one chain, keep the rules
+    /// and are signed where officers must sign.
+    pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Replayed, LedgerFault> {
+        let replayed = replay(bytes, None).map_err(|source| LedgerFault::Untrusted {
+            path: path.to_owned(),
+            source,
+        })?;
+        top_up::check_signatures(replayed.ledger.instance(), &replayed.entries)?;
+        Ok(replayed)
     }
 
     /// What a study would take from a data set's budget, and what is left of it. A study that has reserved already,
@@ -319,6 +345,13 @@ impl Ledger {
     }
 }
 
+fn read_whole(path: &Path) -> Result<Vec<u8>, LedgerFault> {
+    match std::fs::read(path) {
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => Ok(read.map_err(FileFault::io(path, "read"))?),
+    }
+}
+
 /// Attempts and the charge of one: the view in which `n_c` silos collude with the coordinator.
 fn price(plan: &VectorPlan) -> Result<(u32, Charge), LedgerFault> {
     let noise = plan.noise.ok_or(LedgerFault::Unpriced(None))?;
@@ -341,6 +374,7 @@ fn trusted(
         path: path.to_owned(),
         source,
     })?;
+    top_up::check_signatures(replayed.ledger.instance(), &replayed.entries)?;
     let bound = journal.instance()?;
     let is_new = replayed.ledger.head() == LedgerHead::empty();
     let other = |what| LedgerFault::OtherInstallation {

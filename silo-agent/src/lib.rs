@@ -33,6 +33,7 @@ mod policy_file;
 mod randomness;
 mod run;
 mod shared_log;
+mod ssh_signature;
 mod study_terms;
 mod trainer;
 mod trainer_child;

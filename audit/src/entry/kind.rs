@@ -110,6 +110,9 @@ pub enum EventKind {
     /// Reserved privacy budget that was not spent was given back.
     #[serde(rename = "privacy.released")]
     PrivacyReleased,
+    /// Two officers raised the privacy budget of a data set. Hospital's own log only.
+    #[serde(rename = "privacy.topped_up")]
+    PrivacyToppedUp,
     /// A policy took effect; `policy` names version and digest.
     #[serde(rename = "policy.changed")]
     PolicyChanged,
@@ -135,7 +138,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of the families.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::IdentityJoined,
         Self::SiloStarted,
         Self::RosterProposed,
@@ -170,6 +173,7 @@ impl EventKind {
         Self::PrivacyReserved,
         Self::PrivacyCommitted,
         Self::PrivacyReleased,
+        Self::PrivacyToppedUp,
         Self::PolicyChanged,
         Self::SandboxEntered,
         Self::SystemStarted,
@@ -216,6 +220,7 @@ impl EventKind {
             Self::PrivacyReserved => "privacy.reserved",
             Self::PrivacyCommitted => "privacy.committed",
             Self::PrivacyReleased => "privacy.released",
+            Self::PrivacyToppedUp => "privacy.topped_up",
             Self::PolicyChanged => "policy.changed",
             Self::SandboxEntered => "sandbox.entered",
             Self::SystemStarted => "system.started",

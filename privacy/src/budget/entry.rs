@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, DeltaAmount, RdpAmount};
+use super::{Budget, DeltaAmount, RdpAmount, TopUp};
 use crate::accountant::{NoiseEvent, RdpCurve};
 use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
@@ -59,6 +59,8 @@ pub enum LedgerEntry {
         /// Its budget.
         budget: Budget,
     },
+    /// Two officers raised a budget.
+    ToppedUp(TopUp),
     /// The worst case of a study was set aside, when it was approved.
     Reserved {
         /// The data set.

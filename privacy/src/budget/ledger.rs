@@ -15,7 +15,7 @@ use consilium_crypto::digest::Digest;
 
 use super::chain::{self, LedgerHead};
 use super::refusal::BudgetRefusal;
-use super::{Budget, Charge, DeltaAmount, LedgerEntry, RdpAmount, Share};
+use super::{Budget, Charge, DeltaAmount, LedgerEntry, RdpAmount, Share, TopUp};
 
 /// All accounts of one silo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,11 @@ impl Ledger {
             data_set: data_set.to_owned(),
             budget,
         })
+    }
+
+    /// Raises a budget. The signatures must have been verified: the ledger counts them and holds no officer's key.
+    pub fn top_up(&self, top_up: TopUp) -> Result<LedgerEntry, BudgetRefusal> {
+        self.admit(LedgerEntry::ToppedUp(top_up))
     }
 
     /// Sets aside the worst case of a study: every attempt it may make.
@@ -209,6 +214,7 @@ impl Ledger {
                 }
                 Ok(())
             }
+            LedgerEntry::ToppedUp(top_up) => top_up.check(&self.account(&top_up.data_set)?.budget),
             LedgerEntry::Reserved {
                 data_set,
                 job,
@@ -267,6 +273,12 @@ impl Ledger {
             LedgerEntry::Created { data_set, budget } => {
                 self.accounts
                     .insert(data_set.clone(), Account::new(*budget));
+            }
+            LedgerEntry::ToppedUp(top_up) => {
+                if let Some(account) = self.accounts.get_mut(&top_up.data_set) {
+                    account.budget.epsilon = top_up.to;
+                    account.budget.capacity = account.budget.capacity.plus(top_up.added());
+                }
             }
             LedgerEntry::Reserved {
                 data_set,
@@ -343,7 +355,7 @@ impl Account {
         }
     }
 
-    /// The budget as it was created.
+    /// The budget as it is now.
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.budget
@@ -429,6 +441,12 @@ impl Job {
     #[must_use]
     pub fn data_set(&self) -> &str {
         &self.data_set
+    }
+
+    /// What one attempt costs at the order of the budget.
+    #[must_use]
+    pub fn cost(&self) -> RdpAmount {
+        self.cost
     }
 
     /// Attempts reserved.

@@ -39,6 +39,14 @@ pub enum BudgetRefusal {
         /// The data set.
         data_set: String,
     },
+    /// A budget that may not grow like this.
+    #[error("the budget of `{data_set}` is not raised: {reason}")]
+    TopUp {
+        /// The data set.
+        data_set: String,
+        /// Why not.
+        reason: &'static str,
+    },
     /// A study reserves once.
     #[error("study `{job}` has reserved its budget already")]
     AlreadyReserved {

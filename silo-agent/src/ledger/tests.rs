@@ -5,6 +5,8 @@ use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
 
 use super::*;
+use crate::config::Officer;
+use crate::ssh_signature;
 
 struct Desk {
     folder: tempfile::TempDir,
@@ -235,4 +237,240 @@ fn a_ledger_beside_a_new_journal_or_of_another_installation_is_refused() {
             ..
         })
     ));
+}
+
+#[test]
+fn a_file_cut_anywhere_opens_with_every_charge_acted_on_or_not_at_all() {
+    let mut desk = Desk::new();
+    let mut ledger = desk.open().unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
+    let mut acted = vec![(
+        fs::read(desk.path()).unwrap().len(),
+        3,
+        desk.copy_journal("0"),
+    )];
+    for (number, attempt) in ["1.1.1", "1.2.1"].into_iter().enumerate() {
+        ledger.commit(&mut desk.journal, "s1", attempt).unwrap();
+        let journal = desk.copy_journal(&format!("{}", number + 1));
+        acted.push((fs::read(desk.path()).unwrap().len(), 4 + number, journal));
+    }
+    drop(ledger);
+    let whole = fs::read(desk.path()).unwrap();
+    for (number, (end, entries, journal)) in acted.iter().enumerate() {
+        // Beyond the entry after the one that was acted on, the journal would be an old copy.
+        let last = acted.get(number + 1).map_or(whole.len(), |next| next.0);
+        for cut in (0..=last).filter(|cut| cut.abs_diff(*end) < 8 || cut % 251 == 0) {
+            fs::write(desk.path(), &whole[..cut]).unwrap();
+            let copy = desk.folder.path().join(format!("copy-{number}-{cut}"));
+            fs::copy(journal, &copy).unwrap();
+            desk.journal = Journal::open(&copy).unwrap();
+            match desk.open() {
+                Ok(ledger) => assert!(cut >= *end && ledger.entries().len() >= *entries, "{cut}"),
+                Err(fault) => {
+                    assert!(cut < *end, "{cut}: {fault}");
+                    assert!(matches!(fault, LedgerFault::Untrusted { .. }), "{fault}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thousand_reservations_from_eight_threads_set_aside_no_more_than_there_is() {
+    let mut desk = Desk::new();
+    let ledger = desk.open().unwrap();
+    let journal = Journal::open(&desk.folder.path().join("journal.sqlite")).unwrap();
+    let shared = std::sync::Mutex::new((ledger, journal));
+    let admitted = std::sync::atomic::AtomicUsize::new(0);
+    let plan = plan();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (shared, admitted, plan) = (&shared, &admitted, &plan);
+            scope.spawn(move || {
+                for number in 0..125 {
+                    let (ledger, journal) = &mut *shared.lock().unwrap();
+                    let study = format!("{thread}-{number}");
+                    match ledger.reserve(journal, "trial", &limit(), &study, plan) {
+                        Ok(()) => {
+                            admitted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        }
+                        Err(LedgerFault::Refused(BudgetRefusal::Exceeded { .. })) => {}
+                        Err(fault) => panic!("{fault}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(admitted.into_inner(), 1);
+    let (ledger, _) = shared.into_inner().unwrap();
+    assert!(
+        ledger
+            .account("trial")
+            .unwrap()
+            .remaining_share()
+            .fraction()
+            > 0.0
+    );
+    assert_eq!(ledger.entries().len(), 3);
+}
+
+fn officers() -> Vec<Officer> {
+    ["m.keller", "a.berg"]
+        .into_iter()
+        .zip(1..)
+        .map(|(name, number)| Officer {
+            name: name.to_owned(),
+            key: ssh_signature::tests::key(number).0,
+        })
+        .collect()
+}
+
+/// A budget of which a study has set more than half aside.
+fn used(desk: &mut Desk) -> Ledger {
+    let mut ledger = desk.open().unwrap();
+    ledger
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .unwrap();
+    ledger
+}
+
+fn raise(epsilon: f64) -> Raise<'static> {
+    Raise {
+        data: "trial",
+        epsilon: Epsilon::new(epsilon).unwrap(),
+        reason: "ethics amendment 3",
+    }
+}
+
+fn signed(statement: &str, number: u8) -> String {
+    ssh_signature::tests::key(number).1(NAMESPACE, statement)
+}
+
+#[test]
+fn two_officers_raise_a_budget_and_the_next_study_fits() {
+    let mut desk = Desk::new();
+    let mut ledger = used(&mut desk);
+    let raise = raise(8.0);
+    let statement = ledger.top_up_statement(&raise).unwrap();
+    assert!(statement.contains("epsilon from 4 to 8") && statement.contains("amendment 3"));
+    let signatures = [signed(&statement, 1), signed(&statement, 2)];
+    ledger
+        .top_up(&mut desk.journal, &officers(), &raise, &signatures)
+        .unwrap();
+    // The policy must say so too.
+    let fault = ledger.share("trial", &limit(), "s2", &plan()).unwrap_err();
+    assert!(matches!(fault, LedgerFault::OtherBudget { .. }));
+    let raised = BudgetLimit {
+        epsilon: Epsilon::new(8.0).unwrap(),
+        ..limit()
+    };
+    ledger
+        .reserve(&mut desk.journal, "trial", &raised, "s2", &plan())
+        .unwrap();
+    // The same signatures do not raise it once more.
+    assert!(
+        ledger
+            .top_up(&mut desk.journal, &officers(), &raise, &signatures)
+            .is_err()
+    );
+    drop(ledger);
+    assert_eq!(desk.open().unwrap().entries().len(), 5);
+}
+
+#[test]
+fn a_raise_without_two_officers_over_the_same_statement_is_refused_with_the_reason() {
+    let mut desk = Desk::new();
+    let mut ledger = used(&mut desk);
+    let raise = raise(8.0);
+    let statement = ledger.top_up_statement(&raise).unwrap();
+    let other = ledger.top_up_statement(&self::raise(80.0)).unwrap();
+    let (first, second) = (signed(&statement, 1), signed(&statement, 2));
+    for (officers, signatures, reason) in [
+        (officers(), vec![], "two different officers"),
+        (officers(), vec![first.clone()], "two different officers"),
+        (
+            officers(),
+            vec![first.clone(), first.clone()],
+            "two different officers",
+        ),
+        (
+            officers(),
+            vec![first.clone(), signed(&statement, 3)],
+            "signature 2 is by none",
+        ),
+        (
+            officers(),
+            vec![signed(&other, 1), second.clone()],
+            "signature 1 is by none",
+        ),
+        (
+            officers(),
+            vec![first.clone(), "no signature".to_owned()],
+            "signature 2 is by none",
+        ),
+        (
+            officers()[..1].to_vec(),
+            vec![first.clone(), second.clone()],
+            "names 1 officers",
+        ),
+    ] {
+        let fault = ledger
+            .top_up(&mut desk.journal, &officers, &raise, &signatures)
+            .unwrap_err();
+        assert!(fault.to_string().contains(reason), "{fault}");
+    }
+    // One key under two names is one officer.
+    let twice = vec![
+        officers()[0].clone(),
+        Officer {
+            name: "somebody else".to_owned(),
+            ..officers()[0].clone()
+        },
+    ];
+    assert!(
+        ledger
+            .top_up(&mut desk.journal, &twice, &raise, &[first.clone(), first])
+            .is_err()
+    );
+    assert_eq!(ledger.entries().len(), 3);
+}
+
+#[test]
+fn a_raise_that_somebody_wrote_into_the_file_without_signatures_is_not_trusted() {
+    let mut desk = Desk::new();
+    let ledger = used(&mut desk);
+    let mut forged = ledger.unsigned(&raise(80.0)).unwrap();
+    for (officer, number) in ["m.keller", "a.berg"].into_iter().zip(1..) {
+        forged
+            .signed
+            .push(consilium_privacy::budget::OfficerSignature {
+                officer: officer.to_owned(),
+                key: ssh_signature::tests::key(number).0.to_string(),
+                signature: signed("another statement", number),
+            });
+    }
+    let mut state = ledger.state.clone();
+    drop(ledger);
+    let line = state.record(&LedgerEntry::ToppedUp(forged), 9).unwrap();
+    let mut text = fs::read_to_string(desk.path()).unwrap();
+    text.push_str(&line);
+    fs::write(desk.path(), &text).unwrap();
+    let fault = desk.open().unwrap_err();
+    assert!(matches!(fault, LedgerFault::TopUp(_)), "{fault}");
+    assert!(Ledger::verify(&desk.path(), text.as_bytes()).is_err());
+}
+
+#[test]
+fn an_exported_ledger_is_verified_without_the_folder_and_any_changed_line_is_found() {
+    let mut desk = Desk::new();
+    let mut ledger = used(&mut desk);
+    ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
+    let (lines, state) = Ledger::lines(&desk.path(), &desk.journal).unwrap();
+    assert_eq!(lines, fs::read(desk.path()).unwrap());
+    let verified = Ledger::verify(&desk.path(), &lines).unwrap();
+    assert_eq!(verified.ledger, state);
+    let changed = String::from_utf8(lines).unwrap().replacen("s1", "s2", 1);
+    assert!(Ledger::verify(&desk.path(), changed.as_bytes()).is_err());
 }

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The ledger once more, from the shared log: what this silo must have been charged for, whatever its own file says.
+//!
+//! An attempt is charged when a quorum certified this silo among the survivors, for its vector was in the coordinator's
+//! hands by then; the price follows from the bytes of the study that the researcher signed. The ledger may hold more: an
+//! upload that no quorum certified stays charged and leaves no certificate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use consilium_audit::entry::{Entry, EventKind};
+use consilium_crypto::digest::Digest;
+use consilium_privacy::budget::{self, RdpAmount};
+use consilium_protocol::{AttemptId, Membership};
+
+use super::price;
+use crate::study_terms::StudyTerms;
+
+/// What the shared log says of one study.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Charged {
+    /// The digest of the study's bytes.
+    study: Option<Digest>,
+    invited: Vec<String>,
+    /// The attempts whose sums hold this silo's vector.
+    attempts: BTreeSet<String>,
+}
+
+/// Where the ledger and the log differ. Each is a charge that is missing or too low.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Difference {
+    /// Nothing was set aside.
+    NoReservation { study: String, attempts: usize },
+    /// An attempt is not charged.
+    NotCharged { study: String, attempt: String },
+    /// An attempt costs less than the study's noise says.
+    TooCheap {
+        study: String,
+        charged: RdpAmount,
+        due: RdpAmount,
+    },
+    /// The log lacks what the price follows from.
+    NoStudy { study: String },
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Comparison {
+    /// Studies with noise that the log charges this silo for.
+    pub(crate) studies: usize,
+    /// Their attempts.
+    pub(crate) attempts: usize,
+    /// What does not agree.
+    pub(crate) differences: Vec<Difference>,
+}
+
+/// Reads from the log what `silo` is to be charged for.
+pub(crate) fn charged(entries: &[Entry], silo: &str) -> BTreeMap<String, Charged> {
+    let mut studies: BTreeMap<String, Charged> = BTreeMap::new();
+    for Entry { event, .. } in entries {
+        let Some(reference) = &event.study else {
+            continue;
+        };
+        let study = studies.entry(reference.id.clone()).or_default();
+        if event.kind == EventKind::StudySubmitted {
+            study.study = event.references.get("study").copied();
+        }
+        let holds_a_vector = matches!(
+            event.kind,
+            EventKind::RoundCertified | EventKind::RoundReleased
+        );
+        let (Some(attempt), Some(aggregation), true) =
+            (event.attempt, &event.aggregation, holds_a_vector)
+        else {
+            continue;
+        };
+        if aggregation.included.iter().any(|included| included == silo) {
+            study.invited.clone_from(&aggregation.invited);
+            let id = AttemptId {
+                epoch: attempt.epoch,
+                round: attempt.round,
+                attempt: attempt.attempt,
+            };
+            study.attempts.insert(id.to_string());
+        }
+    }
+    studies.retain(|_, study| !study.attempts.is_empty());
+    studies
+}
+
+/// Holds a ledger against what the log says.
+pub(crate) fn compare(
+    ledger: &budget::Ledger,
+    charged: &BTreeMap<String, Charged>,
+    study_bytes: impl Fn(&Digest) -> Option<Vec<u8>>,
+    membership: &Membership,
+) -> Comparison {
+    let mut comparison = Comparison::default();
+    for (name, due) in charged {
+        let study = || name.clone();
+        let terms = due
+            .study
+            .and_then(|digest| study_bytes(&digest))
+            .and_then(|bytes| StudyTerms::derive(&bytes, &due.invited, membership).ok());
+        let Some(terms) = terms else {
+            let difference = Difference::NoStudy { study: study() };
+            comparison.differences.push(difference);
+            continue;
+        };
+        if !terms.study.is_noised() {
+            continue;
+        }
+        comparison.studies += 1;
+        comparison.attempts += due.attempts.len();
+        let Some(job) = ledger.job(name) else {
+            comparison.differences.push(Difference::NoReservation {
+                study: study(),
+                attempts: due.attempts.len(),
+            });
+            continue;
+        };
+        let committed: BTreeSet<&str> = job.committed().collect();
+        for attempt in &due.attempts {
+            if !committed.contains(attempt.as_str()) {
+                comparison.differences.push(Difference::NotCharged {
+                    study: study(),
+                    attempt: attempt.clone(),
+                });
+            }
+        }
+        let order = ledger
+            .account(job.data_set())
+            .map(|account| account.budget().order);
+        let least = match (order, price(&terms.vector)) {
+            (Ok(order), Ok((_, charge))) => charge.curve.at(order).map(RdpAmount::rounded_up),
+            _ => None,
+        };
+        match least {
+            Some(least) if job.cost() >= least => {}
+            Some(least) => comparison.differences.push(Difference::TooCheap {
+                study: study(),
+                charged: job.cost(),
+                due: least,
+            }),
+            None => comparison
+                .differences
+                .push(Difference::NoStudy { study: study() }),
+        }
+    }
+    comparison
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoReservation { study, attempts } => write!(
+                formatter,
+                "study {study} released {attempts} sums with this silo's vector and reserved nothing here"
+            ),
+            Self::NotCharged { study, attempt } => write!(
+                formatter,
+                "attempt {attempt} of study {study} holds this silo's vector and is not charged"
+            ),
+            Self::TooCheap {
+                study,
+                charged,
+                due,
+            } => write!(
+                formatter,
+                "an attempt of study {study} is charged {charged}, its noise costs {due}"
+            ),
+            Self::NoStudy { study } => write!(
+                formatter,
+                "the log lacks the file of study {study}, so its price is unknown"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

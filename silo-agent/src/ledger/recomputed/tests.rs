@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+use consilium_audit::entry::{Actor, AggregationStatement, Event, StudyReference};
+use consilium_audit::time::Timestamp;
+use consilium_crypto::transcript::sha256;
+use consilium_privacy::budget::Budget;
+use consilium_privacy::loss::{Delta, Epsilon};
+
+use super::*;
+use crate::test_federation::{self, Federation, NAMES};
+
+const PRIVATE: &[u8] = include_bytes!("../../../../examples/studies/private-logistic.toml");
+const STUDY: &str = "study-1";
+const ROUNDS: u64 = 20;
+
+/// The shared log of a study in which the victim dropped out of the last round, after a failed attempt at the first.
+fn log() -> Vec<Entry> {
+    let actor = || Actor::coordinator("federation");
+    let at = Timestamp::from_unix_microseconds(1_790_000_000_000_000).unwrap();
+    let event = |kind| Event::new(kind, at, actor()).with_study(StudyReference::new(STUDY));
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let statement = |included: &[&str]| AggregationStatement {
+        invited: names(&NAMES),
+        included: names(included),
+        dropped: Vec::new(),
+        threshold: 3,
+    };
+    let mut events =
+        vec![event(EventKind::StudySubmitted).with_reference("study", sha256(PRIVATE))];
+    events.push(
+        event(EventKind::RoundFrozen)
+            .with_attempt(1, 1, 1)
+            .with_aggregation(statement(&NAMES)),
+    );
+    for round in 1..=ROUNDS {
+        let attempt = if round == 1 { 2 } else { 1 };
+        let included = if round == ROUNDS { &NAMES[..3] } else { &NAMES };
+        for kind in [EventKind::RoundCertified, EventKind::RoundReleased] {
+            let event = event(kind).with_attempt(1, round, attempt);
+            events.push(event.with_aggregation(statement(included)));
+        }
+    }
+    (0..)
+        .zip(events)
+        .map(|(sequence, event)| Entry::new(sequence, event).unwrap())
+        .collect()
+}
+
+/// A ledger that was charged for the attempts that `keep` names.
+fn ledger(keep: impl Fn(u64) -> bool) -> budget::Ledger {
+    let mut ledger = budget::Ledger::new();
+    let (epsilon, delta) = (Epsilon::new(8.0).unwrap(), Delta::new(2e-5).unwrap());
+    let created = ledger
+        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
+        .unwrap();
+    ledger.record(&created, 1).unwrap();
+    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
+    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
+    let (attempts, charge) = price(&terms.vector).unwrap();
+    let reserved = ledger
+        .reserve("ercp-trial", STUDY, attempts, &charge)
+        .unwrap();
+    ledger.record(&reserved, 2).unwrap();
+    for round in (1..=ROUNDS).filter(|round| keep(*round)) {
+        let attempt = if round == 1 { 2 } else { 1 };
+        let committed = ledger
+            .commit(STUDY, &format!("1.{round}.{attempt}"))
+            .unwrap()
+            .unwrap();
+        ledger.record(&committed, 3).unwrap();
+    }
+    ledger
+}
+
+fn membership() -> Membership {
+    test_federation::membership(&Federation::new().roster)
+}
+
+fn compared(ledger: &budget::Ledger, silo: &str) -> Comparison {
+    let studies = |digest: &Digest| (*digest == sha256(PRIVATE)).then(|| PRIVATE.to_vec());
+    compare(ledger, &charged(&log(), silo), studies, &membership())
+}
+
+#[test]
+fn a_ledger_with_every_attempt_agrees_with_the_log() {
+    let whole = compared(&ledger(|_| true), NAMES[0]);
+    assert_eq!(whole.differences, []);
+    assert_eq!((whole.studies, whole.attempts), (1, 20));
+    // The silo that was not among the last survivors may have been charged all the same, or not.
+    assert_eq!(compared(&ledger(|_| true), NAMES[3]).attempts, 19);
+    assert_eq!(
+        compared(&ledger(|round| round != ROUNDS), NAMES[3]).differences,
+        []
+    );
+}
+
+#[test]
+fn a_ledger_that_charged_half_the_rounds_is_found_out_attempt_by_attempt() {
+    let half = compared(&ledger(|round| round % 2 == 0), NAMES[0]);
+    assert_eq!(half.differences.len(), 10);
+    let first = Difference::NotCharged {
+        study: STUDY.to_owned(),
+        attempt: "1.1.2".to_owned(),
+    };
+    assert!(half.differences.contains(&first), "{half:?}");
+    let one = compared(&ledger(|round| round != 7), NAMES[0]);
+    assert_eq!(one.differences.len(), 1);
+    assert!(one.differences[0].to_string().contains("1.7.1"));
+}
+
+#[test]
+fn a_study_that_is_unknown_here_or_whose_file_is_missing_is_found() {
+    let nothing = compared(&budget::Ledger::new(), NAMES[0]);
+    assert!(matches!(
+        nothing.differences[..],
+        [Difference::NoReservation { attempts: 20, .. }]
+    ));
+    let lost = compare(
+        &ledger(|_| true),
+        &charged(&log(), NAMES[0]),
+        |_| None,
+        &membership(),
+    );
+    assert!(matches!(lost.differences[..], [Difference::NoStudy { .. }]));
+}
+
+#[test]
+fn a_charge_below_the_price_of_the_studys_noise_is_found() {
+    let cheaper = String::from_utf8(PRIVATE.to_vec())
+        .unwrap()
+        .replace("epsilon = \"3\"", "epsilon = \"4\"");
+    let studies =
+        |digest: &Digest| (*digest == sha256(PRIVATE)).then(|| cheaper.clone().into_bytes());
+    // The log's study has less noise than the one that was reserved for.
+    let found = compare(
+        &ledger(|_| true),
+        &charged(&log(), NAMES[0]),
+        studies,
+        &membership(),
+    );
+    assert!(
+        matches!(found.differences[..], [Difference::TooCheap { .. }]),
+        "{found:?}"
+    );
+}
