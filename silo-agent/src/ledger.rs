@@ -401,5 +401,5 @@ fn trusted(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 pub(crate) mod tests;

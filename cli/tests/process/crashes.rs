@@ -193,7 +193,14 @@ fn a_private_study_outlives_kills_at_random_moments_and_every_upload_is_charged(
             "{moments:?} `{hospital}` uploaded {uploaded:?} and was charged {charged:?}"
         );
         // The same from the shared log alone.
-        let log = ["silo", "ledger", "compare", "coordinator/log", "--dir", hospital];
+        let log = [
+            "silo",
+            "ledger",
+            "compare",
+            "coordinator/log",
+            "--dir",
+            hospital,
+        ];
         let compared = federation.json(&log);
         assert!(compared["attempts"].as_u64().unwrap() >= 1, "{compared}");
         assert_eq!(compared["differences"], serde_json::json!([]));

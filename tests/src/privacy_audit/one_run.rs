@@ -171,7 +171,9 @@ impl OneRun {
     /// Which canaries are in.
     fn coins(&self) -> Vec<bool> {
         let mut random = InsecureSeededRandom::from_seed(self.seed);
-        (0..CANARIES).map(|_| random.next_u64() % 2 == 0).collect()
+        (0..CANARIES)
+            .map(|_| random.next_u64().is_multiple_of(2))
+            .collect()
     }
 }
 
