@@ -3,8 +3,10 @@
 //!
 //! With `K(t)` the logarithm of E[exp(t loss)] of all releases together, each release's distribution is
 //! multiplied by exp(t loss) and made a distribution again, composed, and multiplied back by
-//! exp(K(t) - t loss). `t` is where exp(K(t) - t epsilon), the Chernoff bound on delta, is smallest: there
-//! the tilted sum has its bulk where the untilted one has its tail.
+//! exp(K(t) - t loss). `t` is where exp(K(t) - t epsilon), the Chernoff bound on delta, is smallest, with
+//! the factor by which delta is less than the probability of a larger loss: there the tilted sum has its
+//! bulk where the untilted one has its tail. (Without the factor no `t` is best once the largest loss
+//! alone has a probability above delta.)
 
 use realfft::RealFftPlanner;
 
@@ -32,7 +34,7 @@ impl Composition {
     ) -> Result<Self, NoEstimate> {
         let coarse = Cumulant::coarse(pairs, tail)?;
         let log_delta = libm::log(delta);
-        let (tilt, epsilon) = least(|tilt| (coarse.at(tilt) - log_delta) / tilt);
+        let (tilt, epsilon) = least(|tilt| (coarse.at(tilt) + log_share(tilt) - log_delta) / tilt);
         Self::tilted(pairs, tail, &coarse, tilt, epsilon, fineness)
     }
 
@@ -44,7 +46,7 @@ impl Composition {
         fineness: f64,
     ) -> Result<Self, NoEstimate> {
         let coarse = Cumulant::coarse(pairs, tail)?;
-        let (tilt, _) = least(|tilt| coarse.at(tilt) - tilt * epsilon);
+        let (tilt, _) = least(|tilt| coarse.at(tilt) + log_share(tilt) - tilt * epsilon);
         Self::tilted(pairs, tail, &coarse, tilt, epsilon, fineness)
     }
 
@@ -120,14 +122,11 @@ impl Composition {
             weighted = (weighted + mass) * libm::exp(-self.step);
         }
         // `weighted` now belongs to the place below the first.
-        Some(
-            if self.beyond + above - weighted > delta {
-                self.between(0, above, weighted, delta) - self.step
-            } else {
-                self.loss(0).max(0.0)
-            }
-            .max(0.0),
-        )
+        Some(if self.beyond + above - weighted > delta {
+            self.between(0, above, weighted, delta)
+        } else {
+            self.loss(0).max(0.0)
+        })
     }
 
     /// The delta for an epsilon.
@@ -257,6 +256,14 @@ fn log_moment(grid: &GridLoss, tilt: f64) -> f64 {
         .map(|(index, mass)| mass * libm::exp((exponent(index) - largest).min(700.0)))
         .sum();
     largest + libm::log(sum)
+}
+
+/// The logarithm of the largest (1 - exp(-x)) exp(-t x), where x is how far a loss exceeds epsilon
+/// ([Canonne, Kamath and Steinke 2020], proposition 12).
+///
+/// [Canonne, Kamath and Steinke 2020]: https://arxiv.org/abs/2004.00010
+fn log_share(tilt: f64) -> f64 {
+    -tilt * libm::log1p(1.0 / tilt) - libm::log1p(tilt)
 }
 
 /// The argument from 1e-4 to 1e3 at which a function with one valley is smallest, and its value.

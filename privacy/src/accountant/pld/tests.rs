@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::accountant::NoiseEvent;
+use crate::accountant::certificate;
 use crate::loss::{ClippingNorm, NoiseMultiplier, SamplingRate};
 
 fn job(multiplier: f64, rate: f64, attempts: u32) -> Job {
@@ -61,6 +62,31 @@ fn delta_is_the_inverse_of_epsilon() {
             (ours / wanted - 1.0).abs() < 1e-3,
             "{ours} against {wanted}"
         );
+    }
+}
+
+#[test]
+fn an_epsilon_is_found_where_the_largest_loss_alone_is_likelier_than_delta() {
+    // Half of each release has the largest loss: all thirteen together with a probability of 1.2e-4.
+    let event = NoiseEvent::of_mechanism(
+        Mechanism::Laplace,
+        4.760_310_404_220_705,
+        ClippingNorm::ONE,
+        Adjacency::AddRemove,
+    )
+    .unwrap();
+    let jobs = [Job {
+        event,
+        sampling: Sampling::Everybody,
+        attempts: 13,
+    }];
+    for exponent in 3..8 {
+        let wanted = Delta::new(10_f64.powi(-exponent)).unwrap();
+        let found = epsilon(&jobs, wanted).unwrap();
+        let certified = certificate(&jobs, wanted).unwrap().epsilon;
+        assert!(found < certified, "{found:?} {certified:?}");
+        let back = delta(&jobs, found).unwrap();
+        assert!((back / wanted.value() - 1.0).abs() < 1e-4, "{back}");
     }
 }
 
