@@ -2,6 +2,7 @@
 //! What one attempt keeps outside the journal and outside backups: `attempts/`.
 //!
 //! - `instance`: names this installation; a folder restored elsewhere without it sits running attempts out;
+//! - `highest`: the highest attempt that this installation ever had secrets of;
 //! - `<attempt>/secrets.<step>`: the attempt's keys and shares as of one step of the journal;
 //! - `<attempt>/input`: the clipped, quantised and noised vector;
 //! - `<attempt>/masked`: the same vector under its masks, packed, as it leaves.
@@ -80,8 +81,34 @@ impl AttemptFiles {
         step: u64,
         secrets: &Secret<Vec<u8>>,
     ) -> Result<(), FileFault> {
+        let highest = self.highest_attempt()?.map(|highest| highest.order());
+        if highest < Some(id.order()) {
+            let text = format!("{} {} {}", id.epoch, id.round, id.attempt);
+            durable_file::write_secret(&self.folder.join("highest"), text.as_bytes())?;
+        }
         durable_file::private_folder(&self.of(id))?;
         durable_file::write_secret(&self.secrets_path(id, step), secrets.expose())
+    }
+
+    /// The highest attempt that this installation ever had secrets of, whatever the journal remembers.
+    pub(crate) fn highest_attempt(&self) -> Result<Option<AttemptId>, FileFault> {
+        let path = self.folder.join("highest");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(absent) if absent.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(fault) => return Err(FileFault::io(&path, "read")(fault)),
+        };
+        let mut numbers = text.split(' ');
+        let read = (|| {
+            let id = AttemptId {
+                epoch: numbers.next()?.parse().ok()?,
+                round: numbers.next()?.parse().ok()?,
+                attempt: numbers.next()?.parse().ok()?,
+            };
+            numbers.next().is_none().then_some(id)
+        })();
+        let damaged = || FileFault::io(&path, "read")(std::io::ErrorKind::InvalidData.into());
+        read.map(Some).ok_or_else(damaged)
     }
 
     /// Makes the secrets of one step those of a later one as well.

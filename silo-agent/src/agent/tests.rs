@@ -296,6 +296,51 @@ fn an_attempt_of_another_roster_is_given_up_at_the_next_start() {
 }
 
 #[test]
+fn a_journal_from_before_an_open_answers_that_open_with_no_other_keys() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    let (silo, roster) = (hospital.silo(), hospital.federation.roster.clone());
+    let journals = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
+        let files = fs::read_dir(folder).unwrap();
+        let files = files.map(|file| file.unwrap().path());
+        let is_journal = |path: &std::path::PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with("journal.sqlite")
+        };
+        files.filter(is_journal).collect()
+    };
+    let backup: Vec<_> = journals(silo.path())
+        .into_iter()
+        .map(|path| (fs::read(&path).unwrap(), path))
+        .collect();
+    hospital.open(&study, 1, &[]);
+    let opened = hospital.to_agent.front().unwrap().clone();
+    hospital.deliver(&study, &opened);
+    assert!(hospital.agent.machine.attempt().is_some());
+
+    let Hospital { folder, agent, .. } = hospital;
+    agent.files.close();
+    drop(agent);
+    for path in journals(silo.path()) {
+        fs::remove_file(path).unwrap();
+    }
+    for (bytes, path) in backup {
+        crate::durable_file::write_secret(&path, &bytes).unwrap();
+    }
+    let (mut agent, _inputs) = open(&silo, roster, trainer(folder.path()));
+    assert_eq!(
+        agent.machine.highest_attempt(),
+        None,
+        "the journal is the old one"
+    );
+    agent.opened(&study, opened).unwrap();
+    assert_eq!(agent.machine.attempt(), None);
+    assert_eq!(agent.machine.highest_attempt(), None);
+    let log = fs::read_to_string(silo.log().join("entries.jsonl")).unwrap();
+    assert!(log.contains("forgotten the attempt"), "{log}");
+}
+
+#[test]
 fn a_late_open_of_a_round_that_was_released_is_left_alone() {
     let mut hospital = Hospital::new();
     let study = hospital.consented("ages");
