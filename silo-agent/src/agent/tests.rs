@@ -336,6 +336,7 @@ fn a_journal_from_before_an_open_answers_that_open_with_no_other_keys() {
     agent.opened(&study, opened).unwrap();
     assert_eq!(agent.machine.attempt(), None);
     assert_eq!(agent.machine.highest_attempt(), None);
+    agent.own_log.sign_head().unwrap();
     let log = fs::read_to_string(silo.log().join("entries.jsonl")).unwrap();
     assert!(log.contains("forgotten the attempt"), "{log}");
 }
