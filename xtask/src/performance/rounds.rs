@@ -37,19 +37,7 @@ const UPLOAD: [&str; 6] = [
 pub(super) fn usual(consilium: &Path) -> anyhow::Result<String> {
     let reports = run(consilium, &USUAL, "")?;
     let mut table = Table::new("", &USUAL.map(|cell| format!("`{cell}`")));
-    table.row(
-        "seconds of processor time in all",
-        &reports,
-        "/cpu_seconds/total",
-        seconds,
-    )?;
-    table.row(
-        "of the coordinator",
-        &reports,
-        "/cpu_seconds/coordinator",
-        seconds,
-    )?;
-    table.row("of one silo", &reports, "/cpu_seconds/silo_mean", seconds)?;
+    table.times(&reports)?;
     table.row(
         "of ML-KEM, all silos",
         &reports,
@@ -65,18 +53,7 @@ pub(super) fn usual(consilium: &Path) -> anyhow::Result<String> {
         let path = format!("/cpu_seconds/by_step/{step}");
         table.row(&step.replace('_', " "), &reports, &path, seconds)?;
     }
-    table.row(
-        "KiB that a silo sends",
-        &reports,
-        "/bytes_per_silo/up",
-        kibibytes,
-    )?;
-    table.row(
-        "KiB that a silo receives",
-        &reports,
-        "/bytes_per_silo/down",
-        kibibytes,
-    )?;
+    table.bytes(&reports)?;
     table.row(
         "MiB of memory, all in one process",
         &reports,
@@ -110,31 +87,8 @@ pub(super) fn upload(consilium: &Path) -> anyhow::Result<String> {
 pub(super) fn scale(consilium: &Path) -> anyhow::Result<String> {
     let reports = run(consilium, &SCALE, " --own-processes")?;
     let mut table = Table::new("", &SCALE.map(|cell| format!("`{cell}`")));
-    table.row(
-        "seconds of processor time in all",
-        &reports,
-        "/cpu_seconds/total",
-        seconds,
-    )?;
-    table.row(
-        "of the coordinator",
-        &reports,
-        "/cpu_seconds/coordinator",
-        seconds,
-    )?;
-    table.row("of one silo", &reports, "/cpu_seconds/silo_mean", seconds)?;
-    table.row(
-        "KiB that a silo sends",
-        &reports,
-        "/bytes_per_silo/up",
-        kibibytes,
-    )?;
-    table.row(
-        "KiB that a silo receives",
-        &reports,
-        "/bytes_per_silo/down",
-        kibibytes,
-    )?;
+    table.times(&reports)?;
+    table.bytes(&reports)?;
     let coordinator = "/coordinator_peak_memory_bytes";
     table.row(
         "MiB of memory of the coordinator",
@@ -189,6 +143,39 @@ impl Table {
         self.0
             .push_str(&format!("| {name} | {} |\n", values.join(" | ")));
         Ok(())
+    }
+
+    /// Processor time in all and of each party.
+    fn times(&mut self, reports: &[Value]) -> anyhow::Result<()> {
+        self.row(
+            "seconds of processor time in all",
+            reports,
+            "/cpu_seconds/total",
+            seconds,
+        )?;
+        self.row(
+            "of the coordinator",
+            reports,
+            "/cpu_seconds/coordinator",
+            seconds,
+        )?;
+        self.row("of one silo", reports, "/cpu_seconds/silo_mean", seconds)
+    }
+
+    /// What a silo sends and receives.
+    fn bytes(&mut self, reports: &[Value]) -> anyhow::Result<()> {
+        self.row(
+            "KiB that a silo sends",
+            reports,
+            "/bytes_per_silo/up",
+            kibibytes,
+        )?;
+        self.row(
+            "KiB that a silo receives",
+            reports,
+            "/bytes_per_silo/down",
+            kibibytes,
+        )
     }
 }
 
