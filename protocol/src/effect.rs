@@ -11,6 +11,7 @@ use crate::mask_job::MaskJob;
 use crate::release::VerifiedSum;
 use crate::replay::{ReplayJob, ReplayOutcome};
 use crate::round_plan::RoundPlan;
+use crate::sum_chunks::SumChunks;
 use crate::unmask::UnmaskJob;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
@@ -67,8 +68,8 @@ pub enum SiloEvent {
     Released {
         /// As received.
         delivery: Delivery,
-        /// The sum: `dimension` words modulo 2^bits.
-        sum: Vec<u64>,
+        /// The sum, chunk by chunk.
+        sum: SumChunks,
     },
     /// The driver cannot go on with this attempt.
     Abandon {

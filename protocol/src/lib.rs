@@ -36,6 +36,7 @@ mod round_plan;
 mod secrets;
 mod signed_list;
 mod silo;
+mod sum_chunks;
 mod unmask;
 
 pub use challenge::{InnerProduct, TagJob};
@@ -63,4 +64,5 @@ pub mod insecure_for_test {
     pub use crate::defence::{Defence, without};
 }
 
+pub use sum_chunks::SumChunks;
 pub use unmask::{ChunkSource, SumSink, UnmaskFault, UnmaskJob};

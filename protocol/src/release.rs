@@ -14,7 +14,8 @@ use crate::message::{CoordinatorMessage, Release, Verification};
 use crate::replay::verify_replays;
 use crate::round_plan::RoundPlan;
 use crate::signed_list::Known;
-use crate::unmask::{PublicSeed, sum_digest};
+use crate::sum_chunks::SumChunks;
+use crate::unmask::PublicSeed;
 use consilium_crypto::digest::Digest;
 
 /// A sum whose certificate, commitment and log proof hold.
@@ -28,10 +29,20 @@ pub struct VerifiedSum {
     pub survivors: Vec<SiloName>,
     /// H(S).
     pub digest: Digest,
-    /// The sum: `dimension` words modulo 2^bits.
-    pub sum: Vec<u64>,
+    /// The sum: `dimension` words modulo 2^bits, packed.
+    pub sum: SumChunks,
     /// What vouches for it.
     pub verified_by: VerifiedBy,
+}
+
+impl VerifiedSum {
+    /// The sum's words modulo 2^bits.
+    ///
+    /// # Errors
+    /// None of a sum that [`verify_release`] or a silo's machine gave.
+    pub fn words(&self) -> Result<Vec<u64>, Fault> {
+        self.sum.words(&self.plan)
+    }
 }
 
 /// What vouches for a released sum.
@@ -51,7 +62,7 @@ pub fn verify_release(
     membership: &Membership,
     log: &dyn LogVerifier,
     delivery: &Delivery,
-    sum: Vec<u64>,
+    sum: SumChunks,
 ) -> Result<VerifiedSum, Fault> {
     let known = Known::new();
     Trail::open(membership, log, delivery, &known)?.vouch(membership, sum, &known)
@@ -93,10 +104,10 @@ impl Trail {
     pub(crate) fn vouch(
         self,
         membership: &Membership,
-        sum: Vec<u64>,
+        sum: SumChunks,
         known: &Known<'_>,
     ) -> Result<VerifiedSum, Fault> {
-        if sum_digest(&self.plan, &self.cohort.digest, &sum)? != self.sum {
+        if sum.digest(&self.plan, &self.cohort.digest)? != self.sum {
             return Err(Fault::OtherSum);
         }
         let verified = self.verify_sum(membership, &sum, known);
@@ -193,7 +204,7 @@ impl Trail {
     fn verify_sum(
         &self,
         membership: &Membership,
-        sum: &[u64],
+        sum: &SumChunks,
         known: &Known<'_>,
     ) -> Result<VerifiedBy, Fault> {
         let survivors = &self.survivors.uploads;
@@ -209,12 +220,7 @@ impl Trail {
                     Challenge::new(subject, membership, &self.certificate, nonces, known)?;
                 let total = total_of_tags(subject, membership, &challenge, survivors, tags)?;
                 let mut product = challenge.inner_product(&self.plan, &self.cohort.digest)?;
-                let size = usize::try_from(self.plan.chunk_fields)
-                    .unwrap_or(usize::MAX)
-                    .max(1);
-                for (index, words) in (0..).zip(sum.chunks(size)) {
-                    product.add_chunk(index, words);
-                }
+                sum.for_each_chunk(&self.plan, |index, words| product.add_chunk(index, words))?;
                 if product.finish_within_range() == Some(total) {
                     Ok(VerifiedBy::Tags)
                 } else {

@@ -39,6 +39,7 @@ use crate::message::{CoordinatorMessage, SiloMessage};
 use crate::release::Trail;
 use crate::round_plan::RoundPlan;
 use crate::secrets::{AttemptSecrets, Seeds};
+use crate::sum_chunks::SumChunks;
 use advertised::Advertised;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::random::RandomSource;
@@ -411,7 +412,7 @@ impl SiloMachine {
         &mut self,
         surroundings: &SiloSurroundings<'_>,
         delivery: &Delivery,
-        sum: Vec<u64>,
+        sum: SumChunks,
         effects: &mut Vec<SiloEffect>,
     ) {
         let SiloSurroundings {

@@ -9,10 +9,11 @@ use crate::mask_job::{Pair, chunk_digest, pair_sign, self_mask_key, upload_root}
 use crate::message::SecretKind;
 use crate::round_plan::RoundPlan;
 use crate::secrets::derive_mask_secret;
+use crate::sum_chunks::SumChunks;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
-use consilium_crypto::packing::{self, PackedSum};
+use consilium_crypto::packing::PackedSum;
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::secret::{Secret, Secret32};
 use consilium_crypto::transcript::hash;
@@ -28,18 +29,11 @@ pub trait ChunkSource {
 
 /// Where a recovered sum goes, chunk by chunk and in order.
 pub trait SumSink {
-    /// Takes chunk `index`, as words and packed for the wire.
+    /// Takes chunk `index`, packed for the wire.
     ///
     /// # Errors
     /// Whatever the storage reports.
-    fn take(&mut self, index: u64, words: &[u64], packed: &[u8]) -> std::io::Result<()>;
-}
-
-impl SumSink for Vec<u64> {
-    fn take(&mut self, _: u64, words: &[u64], _: &[u8]) -> std::io::Result<()> {
-        self.extend_from_slice(words);
-        Ok(())
-    }
+    fn take(&mut self, index: u64, packed: Vec<u8>) -> std::io::Result<()>;
 }
 
 /// Why a sum could not be recovered.
@@ -139,7 +133,7 @@ impl UnmaskJob {
         &self.plan
     }
 
-    /// Adds the survivors' vectors, removes the masks and hands `dimension` words modulo 2^bits to `sink`. Gives H(S).
+    /// Adds the survivors' vectors, removes the masks and hands the packed sum to `sink`. Gives H(S).
     ///
     /// # Errors
     /// [`UnmaskFault`] when an upload cannot be read or is not the signed one; what `sink` holds is worth nothing then.
@@ -158,10 +152,7 @@ impl UnmaskJob {
                 true
             })?;
             sum_digests.push(chunk_digest(&packed));
-            let words = packing::unpack(self.word_bits, &packed, self.plan.fields_in_chunk(index))
-                .map_err(|_| UnmaskFault::OtherSum)?;
-            sink.take(index, &words, &packed)
-                .map_err(UnmaskFault::Sum)?;
+            sink.take(index, packed).map_err(UnmaskFault::Sum)?;
         }
         for ((silo, root), digests) in self.survivors.iter().zip(&digests) {
             if upload_root(digests) != *root {
@@ -175,8 +166,8 @@ impl UnmaskJob {
     ///
     /// # Errors
     /// [`Fault::OtherSum`] when the sum has another length or width than the plan.
-    pub fn digest(&self, sum: &[u64]) -> Result<Digest, Fault> {
-        sum_digest(&self.plan, &self.cohort, sum)
+    pub fn digest(&self, sum: &SumChunks) -> Result<Digest, Fault> {
+        sum.digest(&self.plan, &self.cohort)
     }
 
     /// One chunk of the sum, packed. `admit` sees each survivor's place and its packed chunk before it counts.
@@ -261,32 +252,4 @@ pub(crate) fn committed_sum(cohort_digest: &Digest, chunks: &[Digest]) -> Digest
         Label::Sum,
         &[cohort_digest.as_bytes(), upload_root(chunks).as_bytes()],
     )
-}
-
-/// H(S): over the attempt's transcript X and the packed sum, chunk by chunk.
-///
-/// # Errors
-/// [`Fault::OtherSum`] when the sum has another length or width than the plan.
-pub(crate) fn sum_digest(
-    plan: &RoundPlan,
-    cohort_digest: &Digest,
-    sum: &[u64],
-) -> Result<Digest, Fault> {
-    let word_bits = plan.word_bits().map_err(Fault::UnsafePlan)?;
-    let length = u64::try_from(sum.len()).unwrap_or(u64::MAX);
-    if length != plan.vector.dimension {
-        return Err(Fault::OtherSum);
-    }
-    let size = usize::try_from(plan.chunk_fields)
-        .unwrap_or(usize::MAX)
-        .max(1);
-    let mut chunks = Vec::with_capacity(sum.len().div_ceil(size));
-    for words in sum.chunks(size) {
-        let all_bits = words.iter().fold(0, |bits, word| bits | word);
-        if all_bits > word_bits.mask() {
-            return Err(Fault::OtherSum);
-        }
-        chunks.push(chunk_digest(&packing::pack(word_bits, words)));
-    }
-    Ok(committed_sum(cohort_digest, &chunks))
 }

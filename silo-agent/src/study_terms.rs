@@ -12,7 +12,8 @@ use consilium_learning::task::{Step, Task, TaskFault};
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{
-    AttemptId, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds, VerifiedSum,
+    AttemptId, Fault, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds,
+    VerifiedSum,
 };
 
 /// A study with everything that follows from it under the pinned roster.
@@ -40,6 +41,9 @@ pub(crate) enum TermsFault {
     /// How many are invited.
     #[error(transparent)]
     Plan(#[from] PlanFault),
+    /// The released sum.
+    #[error(transparent)]
+    Sum(#[from] Fault),
     /// The stored model.
     #[error(transparent)]
     Model(#[from] ModelFault),
@@ -118,7 +122,7 @@ impl StudyTerms {
     ) -> Result<(Model, bool), TermsFault> {
         let word_bits = verified.plan.word_bits()?;
         let sum: Vec<i64> = verified
-            .sum
+            .words()?
             .iter()
             .map(|word| word_bits.lift(*word))
             .collect();

@@ -13,7 +13,8 @@ use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
     CoordinatorSurroundings, Deadlines, Delivery, InnerProduct, LogVerifier, Membership, RoundPlan,
-    SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, chunk_digest, upload_root,
+    SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings, SumChunks, chunk_digest,
+    upload_root,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -235,7 +236,9 @@ impl Federation {
                         to_silos.push_back((at, delivery));
                     }
                     CoordinatorEffect::Unmask(job) => {
-                        let digest = job.run(&spool, &mut sum)?;
+                        let mut packed = SumChunks::default();
+                        let digest = job.run(&spool, &mut packed)?;
+                        sum = packed.words(job.plan())?;
                         to_coordinator.push_back(CoordinatorEvent::Summed { digest });
                     }
                     CoordinatorEffect::CommitSum(_) => {

@@ -7,11 +7,10 @@ use super::founding::Founding;
 use super::inputs::Inputs;
 use super::spool::{Layout, sum_path, upload_path};
 use anyhow::{Context, bail};
-use consilium_crypto::packing;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource, RoundRandom};
 use consilium_protocol::{
-    Delivery, MaskJob, SiloEffect, SiloEvent, SiloMachine, SiloName, TagJob, chunk_digest,
-    upload_root,
+    Delivery, MaskJob, SiloEffect, SiloEvent, SiloMachine, SiloName, SumChunks, TagJob,
+    chunk_digest, upload_root,
 };
 use consilium_wire::v1::{self, coordinator_frame, silo_frame};
 use serde::{Deserialize, Serialize};
@@ -224,27 +223,23 @@ impl SiloSide {
         SiloEvent::Tagged { id, product }
     }
 
-    /// Reads the sum that comes before a release.
-    fn receive_sum(&mut self, world: &SiloWorld<'_>) -> anyhow::Result<Vec<u64>> {
+    /// Reads the sum that comes before a release. The file is here what the network is elsewhere, and is not counted.
+    fn receive_sum(&mut self, world: &SiloWorld<'_>) -> anyhow::Result<SumChunks> {
         let plan = &world.founding.plan;
         let layout = Layout::new(plan);
         let file = File::open(sum_path(world.folder)).context("there is no sum")?;
-        let steps = &mut self.account.steps;
-        let mut sum = Vec::with_capacity(usize::try_from(plan.vector.dimension)?);
+        let mut chunks = Vec::new();
         for index in 0..plan.chunk_count() {
-            let chunk = steps
-                .timed(Step::Spool, || layout.read(&file, index))
-                .context("the sum is short")?;
-            let fields = plan.fields_in_chunk(index);
-            steps.timed(Step::Verification, || {
-                packing::unpack_onto(world.founding.bits, &chunk, fields, &mut sum)
-            })?;
-            let chunk = v1::ReleaseChunk::new(plan.id, index, plan.chunk_count(), chunk);
-            self.account.down += framed(&v1::CoordinatorFrame {
-                frame: Some(coordinator_frame::Frame::ReleaseChunk(chunk)),
-            });
+            let chunk = layout.read(&file, index).context("the sum is short")?;
+            let part = v1::ReleaseChunk::new(plan.id, index, plan.chunk_count(), chunk);
+            let frame = coordinator_frame::Frame::ReleaseChunk(part);
+            let frame = v1::CoordinatorFrame { frame: Some(frame) };
+            self.account.down += framed(&frame);
+            if let Some(coordinator_frame::Frame::ReleaseChunk(part)) = frame.frame {
+                chunks.push(part.data);
+            }
         }
-        Ok(sum)
+        Ok(chunks.into())
     }
 }
 

@@ -116,9 +116,9 @@ impl SumFile {
 }
 
 impl SumSink for SumFile {
-    fn take(&mut self, index: u64, _: &[u64], packed: &[u8]) -> io::Result<()> {
+    fn take(&mut self, index: u64, packed: Vec<u8>) -> io::Result<()> {
         let start = thread_seconds();
-        let written = self.layout.write(&self.file, index, packed);
+        let written = self.layout.write(&self.file, index, &packed);
         self.seconds += thread_seconds() - start;
         written
     }

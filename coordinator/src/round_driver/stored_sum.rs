@@ -27,8 +27,8 @@ impl<'spool> StoredSum<'spool> {
 }
 
 impl SumSink for StoredSum<'_> {
-    fn take(&mut self, _: u64, _: &[u64], packed: &[u8]) -> io::Result<()> {
-        self.blob.write(packed).map_err(io::Error::other)
+    fn take(&mut self, _: u64, packed: Vec<u8>) -> io::Result<()> {
+        self.blob.write(&packed).map_err(io::Error::other)
     }
 }
 

@@ -421,7 +421,7 @@ fn an_honest_coordinator_leaves_out_a_colluder_with_unusable_keys_and_goes_on() 
         assert_eq!(survivors.len(), 3);
         assert_eq!(dropped[0].as_str(), "silo-03");
         assert_eq!(
-            federation.silos[0].finished[0].sum,
+            federation.silos[0].finished[0].words().unwrap(),
             federation.true_sum(&survivors)
         );
     }

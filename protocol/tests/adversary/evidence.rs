@@ -112,7 +112,7 @@ fn a_silo_that_says_two_things_is_named_in_the_records_and_the_round_goes_on() {
         assert!(dropped.is_empty(), "{message}");
         let sum = federation.true_sum(&survivors);
         for silo in &federation.silos {
-            assert_eq!(silo.finished[0].sum, sum, "{message}");
+            assert_eq!(silo.finished[0].words().unwrap(), sum, "{message}");
         }
     }
 }

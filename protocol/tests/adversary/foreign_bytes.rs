@@ -28,7 +28,7 @@ fn damaged(bytes: &[u8], random: &mut InsecureSeededRandom) -> Vec<u8> {
 }
 
 fn doors(table: &Table, delivery: Delivery) -> Vec<SiloEvent> {
-    let (expected, sum) = (table.plan.clone(), table.sum());
+    let (expected, sum) = (table.plan.clone(), table.packed(&table.sum()));
     vec![
         SiloEvent::Opened {
             delivery: delivery.clone(),
@@ -160,7 +160,10 @@ fn signed_nonsense_of_a_colluder_releases_the_true_sum_or_nothing() {
         federation.run(plan);
         for silo in &federation.silos[..4] {
             for finished in &silo.finished {
-                assert_eq!(finished.sum, federation.true_sum(&finished.survivors));
+                assert_eq!(
+                    finished.words().unwrap(),
+                    federation.true_sum(&finished.survivors)
+                );
             }
         }
         // Nobody else is blamed for it.

@@ -43,7 +43,7 @@ proptest! {
                 prop_assert_eq!(&federation.sum, &sum);
                 for silo in &federation.silos {
                     for finished in &silo.finished {
-                        prop_assert_eq!(&finished.sum, &sum);
+                        prop_assert_eq!(&finished.words().unwrap(), &sum);
                         prop_assert_eq!(&finished.survivors, &survivors);
                     }
                 }

@@ -43,12 +43,12 @@ fn a_committed_sum_that_differs_in_one_coordinate_by_any_amount_is_not_released(
         let mut release = table.honest_release();
         release.sum = committed;
         let delivery = table.release(&release);
-        let alone = verify_release(&table.membership, &table.log, &delivery, sum.clone());
+        let alone = verify_release(&table.membership, &table.log, &delivery, table.packed(&sum));
         assert_eq!(alone.err(), Some(Fault::Unverified), "{at}: {delta}");
         for seat in 0..4 {
             let event = SiloEvent::Released {
                 delivery: delivery.clone(),
-                sum: sum.clone(),
+                sum: table.packed(&sum),
             };
             let outcome = table.tell(seat, event);
             assert!(outcome.finished.is_empty(), "{at}: {delta}");

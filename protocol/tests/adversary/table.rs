@@ -5,7 +5,6 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
-use consilium_crypto::packing;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::signing::SigningKey;
@@ -13,7 +12,8 @@ use consilium_crypto::transcript::hash;
 use consilium_protocol::{
     AttemptId, CoordinatorMessage, Delivery, Envelope, Fault, LogVerifier, Membership,
     PROTOCOL_VERSION, Release, ReplayJob, RoundPlan, Sender, SiloEffect, SiloEvent, SiloMachine,
-    SiloMessage, SiloName, SiloSurroundings, Verification, VerifiedSum, chunk_digest, upload_root,
+    SiloMessage, SiloName, SiloSurroundings, SumChunks, Verification, VerifiedSum, chunk_digest,
+    upload_root,
 };
 use serde::Serialize;
 
@@ -435,11 +435,14 @@ impl Table {
             .collect()
     }
 
+    /// As the coordinator sends it.
+    pub(crate) fn packed(&self, sum: &[u64]) -> SumChunks {
+        SumChunks::pack(&self.plan, sum).unwrap()
+    }
+
     pub(crate) fn sum_digest(&self, sum: &[u64]) -> Digest {
-        let bits = WordBits::new(self.plan.vector.word_bits).unwrap();
-        let chunks = sum
-            .chunks(self.plan.chunk_fields as usize)
-            .map(|words| chunk_digest(&packing::pack(bits, words)));
+        let packed = self.packed(sum);
+        let chunks = packed.chunks().iter().map(|chunk| chunk_digest(chunk));
         let root = upload_root(&chunks.collect::<Vec<_>>());
         hash(Label::Sum, &[self.x().as_bytes(), root.as_bytes()])
     }
@@ -462,7 +465,7 @@ impl Table {
         let event = match delivery.envelope.peek_name() {
             Some("Open") => SiloEvent::Opened { delivery, expected },
             Some("Release") => {
-                let sum = self.sum();
+                let sum = self.packed(&self.sum());
                 SiloEvent::Released { delivery, sum }
             }
             _ => SiloEvent::Delivered(delivery),

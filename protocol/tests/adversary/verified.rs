@@ -3,7 +3,8 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{
-    Delivery, Fault, Release, SiloEvent, SiloMessage, Verification, VerifiedSum, verify_release,
+    Delivery, Fault, Release, SiloEvent, SiloMessage, SumChunks, Verification, VerifiedSum,
+    verify_release,
 };
 
 use crate::table::{STAGES, Stage, Table, name, plan_of, roots, sum_proof, survivors_digest};
@@ -15,7 +16,7 @@ fn other(digest: &Digest) -> Digest {
 }
 
 fn verify(table: &Table, delivery: &Delivery, sum: Vec<u64>) -> Result<VerifiedSum, Fault> {
-    verify_release(&table.membership, &table.log, delivery, sum)
+    verify_release(&table.membership, &table.log, delivery, table.packed(&sum))
 }
 
 type Change = (&'static str, fn(&mut Release));
@@ -57,7 +58,13 @@ fn a_release_of_another_sum_than_the_committed_one_is_evidence_even_if_it_is_log
     release.sum = table.sum_digest(&sum);
     let delivery = table.release(&release);
     let envelope = delivery.envelope.clone();
-    let outcome = table.tell(0, SiloEvent::Released { delivery, sum });
+    let outcome = table.tell(
+        0,
+        SiloEvent::Released {
+            delivery,
+            sum: table.packed(&sum),
+        },
+    );
     let [(_, fault, evidence)] = outcome.aborted.as_slice() else {
         panic!("{outcome:?}")
     };
@@ -67,22 +74,33 @@ fn a_release_of_another_sum_than_the_committed_one_is_evidence_even_if_it_is_log
 }
 
 #[test]
-fn words_that_are_not_the_released_sum_are_discarded() {
+fn chunks_that_are_not_the_released_sum_are_discarded() {
     let mut table = before_release(3);
     let delivery = table.question(Stage::Release, 0);
-    let right = table.sum();
+    let right = table.packed(&table.sum()).chunks().to_vec();
+    let last = right.len() - 1;
     let mut wrong = vec![Vec::new(), right[1..].to_vec()];
-    for at in [0, right.len() - 1] {
-        for change in [1, 1 << 23, 1 << 24, 1 << 63] {
-            let mut sum = right.clone();
-            sum[at] ^= change;
-            wrong.push(sum);
+    for (at, byte) in [(0, 0), (0, 2), (last, right[last].len() - 1)] {
+        for change in [1, 0x80] {
+            let mut chunks = right.clone();
+            chunks[at][byte] ^= change;
+            wrong.push(chunks);
         }
     }
-    wrong.push([right.clone(), vec![0]].concat());
+    let mut longer = right.clone();
+    longer[last].push(0);
+    let mut shorter = right.clone();
+    shorter[last].pop();
+    wrong.extend([longer, shorter]);
+    wrong.push([right.clone(), vec![vec![0]]].concat());
+    wrong.push([right.clone(), vec![Vec::new()]].concat());
+    // The same bytes, cut elsewhere.
+    wrong.push(vec![right.concat()]);
     let before = table.picture(0);
-    for sum in wrong {
-        assert_eq!(verify(&table, &delivery, sum.clone()), Err(Fault::OtherSum));
+    for chunks in wrong.into_iter().filter(|chunks| *chunks != right) {
+        let sum = SumChunks::from(chunks);
+        let alone = verify_release(&table.membership, &table.log, &delivery, sum.clone());
+        assert_eq!(alone, Err(Fault::OtherSum));
         let delivery = delivery.clone();
         let outcome = table.tell(0, SiloEvent::Released { delivery, sum });
         assert_eq!(outcome.rejected, vec![Fault::OtherSum]);
@@ -113,7 +131,7 @@ fn a_silo_that_missed_the_round_verifies_its_release_alone() {
     assert_eq!(verified.cohort_digest, table.x());
     assert_eq!(verified.survivors, table.plan.silos);
     assert_eq!(
-        (verified.sum, verified.digest),
+        (verified.words().unwrap(), verified.digest),
         (sum.clone(), table.sum_digest(&sum))
     );
 
@@ -125,7 +143,7 @@ fn a_silo_that_missed_the_round_verifies_its_release_alone() {
             0,
             SiloEvent::Released {
                 delivery: delivery.clone(),
-                sum: sum.clone(),
+                sum: table.packed(&sum),
             },
         );
         assert_eq!(outcome.finished.len(), 1, "{stage:?}: {outcome:?}");
@@ -245,7 +263,7 @@ fn a_silo_that_has_verified_votes_and_nonces_does_not_take_them_under_other_sign
             );
             let event = SiloEvent::Released {
                 delivery,
-                sum: sum.clone(),
+                sum: table.packed(&sum),
             };
             let outcome = table.tell(0, event);
             assert_eq!(outcome.rejected, vec![Fault::BadSignature { sender }]);
@@ -294,7 +312,13 @@ fn a_certified_release_over_other_survivors_than_the_silo_voted_for_is_evidence(
         let delivery = forged_release(&table, fewer);
         let envelope = delivery.envelope.clone();
         let sum = table.sum();
-        let outcome = table.tell(0, SiloEvent::Released { delivery, sum });
+        let outcome = table.tell(
+            0,
+            SiloEvent::Released {
+                delivery,
+                sum: table.packed(&sum),
+            },
+        );
         let [(_, fault, evidence)] = outcome.aborted.as_slice() else {
             panic!("{outcome:?}")
         };
@@ -318,7 +342,7 @@ fn a_certified_release_with_another_upload_of_this_silo_is_not_believed() {
     let kept = table.picture(0);
     let event = SiloEvent::Released {
         delivery: delivery.clone(),
-        sum: sum.clone(),
+        sum: table.packed(&sum),
     };
     let outcome = table.tell(0, event);
     assert!(matches!(
@@ -326,7 +350,13 @@ fn a_certified_release_with_another_upload_of_this_silo_is_not_believed() {
         [(_, Fault::OwnMessageChanged { .. }, evidence)] if evidence.len() == 2
     ));
     table.put_back(0, &(kept.0, None));
-    let outcome = table.tell(0, SiloEvent::Released { delivery, sum });
+    let outcome = table.tell(
+        0,
+        SiloEvent::Released {
+            delivery,
+            sum: table.packed(&sum),
+        },
+    );
     assert_eq!(outcome.rejected, vec![Fault::OwnMessageChanged { message }]);
     assert!(outcome.finished.is_empty());
 }
@@ -353,7 +383,13 @@ fn a_certified_release_over_another_cohort_than_the_silo_masked_for_is_evidence(
     release.verification = table.forged_replays(x, release.sum, &[0, 1, 2, 3]);
     let delivery = table.release(&release);
     let envelope = delivery.envelope.clone();
-    let outcome = table.tell(0, SiloEvent::Released { delivery, sum });
+    let outcome = table.tell(
+        0,
+        SiloEvent::Released {
+            delivery,
+            sum: table.packed(&sum),
+        },
+    );
     let [(_, fault, evidence)] = outcome.aborted.as_slice() else {
         panic!("{outcome:?}")
     };

@@ -3,7 +3,6 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
-use consilium_crypto::packing;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::signing::SigningKey;
@@ -14,7 +13,7 @@ use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
     CoordinatorSurroundings, Deadlines, Delivery, Fault, LogVerifier, Membership, RecordKind,
     ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings,
-    Thresholds, VerifiedSum, chunk_digest, upload_root,
+    SumChunks, Thresholds, VerifiedSum, chunk_digest, upload_root,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -132,10 +131,11 @@ impl<'a> Served<'a> {
         uploads: &'a BTreeMap<SiloName, Vec<Vec<u8>>>,
         sum: &[u64],
     ) -> Self {
-        let bits = plan.word_bits().unwrap();
-        let chunks = sum.chunks(plan.chunk_fields as usize);
-        let sum = chunks.map(|words| packing::pack(bits, words)).collect();
-        Self { uploads, sum }
+        let sum = SumChunks::pack(plan, sum).unwrap();
+        Self {
+            uploads,
+            sum: sum.chunks().to_vec(),
+        }
     }
 }
 
@@ -300,7 +300,11 @@ impl Federation {
                 let expected = consilium_protocol::peek_plan(&delivery).unwrap();
                 SiloEvent::Opened { delivery, expected }
             }
-            Some("Release") => SiloEvent::Released { delivery, sum },
+            Some("Release") => {
+                let plan = consilium_protocol::peek_plan(&delivery).unwrap();
+                let sum = SumChunks::pack(&plan, &sum).unwrap();
+                SiloEvent::Released { delivery, sum }
+            }
             _ => SiloEvent::Delivered(delivery),
         };
         self.silo_event(at, event);
@@ -562,12 +566,14 @@ impl Federation {
                     self.records.push(format!("{kind:?}"));
                 }
                 CoordinatorEffect::Unmask(job) => {
-                    self.sum.clear();
-                    let digest = job.run(&Spool(&self.spool), &mut self.sum).unwrap();
+                    let mut sum = SumChunks::default();
+                    let digest = job.run(&Spool(&self.spool), &mut sum).unwrap();
+                    self.sum = sum.words(job.plan()).unwrap();
                     let digest = if self.false_sum {
                         let mask = job.plan().word_bits().unwrap().mask();
                         self.sum[7] = self.sum[7].wrapping_add(1) & mask;
-                        job.digest(&self.sum).unwrap()
+                        let sum = SumChunks::pack(job.plan(), &self.sum).unwrap();
+                        job.digest(&sum).unwrap()
                     } else {
                         digest
                     };

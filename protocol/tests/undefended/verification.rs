@@ -84,11 +84,11 @@ fn one_unit_more() -> (Table, Delivery, Vec<u64>) {
 #[test]
 fn without_verification_one_unit_more_in_one_coordinate_is_released() {
     let (mut table, delivery, sum) = one_unit_more();
-    let alone = verify_release(&table.membership, &table.log, &delivery, sum.clone());
+    let alone = verify_release(&table.membership, &table.log, &delivery, table.packed(&sum));
     assert_eq!(alone.err(), Some(Fault::Unverified));
     let event = SiloEvent::Released {
         delivery: delivery.clone(),
-        sum: sum.clone(),
+        sum: table.packed(&sum),
     };
     let outcome = table.tell(0, event);
     assert!(outcome.finished.is_empty() && outcome.sent.is_empty());
@@ -96,11 +96,11 @@ fn without_verification_one_unit_more_in_one_coordinate_is_released() {
     let (mut table, delivery, sum) = one_unit_more();
     let event = SiloEvent::Released {
         delivery,
-        sum: sum.clone(),
+        sum: table.packed(&sum),
     };
     let outcome = without(&[Defence::SumVerified], || table.tell(0, event));
-    assert_eq!(outcome.finished[0].sum, sum);
-    assert_ne!(outcome.finished[0].sum, table.sum());
+    assert_eq!(outcome.finished[0].words().unwrap(), sum);
+    assert_ne!(outcome.finished[0].words().unwrap(), table.sum());
 }
 
 /// By silo: the chunks of its upload.
@@ -195,10 +195,10 @@ fn without_enough_replays_colluders_vouch_for_any_sum() {
         ..table.honest_release()
     };
     let delivery = table.release(&release);
-    let verify = || verify_release(&table.membership, &table.log, &delivery, sum.clone());
+    let verify = || verify_release(&table.membership, &table.log, &delivery, table.packed(&sum));
     assert_eq!(verify().err(), Some(Fault::Unverified));
     let verified = without(&[Defence::EnoughReplays], verify).unwrap();
-    assert_ne!(verified.sum, table.sum());
+    assert_ne!(verified.words().unwrap(), table.sum());
 }
 
 /// What the liar has after a split challenge: the sum of the tags, and both challenges.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use consilium_audit::entry::{EventKind, Outcome};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::packing::unpack;
-use consilium_protocol::{AttemptId, Delivery, SiloEvent, VerifiedBy, VerifiedSum, peek_plan};
+use consilium_protocol::{
+    AttemptId, Delivery, SiloEvent, SumChunks, VerifiedBy, VerifiedSum, peek_plan,
+};
 use consilium_wire::limits::LEAST_CHUNK_BYTES;
 use consilium_wire::v1::{self, silo_frame};
 use tracing::{info, warn};
@@ -59,14 +60,15 @@ impl ReleaseParts {
         Ok(())
     }
 
-    /// The packed sum, if all of it is there.
-    fn take(&mut self, id: AttemptId) -> Option<Vec<u8>> {
+    /// The sum, if all of it is there.
+    fn take(&mut self, id: AttemptId) -> Option<SumChunks> {
         let complete =
             self.id == Some(id) && u64::try_from(self.parts.len()).ok() == Some(self.count);
         if !complete {
             return None;
         }
-        Some(std::mem::take(self).parts.into_values().flatten().collect())
+        let parts: Vec<_> = std::mem::take(self).parts.into_values().collect();
+        Some(parts.into())
     }
 }
 
@@ -103,28 +105,14 @@ impl Agent {
         let Some(plan) = peek_plan(&delivery) else {
             return Ok(());
         };
-        let Some(packed) = self.releases.take(plan.id) else {
+        let Some(sum) = self.releases.take(plan.id) else {
             warn!(
                 study,
                 "a release came without all of its sum; it was discarded"
             );
             return Ok(());
         };
-        let sum = plan
-            .word_bits()
-            .map_err(|fault| explain(&fault))
-            .and_then(|bits| {
-                let count =
-                    usize::try_from(plan.vector.dimension).map_err(|fault| fault.to_string())?;
-                unpack(bits, &packed, count).map_err(|fault| explain(&fault))
-            });
-        match sum {
-            Ok(sum) => self.step(study, SiloEvent::Released { delivery, sum }),
-            Err(reason) => {
-                warn!(study, "a release was discarded: {reason}");
-                Ok(())
-            }
-        }
+        self.step(study, SiloEvent::Released { delivery, sum })
     }
 
     /// The verified sum as the study's progress.
@@ -307,8 +295,8 @@ mod tests {
             parts.add(chunk(ID, index, data), MOST).unwrap();
         }
         assert_eq!(
-            parts.take(ID).unwrap(),
-            [&first[..], &second, b"ef"].concat()
+            parts.take(ID).unwrap().chunks(),
+            [&first[..], &second, b"ef"]
         );
         assert!(parts.take(ID).is_none());
     }

@@ -14,7 +14,7 @@ use consilium_crypto::signing::SigningKey;
 use consilium_protocol::{
     AttemptId, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings,
     Deadlines, Delivery, Envelope, ReplayOutcome, Sender, SiloEffect, SiloEvent, SiloMachine,
-    SiloName, SiloSurroundings,
+    SiloName, SiloSurroundings, SumChunks,
 };
 use std::collections::BTreeMap;
 
@@ -164,7 +164,8 @@ pub(super) fn silo_messages(input: &[u8]) {
             },
             _ => SiloEvent::Released {
                 delivery,
-                sum: vec![if value % 2 == 0 { 10 } else { 11 }; 4],
+                sum: SumChunks::pack(plan, &[if value % 2 == 0 { 10 } else { 11 }; 4])
+                    .unwrap_or_default(),
             },
         };
         let before = machine.snapshot();
@@ -182,7 +183,7 @@ pub(super) fn silo_messages(input: &[u8]) {
         }
         for effect in &effects {
             if let SiloEffect::Finished(verified) = effect {
-                assert_eq!(verified.sum, [10; 4]);
+                assert_eq!(verified.words().ok().as_deref(), Some(&[10; 4][..]));
             }
         }
         // Every state is one that a restart gives back.
@@ -420,7 +421,7 @@ mod tests {
                 // The sum of a release is that of the whole round, whatever came before it.
                 Some("Release") => SiloEvent::Released {
                     delivery,
-                    sum: vec![10; 4],
+                    sum: SumChunks::pack(plan, &[10; 4]).unwrap(),
                 },
                 _ => SiloEvent::Delivered(delivery),
             };

@@ -206,8 +206,9 @@ impl Watch {
         silo: &SiloName,
         sum: &VerifiedSum,
     ) -> Result<(), Violation> {
+        let words = sum.words().unwrap_or_default();
         self.releases
-            .released(study, &sum.plan, &sum.survivors, &sum.sum)
+            .released(study, &sum.plan, &sum.survivors, &words)
             .map_err(|violation| Violation {
                 detail: format!("{silo}: {}", violation.detail),
                 ..violation

@@ -19,7 +19,7 @@ use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
 use consilium_protocol::{
     AttemptId, Delivery, Envelope, Fault, ReplayJob, ReplaySource, SiloEffect, SiloEvent,
-    SiloMachine, SiloName, SiloSurroundings, VerifiedSum, peek_plan,
+    SiloMachine, SiloName, SiloSurroundings, SumChunks, VerifiedSum, peek_plan,
 };
 pub(crate) use disk::{Disk, Progress};
 use work::FETCHING;
@@ -207,7 +207,9 @@ impl Silo {
         match delivery.envelope.peek_name() {
             Some("Open") => self.opened(around, delivery),
             Some("Release") => {
-                let sum = sum.unwrap_or_default();
+                let words = sum.unwrap_or_default();
+                let packed = peek_plan(&delivery).map(|plan| SumChunks::pack(&plan, &words));
+                let sum = packed.and_then(Result::ok).unwrap_or_default();
                 let mut outcomes = self.handle(around, SiloEvent::Released { delivery, sum });
                 let waiting = self
                     .process

@@ -22,8 +22,8 @@ use consilium_learning::contribution::Contribution;
 use consilium_policies::Policy;
 use consilium_protocol::{
     ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings,
-    Deadlines, LogVerifier, RecordKind, SiloEffect, SiloEvent, SiloMessage, chunk_digest,
-    upload_root,
+    Deadlines, LogVerifier, RecordKind, SiloEffect, SiloEvent, SiloMessage, SumChunks,
+    chunk_digest, upload_root,
 };
 
 use super::super::*;
@@ -430,8 +430,9 @@ impl Hospital {
                     self.to_peers.push_back((to, delivery, self.sum.clone()));
                 }
                 CoordinatorEffect::Unmask(job) => {
-                    self.sum.clear();
-                    let digest = job.run(&self.spool, &mut self.sum).unwrap();
+                    let mut sum = SumChunks::default();
+                    let digest = job.run(&self.spool, &mut sum).unwrap();
+                    self.sum = sum.words(job.plan()).unwrap();
                     self.events.push_back(CoordinatorEvent::Summed { digest });
                 }
                 CoordinatorEffect::CheckSum(mut product) => {
@@ -495,7 +496,11 @@ impl Hospital {
                 let expected = consilium_protocol::peek_plan(&delivery).unwrap();
                 SiloEvent::Opened { delivery, expected }
             }
-            Some("Release") => SiloEvent::Released { delivery, sum },
+            Some("Release") => {
+                let plan = consilium_protocol::peek_plan(&delivery).unwrap();
+                let sum = SumChunks::pack(&plan, &sum).unwrap();
+                SiloEvent::Released { delivery, sum }
+            }
             _ => SiloEvent::Delivered(delivery),
         };
         let mut events = VecDeque::from([event]);

@@ -6,7 +6,7 @@ use super::{Around, Coordinator, CoordinatorWork, Outcome, PAUSE, is, open_at};
 use crate::simulation::faults::{CrashPlace, Mutation};
 use crate::simulation::shared_log::Entry;
 use crate::simulation::study::next_model;
-use consilium_protocol::{CoordinatorEffect, RecordKind, UnmaskFault, UnmaskJob};
+use consilium_protocol::{CoordinatorEffect, RecordKind, SumChunks, UnmaskFault, UnmaskJob};
 
 impl Coordinator {
     pub(super) fn carry_out(
@@ -177,12 +177,14 @@ impl Coordinator {
             chunks: &self.spool,
             id: job.plan().id,
         };
-        let mut sum = Vec::new();
-        let recovered = job.run(&spool, &mut sum);
+        let mut packed = SumChunks::default();
+        let recovered = job.run(&spool, &mut packed);
+        let mut sum = packed.words(job.plan()).unwrap_or_default();
         let digest = match sum.first_mut() {
             Some(word) if around.mutation == Mutation::OneUnitMore => {
                 *word = word.wrapping_add(1) & around.study.bits.mask();
-                recovered.and_then(|_| job.digest(&sum).map_err(|_| UnmaskFault::OtherSum))
+                let other = SumChunks::pack(job.plan(), &sum).and_then(|sum| job.digest(&sum));
+                recovered.and_then(|_| other.map_err(|_| UnmaskFault::OtherSum))
             }
             Some(_) | None => recovered,
         };
