@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | Newton | score, information (upper triangle), log-likelihood, rows | parameters += information^-1 score |
 //! | FedSGD | score, log-likelihood, rows | a step of the server's optimiser along score / rows |
-//! | FedSGD with noise | one score per patient | the same along score / expected patients |
+//! | FedSGD with noise | one score per patient | the same along score / patients expected in a round |
 //! | FedAvg | rows * (local parameters - parameters), log-likelihood, rows | parameters += mean of the moves |
 //!
 //! The steps of everybody use + - * / and square root only, so that all silos get the same bits.
@@ -38,7 +38,8 @@ pub(crate) struct Regression {
     /// Of the parameters.
     names: Vec<String>,
     most_rounds: u32,
-    expected_patients: Option<u64>,
+    /// Patients whose vectors a sum with noise holds, by public numbers.
+    expected_batch: Option<f64>,
 }
 
 /// What the sum of a round leads to.
@@ -60,11 +61,11 @@ impl Regression {
     pub(crate) fn new(plan: &RegressionPlan, study: &Study) -> Result<Self, TaskFault> {
         let features = design::names(plan, &study.data)?;
         let labels = design::outcome_labels(plan, &study.data)?;
-        let expected_patients = match &study.privacy {
+        let expected_batch = match &study.privacy {
             Privacy::None => None,
-            Privacy::Distributed(distributed) => Some(distributed.expected_patients),
+            Privacy::Distributed(distributed) => Some(distributed.expected_batch()),
         };
-        let longest_residual = expected_patients
+        let longest_residual = expected_batch
             .and_then(|_| design::outcome_number(plan, &study.data))
             .map(|number| number.standard_width());
         let objective = Objective::of(plan.model, labels.len(), longest_residual);
@@ -75,13 +76,13 @@ impl Regression {
             plan: plan.clone(),
             data: study.data.clone(),
             most_rounds: study.rounds.most,
-            expected_patients,
+            expected_batch,
         })
     }
 
     pub(crate) fn dimension(&self) -> usize {
         let parameters = self.objective.parameter_count(self.features.len());
-        match (self.plan.method, self.expected_patients) {
+        match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => parameters + newton::triangle(parameters) + TAIL,
             (Method::FedSgd { .. }, Some(_)) => parameters,
             (Method::FedSgd { .. } | Method::FedAvg { .. }, _) => parameters + TAIL,
@@ -104,7 +105,7 @@ impl Regression {
         self.check(model)?;
         let design = Design::new(&self.plan, &self.data, table)?;
         let parameters = &model.parameters;
-        Ok(match (self.plan.method, self.expected_patients) {
+        Ok(match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => {
                 Contribution::Sum(newton::contribution(&design, parameters))
             }

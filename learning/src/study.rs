@@ -96,6 +96,7 @@ impl Study {
             mode,
         )?;
         let privacy = Privacy::read(privacy, mode, &data, analysis.row_bound(&data))?;
+        privacy.check_sampling(&analysis)?;
         let aggregation = Aggregation::read(
             file.optional_section("aggregation", &["fraction_bits", "word_bits"])?,
             mode,

@@ -329,14 +329,16 @@ mod tests {
             attempts in 1_u32..2_000,
             silos in 3_u32..50,
             dimension in 1_u64..10_000,
+            rate in prop_oneof![Just(1.0), 1e-3_f64..1.0],
         ) {
             let (target, delta) = (Epsilon::new(epsilon).unwrap(), Delta::new(10_f64.powi(-exponent)).unwrap());
-            let multiplier = calibrate(target, delta, SamplingRate::EVERYBODY, attempts).unwrap();
+            let rate = SamplingRate::new(rate).unwrap();
+            let multiplier = calibrate(target, delta, rate, attempts).unwrap();
             let plan = NoisePlan::derive(&NoiseTerms {
                 multiplier, silos, dropouts: silos / 4, colluders: silos / 3, attempts, patients_cap: 1_000, dimension,
-            }).unwrap();
-            let event = NoiseEvent::of_plan(&plan, View::Colluders, dimension).unwrap();
-            let certificate = RdpCurve::full_batch(&event, attempts).epsilon(delta);
+            }).unwrap().with_sampling_rate(rate);
+            let job = Job::of_plan(&plan, View::Colluders, dimension, attempts).unwrap();
+            let certificate = RdpCurve::of_job(&job).unwrap().epsilon(delta);
             prop_assert!(certificate.epsilon <= target, "{} above {}", certificate.epsilon, target);
         }
     }

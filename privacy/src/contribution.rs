@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What one silo puts under its mask: clip, quantise, add up, add noise, in this order.
+//! What one silo puts under its mask: clip, quantise, draw, add up, add noise, in this order.
 //!
 //! Quantising comes before summing and the noise after it, so the sensitivity is an integer bound and
 //! no floating-point sum is trusted.
@@ -14,6 +14,9 @@ use crate::loss::ClippingNorm;
 use crate::noise_plan::NoisePlan;
 
 /// The noised sum of one vector per patient, in integers.
+///
+/// Who takes part is drawn here too, patient by patient, where the plan has a batch drawn. The vectors of the others are
+/// read and worked on alike, and add zero.
 ///
 /// A vector of another length than `dimension`, or one that is not finite, counts as zero: whether a
 /// round goes on must not depend on what a patient's vector holds.
@@ -79,13 +82,15 @@ fn noised_sum_from(
                 cap: plan.patients_cap,
             });
         }
+        // SECURITY: drawn for every patient, whatever the vector holds, and known to nobody beyond this loop.
+        let taking_part = plan.batch.draw(random);
         if patient.len() == dimension {
             for (total, term) in
                 sum.iter_mut()
                     .zip(quantise_patient(patient, norm, plan.clip_integer))
             {
                 // INVARIANT: at most cap * D < 2^60, which a validated plan guarantees.
-                *total = total.wrapping_add(term);
+                *total = total.wrapping_add(term & taking_part);
             }
         }
     }
@@ -99,7 +104,7 @@ mod tests {
     use consilium_crypto::random::InsecureSeededRandom;
 
     use super::*;
-    use crate::loss::NoiseMultiplier;
+    use crate::loss::{NoiseMultiplier, SamplingRate};
     use crate::noise_plan::NoiseTerms;
 
     fn plan(patients_cap: u64) -> NoisePlan {
@@ -170,6 +175,66 @@ mod tests {
         let patients = vec![vec![0.0; 3]; 11];
         assert_eq!(
             sum(&patients, 10),
+            Err(ContributionFault::TooManyPatients { cap: 10 })
+        );
+    }
+
+    /// How many of `patients` a seed draws: equal noise cancels in the difference to vectors of zeros.
+    fn drawn(plan: &NoisePlan, patients: usize, seed: u64) -> i64 {
+        let norm = ClippingNorm::new(1.0).unwrap();
+        let first = |vector: [f64; 3]| {
+            let mut random = InsecureSeededRandom::from_seed(seed);
+            noised_sum_from(plan, norm, 3, vec![vector; patients], &mut random).unwrap()[0]
+        };
+        let unit = quantise_patient(&[1.0, 0.0, 0.0], norm, plan.clip_integer)[0];
+        let moved = first([1.0, 0.0, 0.0]) - first([0.0; 3]);
+        assert_eq!(moved % unit, 0);
+        moved / unit
+    }
+
+    #[test]
+    fn each_seed_draws_a_batch_of_its_own() {
+        let tenth = plan(100).with_sampling_rate(SamplingRate::new(0.1).unwrap());
+        let sizes: Vec<i64> = (0..200).map(|seed| drawn(&tenth, 50, seed)).collect();
+        // Nobody is in one batch of two hundred, more than 15 of 50 in one of 6,000; the seeds are fixed.
+        assert!(sizes.contains(&0) && sizes.iter().all(|size| (0..=15).contains(size)));
+        let all: i64 = sizes.iter().sum();
+        // 10,000 draws: five standard deviations of 30, a false alarm in 10^6.
+        assert!((all - 1_000).abs() < 150, "{all}");
+        assert_eq!(drawn(&plan(100), 50, 3), 50);
+    }
+
+    #[test]
+    fn who_is_drawn_depends_on_no_vector_and_the_bound_counts_everybody() {
+        let half = plan(10).with_sampling_rate(SamplingRate::new(0.5).unwrap());
+        let norm = ClippingNorm::new(1.0).unwrap();
+        let sum = |patients: &[Vec<f64>]| {
+            let mut random = InsecureSeededRandom::from_seed(8);
+            noised_sum_from(&half, norm, 3, patients, &mut random)
+        };
+        let mut patients = vec![vec![0.1, 0.2, 0.3]; 10];
+        let whole = sum(&patients).unwrap();
+        let mut moved = 0;
+        for changed in 0..10 {
+            for vector in [vec![f64::NAN, 0.0, 0.0], vec![], vec![0.0; 3]] {
+                patients[changed] = vector;
+                let without = sum(&patients).unwrap();
+                // Those who come after draw the same, so that only this patient's own part is missing.
+                moved += usize::from(without != whole);
+                let shift: i128 = whole
+                    .iter()
+                    .zip(&without)
+                    .map(|(a, b)| i128::from(a - b).pow(2))
+                    .sum();
+                assert!(shift <= i128::from(half.clip_integer).pow(2));
+            }
+            patients[changed] = vec![0.1, 0.2, 0.3];
+        }
+        assert!(moved > 0 && moved < 30 && moved % 3 == 0, "{moved}");
+        // Whether there are too many must not depend on the draw.
+        let eleven = vec![vec![0.0; 3]; 11];
+        assert_eq!(
+            sum(&eleven),
             Err(ContributionFault::TooManyPatients { cap: 10 })
         );
     }

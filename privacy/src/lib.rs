@@ -22,6 +22,7 @@
 //! certificate, batches of fixed size a certificate for patients replaced and no estimate.
 
 pub mod accountant;
+pub mod batch;
 pub mod budget;
 pub mod calibration;
 pub mod clipping;

@@ -149,7 +149,7 @@ quantity!(
 );
 quantity!(
     /// The probability with which each patient, on its own, takes part in a round.
-    SamplingRate, "the sampling rate", "above 0 and at most 1", "1.0", |value| (1e-12..=1.0).contains(&value)
+    SamplingRate, "the sampling rate", "above 0 and at most 1", "1.0", |value| (LEAST_RATE..=1.0).contains(&value)
 );
 
 impl Delta {
@@ -182,7 +182,15 @@ impl ClippingNorm {
 impl SamplingRate {
     /// Every patient takes part in every round.
     pub const EVERYBODY: Self = Self(1.0);
+
+    /// The rate nearest to a number that is not below it, if any is not.
+    pub(crate) fn at_least(value: f64) -> Self {
+        Self(value.clamp(LEAST_RATE, 1.0))
+    }
 }
+
+/// One patient in all the world is more than enough of a batch.
+const LEAST_RATE: f64 = 1e-12;
 
 /// A decimal without spaces, signs of plenty, hexadecimal, `inf` or `nan`.
 fn plain_decimal(text: &str) -> Option<f64> {

@@ -6,6 +6,8 @@
 //! so that the honest shares in *every* release add up to the noise that was promised. Dividing by `n`
 //! instead would turn an epsilon of 3 into 3.53 when one of four silos drops.
 //!
+//! A plan says too who takes part in an attempt: everybody, or a [`Batch`] that each silo draws and tells nobody.
+//!
 //! The plan carries the integers `k` and `D`, with `sigma_s^2 = k^2/(2 ln 2)`: the sampler draws exactly
 //! that, the accountant counts on the real number below it.
 
@@ -16,7 +18,9 @@ use thiserror::Error;
 
 pub use vector_plan::{VectorPlan, VectorPlanFault};
 
-use crate::loss::NoiseMultiplier;
+use crate::accountant::NoCertificate;
+use crate::batch::Batch;
+use crate::loss::{NoiseMultiplier, SamplingRate};
 
 /// What a noise plan is derived from; every field is public and written in the study or the roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub struct NoisePlan {
     pub attempts: u32,
     /// The public bound on the patients of one silo.
     pub patients_cap: u64,
+    /// Who takes part in an attempt.
+    pub batch: Batch,
 }
 
 /// Whose eyes the noise is measured with.
@@ -98,11 +104,23 @@ impl NoisePlan {
                     colluders: terms.colluders,
                     attempts: terms.attempts,
                     patients_cap: terms.patients_cap,
+                    batch: Batch::Everybody,
                 };
                 plan.validate()?;
                 return Ok(plan);
             }
             clip_integer *= 2;
+        }
+    }
+
+    /// The same noise in attempts in which each patient takes part with this probability.
+    ///
+    /// All of them may be drawn, so bounds and widths stay as they are.
+    #[must_use]
+    pub fn with_sampling_rate(self, rate: SamplingRate) -> Self {
+        Self {
+            batch: Batch::of(rate),
+            ..self
         }
     }
 
@@ -232,6 +250,9 @@ pub enum NoisePlanFault {
     /// The sum would need more than 2^60.
     #[error("the sum does not fit 64-bit words, lower `most_patients_per_silo`")]
     SumTooWide,
+    /// Nothing is certified about such noise in such batches.
+    #[error(transparent)]
+    NotCertified(#[from] NoCertificate),
 }
 
 fn honest_shares(silos: u32, dropouts: u32, colluders: u32) -> Result<u32, NoisePlanFault> {

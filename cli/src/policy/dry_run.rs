@@ -9,7 +9,6 @@ use consilium_policies::{
     Approval, BudgetLimit, BudgetUse, Date, Decision, GrantFinding, Mode, PatientCount, Policy,
     Refusal, Request, explain,
 };
-use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
 use consilium_privacy::budget::{Budget, Charge, Ledger};
 use consilium_privacy::noise_plan::{VectorPlan, View};
 use consilium_protocol::Thresholds;
@@ -239,8 +238,7 @@ fn charge(
 
 fn share_needed(data: &str, limit: &BudgetLimit, plan: &VectorPlan) -> Option<f64> {
     let noise = plan.noise.as_ref()?;
-    let event = NoiseEvent::of_plan(noise, View::Colluders, plan.dimension).ok()?;
-    let charge = Charge::exact(RdpCurve::full_batch(&event, 1));
+    let charge = Charge::of_plan(noise, View::Colluders, plan.dimension).ok()?;
     let mut ledger = Ledger::new();
     let created = ledger
         .create(data, Budget::create(limit.epsilon, limit.delta).ok()?)

@@ -10,7 +10,7 @@ use anyhow::Context;
 use budget::{BudgetAfter, Room};
 use clap::Args;
 use consilium_learning::study::Privacy;
-use consilium_privacy::accountant::{NoiseEvent, RdpCurve};
+use consilium_privacy::accountant::{Job, RdpCurve};
 use consilium_privacy::loss::{Delta, Epsilon};
 use consilium_privacy::noise_plan::View;
 use serde::Serialize;
@@ -133,8 +133,7 @@ impl NoiseFacts {
             coordinates: noise.dimension,
             share_standard_deviation: share,
             sum_standard_deviation: sum,
-            mean_standard_deviation: sum * noise.terms.clip.value()
-                / approximate(noise.terms.expected_patients),
+            mean_standard_deviation: sum * noise.terms.clip.value() / noise.terms.expected_batch(),
         })
     }
 }
@@ -191,8 +190,8 @@ fn budget_alternatives(
 
 impl StudyNoise {
     fn epsilon_of_attempts(&self, attempts: u32) -> anyhow::Result<f64> {
-        let event = NoiseEvent::of_plan(&self.plan, View::Colluders, self.dimension)?;
-        let curve = RdpCurve::full_batch(&event, attempts);
+        let job = Job::of_plan(&self.plan, View::Colluders, self.dimension, attempts)?;
+        let curve = RdpCurve::of_job(&job)?;
         Ok(curve.epsilon(self.terms.delta).epsilon.value())
     }
 }

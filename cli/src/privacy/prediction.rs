@@ -27,7 +27,7 @@ pub(super) struct Prediction {
     pub(super) epsilon: Epsilon,
     /// Correct on other synthetic patients, mean over the repetitions.
     pub(super) accuracy: f64,
-    /// The same steps and clipping without noise.
+    /// The same steps and clipping without noise, everybody in each.
     pub(super) accuracy_without_noise: f64,
     /// Always answering what is more frequent.
     pub(super) accuracy_of_guessing: f64,
@@ -58,6 +58,7 @@ pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
                 study: &noise.study,
                 vector: &vector,
                 clip: terms.clip,
+                rate: terms.sampling_rate.value(),
                 silos: usize::try_from(noise.silos).unwrap_or(usize::MAX),
                 noise: with,
             }
@@ -179,6 +180,7 @@ struct Run<'a> {
     study: &'a Study,
     vector: &'a VectorPlan,
     clip: ClippingNorm,
+    rate: f64,
     silos: usize,
     noise: Noise,
 }
@@ -218,7 +220,12 @@ impl Run<'_> {
                     }
                     task.decode(self.vector, &sum)?
                 }
-                Noise::LeftOut => clipped_sum(dimension, vectors, self.clip).into(),
+                Noise::LeftOut => {
+                    let mut sum = clipped_sum(dimension, vectors, self.clip);
+                    // Nobody is drawn either: as much of everybody as a batch holds on average.
+                    sum.iter_mut().for_each(|total| *total *= self.rate);
+                    sum.into()
+                }
             };
             ratio.get_or_insert_with(|| {
                 let deviation = share * f64::from(noise.silos).sqrt() * self.clip.value();

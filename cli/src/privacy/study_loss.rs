@@ -4,9 +4,9 @@
 use super::amounts::{CERTIFIED, Certified, Estimate, meaning, rounded_up};
 use anyhow::{Context, bail};
 use consilium_learning::study::{Distributed, Privacy, Study};
-use consilium_privacy::accountant::{EstimateMethod, PrivacyStatement, Promise};
-use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier};
-use consilium_privacy::noise_plan::NoisePlan;
+use consilium_privacy::accountant::{PrivacyStatement, Promise, estimate_of_plan};
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
+use consilium_privacy::noise_plan::{NoisePlan, View};
 use consilium_protocol::Thresholds;
 use serde::Serialize;
 use std::fs;
@@ -25,6 +25,8 @@ pub(super) struct StudyLoss {
     pub(super) attempts: u32,
     pub(super) clip: ClippingNorm,
     pub(super) asked: Epsilon,
+    /// With which probability each patient takes part in an attempt.
+    pub(super) sampling_rate: SamplingRate,
     pub(super) masks_hold: ViewLoss,
     /// The one that is charged.
     pub(super) colluders: ViewLoss,
@@ -39,26 +41,26 @@ pub(super) struct ViewLoss {
     pub(super) noise_multiplier: NoiseMultiplier,
 }
 
-impl From<Promise> for ViewLoss {
-    fn from(promise: Promise) -> Self {
+impl ViewLoss {
+    fn of(noise: &StudyNoise, view: View, promise: Promise) -> anyhow::Result<Self> {
         let Promise {
             epsilon,
             order,
-            tight_estimate,
             multiplier,
         } = promise;
-        Self {
+        let estimated = estimate_of_plan(&noise.plan, view, noise.dimension, noise.terms.delta)?;
+        Ok(Self {
             certified: Certified {
                 epsilon,
                 method: CERTIFIED,
                 order,
             },
             estimate: Estimate {
-                epsilon: tight_estimate,
-                method: EstimateMethod::GaussianExact.name(),
+                epsilon: estimated.epsilon,
+                method: estimated.method.name(),
             },
             noise_multiplier: multiplier,
-        }
+        })
     }
 }
 
@@ -134,9 +136,10 @@ impl NoisedStudy {
             attempts: promised.attempts,
             clip: noise.terms.clip,
             asked: noise.terms.epsilon,
-            masks_hold: promised.masks_hold.into(),
-            colluders: promised.colluders.into(),
-            masks_broken: promised.masks_broken.into(),
+            sampling_rate: noise.plan.batch.rate(),
+            masks_hold: ViewLoss::of(&noise, View::MasksHold, promised.masks_hold)?,
+            colluders: ViewLoss::of(&noise, View::Colluders, promised.colluders)?,
+            masks_broken: ViewLoss::of(&noise, View::MasksBroken, promised.masks_broken)?,
         })
     }
 }
@@ -173,10 +176,12 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
         "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
          silos    {silos} invited, {} may drop out, {} may collude with the coordinator\n\
          charged  {attempts} attempts, spare ones included; one patient of one hospital\n\
+         sample   {}\n\
          \n{:<34}{:<12}{:<12}{}{}{}{}\n\
          \nmeaning  {}",
         loss.dropouts_tolerated,
         loss.colluders_tolerated,
+        taking_part(loss.sampling_rate),
         "WHILE",
         "EPSILON",
         "ESTIMATE",
@@ -186,6 +191,17 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
         view("the masks are broken", &loss.masks_broken),
         meaning(loss.colluders.certified.epsilon, *delta)
     )
+}
+
+/// Who takes part in an attempt, in words.
+pub(super) fn taking_part(rate: SamplingRate) -> String {
+    if rate == SamplingRate::EVERYBODY {
+        "every patient in every attempt".to_owned()
+    } else {
+        format!(
+            "each patient in each attempt with probability {rate}, drawn by the hospital and told to nobody"
+        )
+    }
 }
 
 fn colluding(silos: u32) -> String {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! One gradient step per round, along the mean over rows or, with noise, over a public number of patients.
+//! One gradient step per round, along the mean over rows or, with noise, over the number of
+//! patients that a round is expected to hold, which is public.
 
 use super::design::Design;
 use super::{Advance, Regression, Tail};
@@ -44,12 +45,8 @@ pub(super) fn advance(
     sum: &[f64],
     server: ServerOptimizer,
 ) -> Result<Advance, TaskFault> {
-    let (score, divisor, tail) = match regression.expected_patients {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a study states at most 10^9 patients"
-        )]
-        Some(patients) => (sum, patients as f64, None),
+    let (score, divisor, tail) = match regression.expected_batch {
+        Some(patients) => (sum, patients, None),
         None => {
             let (score, tail) = Tail::split(sum)?;
             (score, tail.rows, Some(tail))

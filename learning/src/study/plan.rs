@@ -5,7 +5,7 @@
 
 use consilium_privacy::accountant::PrivacyStatement;
 use consilium_privacy::calibration::calibrate;
-use consilium_privacy::loss::{NoiseMultiplier, SamplingRate};
+use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 
 use super::privacy::{Aggregation, Distributed, Privacy};
@@ -52,6 +52,7 @@ impl Study {
                     dimension,
                 };
                 NoisePlan::derive(&terms)
+                    .map(|noise| noise.with_sampling_rate(distributed.sampling_rate))
                     .map_err(|fault| unplanned("privacy", fault.into()))
                     .and_then(|noise| {
                         VectorPlan::noised(dimension, noise)
@@ -93,7 +94,7 @@ impl Study {
         calibrate(
             distributed.epsilon,
             distributed.delta,
-            SamplingRate::EVERYBODY,
+            distributed.sampling_rate,
             self.attempts(),
         )
         .map_err(|fault| unplanned("privacy.epsilon", fault.into()))

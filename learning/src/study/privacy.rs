@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `[privacy]` and `[aggregation]`: the noise of the study and the integers it is summed in.
 
-use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon};
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, SamplingRate};
 use serde::Serialize;
 
 use super::StudyFault;
+use super::analysis::Analysis;
+use super::method::Method;
 use super::schema::DataSchema;
 use super::section::Section;
 
@@ -43,6 +45,9 @@ pub struct Distributed {
     /// A public number of rows that one patient may have before the clip shortens that patient's vector.
     #[serde(skip_serializing_if = "is_one")]
     pub most_rows_per_patient: u32,
+    /// The probability with which each patient, on its own, takes part in a round; each attempt draws anew.
+    #[serde(skip_serializing_if = "is_everybody")]
+    pub sampling_rate: SamplingRate,
 }
 
 /// `[aggregation]`: the integers in which contributions are summed.
@@ -102,6 +107,26 @@ impl Privacy {
         }
     }
 
+    /// Batches are for rounds of gradients: another analysis asks once, and everybody.
+    pub(crate) fn check_sampling(&self, analysis: &Analysis) -> Result<(), StudyFault> {
+        let is_sampled = match self {
+            Self::None => false,
+            Self::Distributed(distributed) => !is_everybody(&distributed.sampling_rate),
+        };
+        let takes_batches = analysis
+            .regression()
+            .is_some_and(|plan| matches!(plan.method, Method::FedSgd { .. }));
+        if is_sampled && !takes_batches {
+            return Err(StudyFault::Invalid {
+                field: "privacy.sampling_rate".to_owned(),
+                problem: "only rounds of the method `fedsgd` are on a sample of the patients"
+                    .to_owned(),
+                fix: "write 1.0, or leave it out".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// `row_bound` is the public bound on the L2 norm of what one row contributes.
     pub(crate) fn read(
         section: Section,
@@ -146,16 +171,7 @@ impl Distributed {
             ));
         }
         let clip = read_clip(&mut section, row_bound, most_rows_per_patient)?;
-        if section
-            .optional::<f64>("sampling_rate")?
-            .is_some_and(|rate| rate != 1.0)
-        {
-            return Err(section.invalid(
-                "sampling_rate",
-                "rounds on a sample of the patients are not available yet",
-                "write 1.0",
-            ));
-        }
+        let sampling_rate = read_sampling_rate(&mut section)?;
         let distributed = Self {
             epsilon,
             delta,
@@ -163,6 +179,7 @@ impl Distributed {
             expected_patients: section.required("expected_patients")?,
             most_patients_per_silo: section.required("most_patients_per_silo")?,
             most_rows_per_patient,
+            sampling_rate,
         };
         for (key, count) in [
             ("expected_patients", distributed.expected_patients),
@@ -176,8 +193,36 @@ impl Distributed {
                 ));
             }
         }
+        if distributed.expected_batch() < 1.0 {
+            return Err(section.invalid(
+                "sampling_rate",
+                "no patient is expected in most rounds",
+                "write a rate whose product with `expected_patients` is at least 1",
+            ));
+        }
         Ok(distributed)
     }
+
+    /// The patients that take part in a round by public numbers: what a sum is divided by.
+    pub fn expected_batch(&self) -> f64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a study states at most 10^9 patients"
+        )]
+        let patients = self.expected_patients as f64;
+        self.sampling_rate.value() * patients
+    }
+}
+
+fn read_sampling_rate(section: &mut Section) -> Result<SamplingRate, StudyFault> {
+    let rate = section.optional("sampling_rate")?.unwrap_or(1.0);
+    SamplingRate::new(rate).map_err(|fault| {
+        section.invalid(
+            "sampling_rate",
+            fault.to_string(),
+            "write 1.0, where every patient takes part in every round, or a probability such as 0.1",
+        )
+    })
 }
 
 /// The clip that the study states, or else the one that the public ranges give: no patient is shortened by it.
@@ -256,6 +301,10 @@ pub(crate) const PRIVACY_KEYS: &[&str] = &[
 /// More people than live in any federation of hospitals.
 const MOST_PATIENTS: u64 = 1_000_000_000;
 const MOST_ROWS: u32 = 1_000_000;
+
+fn is_everybody(rate: &SamplingRate) -> bool {
+    *rate == SamplingRate::EVERYBODY
+}
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,

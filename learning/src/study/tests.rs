@@ -216,8 +216,38 @@ fn values_that_cannot_be_are_refused_with_a_way_out() {
         (
             PRIVATE,
             "sampling_rate = 1.0",
-            "sampling_rate = 0.5",
-            "rounds on a sample of the patients are not available yet; write 1.0",
+            "sampling_rate = 1.5",
+            "`privacy.sampling_rate`: the sampling rate must be above 0 and at most 1, not `1.5`; write 1.0",
+        ),
+        (
+            PRIVATE,
+            "sampling_rate = 1.0",
+            "sampling_rate = 0.0",
+            "`privacy.sampling_rate`: the sampling rate must be above 0",
+        ),
+        (
+            PRIVATE,
+            "sampling_rate = 1.0",
+            "sampling_rate = nan",
+            "`privacy.sampling_rate` must be a finite number",
+        ),
+        (
+            PRIVATE,
+            "sampling_rate = 1.0",
+            "sampling_rate = 0.001",
+            "`privacy.sampling_rate`: no patient is expected in most rounds; write a rate whose product with `expected_patients` is at least 1",
+        ),
+        (
+            PRIVATE_STATISTICS,
+            "mode = \"distributed\"",
+            "mode = \"distributed\"\nsampling_rate = 0.5",
+            "`privacy.sampling_rate`: only rounds of the method `fedsgd` are on a sample of the patients; write 1.0, or leave it out",
+        ),
+        (
+            STATISTICS,
+            "mode = \"none\"",
+            "mode = \"none\"\nsampling_rate = 0.5",
+            "`privacy.sampling_rate`: a study in mode `none` has no such key",
         ),
         (
             PRIVATE,

@@ -98,6 +98,31 @@ fn a_private_step_divides_by_the_public_number_of_patients() {
 }
 
 #[test]
+fn a_step_on_a_sample_divides_by_the_public_number_that_is_expected_in_it() {
+    let quarter = study(&PRIVATE.replace("sampling_rate = 1.0", "sampling_rate = 0.25"));
+    let task = Task::new(&quarter).unwrap();
+    let sum = vec![602.0, 0.0, 0.0, 0.0, -301.0].into();
+    let Step::Continue(next) = task.advance(&task.initial_model(), &sum).unwrap() else {
+        panic!("twenty rounds");
+    };
+    assert_eq!(next.parameters, [6.0, 0.0, 0.0, 0.0, -3.0]);
+    // Whom the trainer computes for is not its choice: every patient, as without a sample.
+    let (whole, table) = (Task::new(&study(PRIVATE)).unwrap(), table(&quarter));
+    assert_eq!(
+        task.contribution(&next, &table).unwrap(),
+        whole.contribution(&next, &table).unwrap()
+    );
+}
+
+#[test]
+fn a_study_on_everybody_keeps_its_name_and_one_on_a_sample_has_another() {
+    let named = |rate: &str| study(&PRIVATE.replace("sampling_rate = 1.0", rate)).task_bytes();
+    assert_eq!(named("sampling_rate = 1.0"), named(""));
+    assert_ne!(named("sampling_rate = 0.25"), named(""));
+    assert_ne!(named("sampling_rate = 0.25"), named("sampling_rate = 0.5"));
+}
+
+#[test]
 fn the_result_is_the_mean_of_the_last_models() {
     let study = study(PRIVATE);
     let task = Task::new(&study).unwrap();

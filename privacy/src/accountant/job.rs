@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::{Adjacency, NoiseEvent};
 use crate::loss::SamplingRate;
+use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
 /// Who takes part in a release.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +52,22 @@ pub struct Job {
     pub sampling: Sampling,
     /// How many there are, failed attempts that may have been seen included.
     pub attempts: u32,
+}
+
+impl Job {
+    /// What a view faces in so many attempts of a plan, for vectors of `dimension` coordinates.
+    pub fn of_plan(
+        plan: &NoisePlan,
+        view: View,
+        dimension: u64,
+        attempts: u32,
+    ) -> Result<Self, NoisePlanFault> {
+        Ok(Self {
+            event: NoiseEvent::of_plan(plan, view, dimension)?,
+            sampling: plan.batch.sampling(),
+            attempts,
+        })
+    }
 }
 
 /// Why numbers describe no job.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Certificate, NoiseEvent, RdpCurve, gaussian};
+use super::{Certificate, Estimate, Job, RdpCurve, Sampling, estimate};
 use crate::loss::{Delta, Epsilon, NoiseMultiplier};
 use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
@@ -31,26 +31,20 @@ pub struct Promise {
     pub epsilon: Epsilon,
     /// That order.
     pub order: u32,
-    /// The exact epsilon of continuous noise of this size: an estimate, not a promise.
-    pub tight_estimate: Epsilon,
     /// Standard deviation of the noise seen, over the clip.
     pub multiplier: NoiseMultiplier,
 }
 
 impl PrivacyStatement {
-    /// For all attempts of a plan, every patient taking part in each.
+    /// For all attempts of a plan, in the batches that it has drawn.
     pub fn of_plan(plan: &NoisePlan, dimension: u64, delta: Delta) -> Result<Self, NoisePlanFault> {
         let promise = |view| -> Result<Promise, NoisePlanFault> {
-            let event = NoiseEvent::of_plan(plan, view, dimension)?;
-            let Certificate { epsilon, order, .. } =
-                RdpCurve::full_batch(&event, plan.attempts).epsilon(delta);
-            let multiplier = plan.multiplier(view)?;
-            let tight_estimate = gaussian::estimate(multiplier, plan.attempts, delta);
+            let job = Job::of_plan(plan, view, dimension, plan.attempts)?;
+            let Certificate { epsilon, order, .. } = RdpCurve::of_job(&job)?.epsilon(delta);
             Ok(Promise {
                 epsilon,
                 order,
-                tight_estimate,
-                multiplier,
+                multiplier: plan.multiplier(view)?,
             })
         };
         Ok(Self {
@@ -63,17 +57,47 @@ impl PrivacyStatement {
     }
 }
 
+/// What the epsilon of all attempts of a plan probably is: an estimate, not a promise.
+///
+/// A batch whose losses are too large for it has the estimate of everybody, which is never smaller.
+pub fn estimate_of_plan(
+    plan: &NoisePlan,
+    view: View,
+    dimension: u64,
+    delta: Delta,
+) -> Result<Estimate, NoisePlanFault> {
+    let job = Job::of_plan(plan, view, dimension, plan.attempts)?;
+    let everybody = Job {
+        sampling: Sampling::Everybody,
+        ..job
+    };
+    estimate(&[job], delta)
+        .or_else(|_| estimate(&[everybody], delta))
+        .map_err(|_| NoisePlanFault::NoiseOutOfRange)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::accountant::EstimateMethod;
+    use crate::batch::Batch;
     use crate::calibration::calibrate;
     use crate::loss::SamplingRate;
     use crate::noise_plan::NoiseTerms;
 
     fn statement(silos: u32, dropouts: u32, colluders: u32) -> PrivacyStatement {
-        let (epsilon, delta) = (Epsilon::new(3.0).unwrap(), Delta::new(1e-5).unwrap());
-        let multiplier = calibrate(epsilon, delta, SamplingRate::EVERYBODY, 22).unwrap();
+        let plan = plan(SamplingRate::EVERYBODY, silos, dropouts, colluders);
+        PrivacyStatement::of_plan(&plan, 5, delta()).unwrap()
+    }
+
+    fn delta() -> Delta {
+        Delta::new(1e-5).unwrap()
+    }
+
+    /// For epsilon 3 in batches of this rate.
+    fn plan(rate: SamplingRate, silos: u32, dropouts: u32, colluders: u32) -> NoisePlan {
+        let multiplier = calibrate(Epsilon::new(3.0).unwrap(), delta(), rate, 22).unwrap();
         let plan = NoisePlan::derive(&NoiseTerms {
             multiplier,
             silos,
@@ -83,7 +107,7 @@ mod tests {
             patients_cap: 1_000,
             dimension: 5,
         });
-        PrivacyStatement::of_plan(&plan.unwrap(), 5, delta).unwrap()
+        plan.unwrap().with_sampling_rate(rate)
     }
 
     #[test]
@@ -92,7 +116,36 @@ mod tests {
         assert!(four.colluders.epsilon.value() <= 3.0 && four.colluders.epsilon.value() > 2.999);
         assert!(four.masks_hold.epsilon < four.colluders.epsilon);
         assert!(four.colluders.epsilon < four.masks_broken.epsilon);
-        assert!(four.colluders.tight_estimate < four.colluders.epsilon);
+        let plan = plan(SamplingRate::EVERYBODY, 4, 1, 1);
+        let estimated = estimate_of_plan(&plan, View::Colluders, 5, delta()).unwrap();
+        assert_eq!(estimated.method, EstimateMethod::GaussianExact);
+        assert!(estimated.epsilon < four.colluders.epsilon);
+    }
+
+    #[test]
+    fn a_drawn_batch_keeps_the_promise_with_less_noise_in_every_view() {
+        let rate = SamplingRate::new(0.1).unwrap();
+        let (whole, drawn) = (plan(SamplingRate::EVERYBODY, 4, 1, 1), plan(rate, 4, 1, 1));
+        // A tenth of the patients: far less noise for the same promise.
+        assert!(drawn.scale < whole.scale / 4);
+        let statement = PrivacyStatement::of_plan(&drawn, 5, delta()).unwrap();
+        let charged = statement.colluders.epsilon;
+        assert!(
+            charged.value() <= 3.0 && charged.value() > 2.99,
+            "{charged}"
+        );
+        assert!(statement.masks_hold.epsilon < charged);
+        assert!(charged < statement.masks_broken.epsilon);
+        let estimated = estimate_of_plan(&drawn, View::Colluders, 5, delta()).unwrap();
+        assert_eq!(estimated.method, EstimateMethod::Pld);
+        assert!(estimated.epsilon < charged);
+        // The same noise with everybody in each attempt, which is what the draw is charged for.
+        let everybody = NoisePlan {
+            batch: Batch::Everybody,
+            ..drawn
+        };
+        let loud = PrivacyStatement::of_plan(&everybody, 5, delta()).unwrap();
+        assert!(loud.colluders.epsilon.value() > 10.0);
     }
 
     #[test]

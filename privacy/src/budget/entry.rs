@@ -7,7 +7,7 @@ use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, DeltaAmount, RdpAmount, TopUp};
-use crate::accountant::{NoiseEvent, RdpCurve};
+use crate::accountant::{Job, RdpCurve};
 use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
 /// What one attempt of a study costs.
@@ -25,10 +25,10 @@ pub struct Charge {
 impl Charge {
     /// One attempt of a plan, as a view faces it; [`View::Colluders`] unless an officer chose otherwise.
     pub fn of_plan(plan: &NoisePlan, view: View, dimension: u64) -> Result<Self, NoisePlanFault> {
-        let event = NoiseEvent::of_plan(plan, view, dimension)?;
+        let job = Job::of_plan(plan, view, dimension, 1)?;
         Ok(Self {
             distance: DeltaAmount::rounded_up(plan.distance_from_exact(dimension)),
-            ..Self::exact(RdpCurve::full_batch(&event, 1))
+            ..Self::exact(RdpCurve::of_job(&job)?)
         })
     }
 

@@ -4,7 +4,7 @@
 use crate::privacy::prediction::predict;
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
 use consilium_privacy::accountant::meaning::TradeOff;
-use consilium_privacy::accountant::{Job, NoiseEvent, Sampling, certificate, estimate};
+use consilium_privacy::accountant::{Job, certificate, estimate};
 use consilium_privacy::loss::Epsilon;
 use consilium_privacy::noise_plan::View;
 use serde::Serialize;
@@ -62,16 +62,15 @@ impl Curves {
 }
 
 fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
-    let event = NoiseEvent::of_plan(&noise.plan, View::Colluders, noise.dimension)?;
+    let whole = charged(noise)?;
     let all = noise.plan.attempts;
     let step = all.div_ceil(MOST_POINTS).max(1);
     (1..=all)
         .filter(|rounds| rounds % step == 0 || *rounds == 1 || *rounds == all)
         .map(|rounds| {
             let jobs = [Job {
-                event,
-                sampling: Sampling::Everybody,
                 attempts: rounds,
+                ..whole
             }];
             Ok(Spent {
                 rounds,
@@ -82,14 +81,19 @@ fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
         .collect()
 }
 
+/// All attempts as the ledger counts them.
+fn charged(noise: &StudyNoise) -> anyhow::Result<Job> {
+    let attempts = noise.plan.attempts;
+    Ok(Job::of_plan(
+        &noise.plan,
+        View::Colluders,
+        noise.dimension,
+        attempts,
+    )?)
+}
+
 fn found(noise: &StudyNoise) -> anyhow::Result<Vec<Found>> {
-    let event = NoiseEvent::of_plan(&noise.plan, View::Colluders, noise.dimension)?;
-    let jobs = [Job {
-        event,
-        sampling: Sampling::Everybody,
-        attempts: noise.plan.attempts,
-    }];
-    let epsilon = certificate(&jobs, noise.terms.delta)?.epsilon;
+    let epsilon = certificate(&[charged(noise)?], noise.terms.delta)?.epsilon;
     let curve = TradeOff::of(epsilon, noise.terms.delta);
     // Closer together where few are accused.
     Ok((0..=60_u32)

@@ -4,7 +4,7 @@
 
 use super::curves::Curves;
 use crate::privacy::prediction::{Prediction, predict};
-use crate::privacy::study_loss::{NoisedStudy, StudyLoss};
+use crate::privacy::study_loss::{NoisedStudy, StudyLoss, taking_part};
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::accountant::meaning::Meaning;
 use consilium_privacy::accountant::zcdp;
@@ -60,7 +60,7 @@ pub(super) struct MechanismFacts {
     pub(super) mechanism: &'static str,
     pub(super) clip: f64,
     pub(super) noise_multiplier: f64,
-    pub(super) sampling_rate: &'static str,
+    pub(super) sampling_rate: String,
     pub(super) coordinates: u64,
     /// The integers that every silo derived.
     pub(super) plan: NoisePlan,
@@ -129,7 +129,11 @@ impl PrivacyReport {
                 mechanism: "sum of discrete Gaussians on the integers, one of each silo",
                 clip: noise.terms.clip.value(),
                 noise_multiplier: charged.value(),
-                sampling_rate: "1: every patient takes part in every round",
+                sampling_rate: format!(
+                    "{}: {}",
+                    views.sampling_rate,
+                    taking_part(views.sampling_rate)
+                ),
                 coordinates: noise.dimension,
                 plan: noise.plan,
             },

@@ -247,7 +247,7 @@ fn tables(report: &PrivacyReport) -> String {
                     "noise multiplier z (charged view)",
                     format!("{:.4}", report.mechanism.noise_multiplier),
                 ),
-                ("sampling rate q", report.mechanism.sampling_rate.to_owned()),
+                ("sampling rate q", report.mechanism.sampling_rate.clone()),
                 ("coordinates", report.mechanism.coordinates.to_string()),
                 ("clip as an integer D", plan.clip_integer.to_string()),
             ],
