@@ -6,10 +6,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use consilium_privacy::batch::Batch;
 use consilium_privacy::loss::{ClippingNorm, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 use consilium_tests::Federation;
-use consilium_tests::privacy_audit::canary::{Attack, Canary, Path, Verdict};
+use consilium_tests::privacy_audit::canary::{Attack, Canary, Path, Verdict, tenth};
 use consilium_tests::privacy_audit::mutation::{Moment, Mutation, contribution};
 use consilium_tests::privacy_audit::one_run::OneRun;
 
@@ -17,6 +18,7 @@ fn attack(mutation: Mutation, canary: Canary) -> Verdict {
     let attack = Attack {
         mutation,
         canary,
+        batch: Batch::Everybody,
         path: Path::Addition,
         rounds: 10_000,
         seed: 42,
@@ -36,17 +38,46 @@ fn the_machines_release_the_survivors_sum_to_the_unit_in_every_round() {
     let short = Attack {
         mutation: Mutation::None,
         canary: Canary::TooLong,
+        batch: Batch::Everybody,
         path: Path::Machines,
         rounds: 20,
         seed: 42,
     };
-    let by_machines = short.run().unwrap();
-    let by_addition = Attack {
+    for batch in [Batch::Everybody, tenth().unwrap()] {
+        let by_machines = Attack { batch, ..short }.run().unwrap();
+        let by_addition = Attack {
+            batch,
+            path: Path::Addition,
+            ..short
+        };
+        assert_eq!(by_machines, by_addition.run().unwrap());
+        assert_eq!(by_machines.when_present.all, 20);
+    }
+}
+
+/// Batches of one in ten, whose canary is rarely there: four times as many rounds.
+fn attack_on_batches(mutation: Mutation) -> Verdict {
+    let attack = Attack {
+        mutation,
+        canary: Canary::TooLong,
+        batch: tenth().unwrap(),
         path: Path::Addition,
-        ..short
+        rounds: 40_000,
+        seed: 42,
     };
-    assert_eq!(by_machines, by_addition.run().unwrap());
-    assert_eq!(by_machines.when_present.all, 20);
+    attack.run().unwrap()
+}
+
+#[test]
+fn a_patient_in_a_batch_is_found_as_often_as_it_is_drawn_and_no_more() {
+    let verdict = attack_on_batches(Mutation::None);
+    assert!(verdict.holds(), "{} {verdict:?}", verdict.ratio());
+}
+
+#[test]
+fn the_attack_finds_every_patient_in_a_round_that_is_charged_for_a_batch() {
+    let verdict = attack_on_batches(Mutation::NoPoisson);
+    assert!(verdict.ratio() > 5.0, "{verdict:?}");
 }
 
 #[test]
@@ -150,5 +181,63 @@ fn no_patients_and_fifty_send_equal_fields_and_lengths() {
     for vector in [without, with] {
         let far = |value: &i64| value.unsigned_abs() > 1_000;
         assert!(vector.iter().all(far), "{vector:?}");
+    }
+}
+
+#[test]
+fn a_batch_of_nobody_and_one_of_fifty_send_equal_fields_and_lengths() {
+    let plan = NoisePlan {
+        batch: tenth().unwrap(),
+        ..NoisePlan::derive(&NoiseTerms {
+            multiplier: NoiseMultiplier::new(0.5).unwrap(),
+            silos: 4,
+            dropouts: 1,
+            colluders: 1,
+            attempts: 1,
+            patients_cap: 1_000,
+            dimension: 3,
+        })
+        .unwrap()
+    };
+    let vector = VectorPlan::noised(3, plan).unwrap();
+    let norm = ClippingNorm::new(1.0).unwrap();
+    let protected = |patients: &[Vec<f64>], seed: u64, silo: usize| {
+        let moment = Moment {
+            seed,
+            round: 0,
+            silo,
+        };
+        contribution(Mutation::None, &plan, norm, 3, patients, moment).unwrap()
+    };
+    // Equal noise cancels in the difference to vectors of zeros: what is left counts those drawn.
+    let batch_size = |patients: usize, seed: u64| {
+        let of = |vector: Vec<f64>| protected(&vec![vector; patients], seed, 0)[0];
+        (of(vec![1.0, 0.0, 0.0]) - of(vec![0.0; 3])) / i64::try_from(plan.clip_integer).unwrap()
+    };
+    let seed_of = |patients: usize, size: i64| {
+        // A batch of nobody out of 50 comes once in 194 draws, one of 50 out of 500 once in 17.
+        let mut seeds = 0..5_000_u64;
+        seeds
+            .find(|seed| batch_size(patients, *seed) == size)
+            .unwrap()
+    };
+    let traffic = |patients: usize, seed: u64| {
+        let mut federation = Federation::new(&["a", "b", "c", "d"]).unwrap();
+        let inputs: Vec<Vec<i64>> = (0..4)
+            .map(|silo| {
+                let count = if silo == 0 { patients } else { 5 };
+                protected(&vec![vec![1.0, 0.0, 0.0]; count], seed, silo)
+            })
+            .collect();
+        federation.sum(&vector, &inputs).unwrap();
+        (federation.traffic().to_vec(), inputs[0].clone())
+    };
+    let (nobody, without) = traffic(50, seed_of(50, 0));
+    let (fifty, with) = traffic(500, seed_of(500, 50));
+    assert!(nobody.iter().any(|message| message.name == "Upload"));
+    assert_eq!(nobody, fifty);
+    assert_eq!(without.len(), with.len());
+    for vector in [without, with] {
+        assert!(vector.iter().all(|value| *value != 0), "{vector:?}");
     }
 }

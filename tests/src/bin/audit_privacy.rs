@@ -3,7 +3,8 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use consilium_tests::privacy_audit::canary::{Attack, Canary, Path};
+use consilium_privacy::batch::Batch;
+use consilium_tests::privacy_audit::canary::{Attack, Canary, Path, tenth};
 use consilium_tests::privacy_audit::mutation::Mutation;
 use consilium_tests::privacy_audit::one_run::{DELTA, OneRun};
 
@@ -23,6 +24,7 @@ fn main() -> Result<()> {
     let canary = Attack {
         mutation: Mutation::None,
         canary: Canary::TooLong,
+        batch: Batch::Everybody,
         path: Path::Machines,
         rounds: arguments.rounds,
         seed: arguments.seed,
@@ -39,6 +41,24 @@ fn main() -> Result<()> {
         verdict.proven,
         verdict.claimed,
         verdict.ratio()
+    );
+    let sampled = Attack {
+        batch: tenth()?,
+        rounds: arguments.rounds.saturating_mul(4),
+        ..canary
+    };
+    let drawn = sampled.run()?;
+    println!(
+        "canary in a batch of one in ten: {} rounds with it and {} without",
+        drawn.when_present.all, drawn.when_absent.all
+    );
+    println!(
+        "  guessed present {} and {} times: rate {:.4} of {:.4} proven (one-sided 99 % bounds), ratio {:.4}",
+        drawn.when_present.present,
+        drawn.when_absent.present,
+        drawn.proven,
+        drawn.claimed,
+        drawn.ratio()
     );
     let one_run = OneRun {
         mutation: Mutation::None,
@@ -75,6 +95,11 @@ fn main() -> Result<()> {
         let mistaken = Attack {
             mutation,
             canary,
+            batch: if mutation == Mutation::NoPoisson {
+                tenth()?
+            } else {
+                Batch::Everybody
+            },
             path: Path::Addition,
             rounds: 10_000,
             seed: arguments.seed,
@@ -85,6 +110,10 @@ fn main() -> Result<()> {
         found &= !verdict.holds();
     }
     ensure!(verdict.holds(), "the canary proves too much or too little");
+    ensure!(
+        drawn.holds(),
+        "the canary in a batch proves too much or too little"
+    );
     ensure!(run.holds(), "the one run proves too much or too little");
     ensure!(found, "a mistake was missed");
     Ok(())

@@ -5,6 +5,7 @@ use anyhow::Result;
 use consilium_crypto::random::RoundRandom;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::transcript::sha256;
+use consilium_privacy::batch::Batch;
 use consilium_privacy::clipping::quantise_patient;
 use consilium_privacy::contribution::noised_sum;
 use consilium_privacy::loss::ClippingNorm;
@@ -29,11 +30,13 @@ pub enum Mutation {
     WeightAfterNoise,
     /// The last coordinate is the number of patients, without noise.
     CountBesideNoise,
+    /// Every patient takes part, where a batch is to be drawn and is charged for.
+    NoPoisson,
 }
 
 impl Mutation {
     /// Every mistake.
-    pub const MISTAKES: [Self; 7] = [
+    pub const MISTAKES: [Self; 8] = [
         Self::MissingShare,
         Self::SharesOfAll,
         Self::EqualSeeds,
@@ -41,10 +44,17 @@ impl Mutation {
         Self::NotANumber,
         Self::WeightAfterNoise,
         Self::CountBesideNoise,
+        Self::NoPoisson,
     ];
 
     /// The plan that the silos follow, where another one was promised.
     pub fn plan(self, promised: &NoisePlan) -> Result<NoisePlan> {
+        if self == Self::NoPoisson {
+            return Ok(NoisePlan {
+                batch: Batch::Everybody,
+                ..*promised
+            });
+        }
         if self != Self::SharesOfAll {
             return Ok(*promised);
         }
@@ -114,7 +124,9 @@ pub fn contribution(
     };
     let honest = |patient: &[f64]| quantise_patient(patient, norm, plan.clip_integer);
     Ok(match mutation {
-        Mutation::None | Mutation::SharesOfAll | Mutation::EqualSeeds => right(patients)?,
+        Mutation::None | Mutation::SharesOfAll | Mutation::EqualSeeds | Mutation::NoPoisson => {
+            right(patients)?
+        }
         Mutation::MissingShare if moment.silo != 0 => right(patients)?,
         Mutation::MissingShare => quantised(&honest, vec![0; dimension]),
         Mutation::DoubleClip => {

@@ -34,6 +34,16 @@ pub fn proven_distance(when_present: Count, when_absent: Count) -> f64 {
     quantile(lower_bound(when_present, ERROR)) - quantile(upper_bound(when_absent, ERROR))
 }
 
+/// The rate at which the canary must have been drawn, by the guesses about noise of `distance` between a canary that is in
+/// the sum and one that is not. No test with false positives `a` can have more true ones than
+/// `a + rate (Phi(distance + Phi^-1(a)) - a)`, which grows with `a`; the bounds are those of [`proven_distance`].
+#[must_use]
+pub fn proven_rate(when_present: Count, when_absent: Count, distance: f64) -> f64 {
+    let accused = upper_bound(when_absent, ERROR);
+    let found_if_drawn = probability_below(distance + quantile(accused));
+    (lower_bound(when_present, ERROR) - accused) / (found_if_drawn - accused)
+}
+
 /// The one-sided lower bound of Clopper and Pearson: the rate at which so many or more come with the probability `error`.
 #[must_use]
 pub fn lower_bound(count: Count, error: f64) -> f64 {
@@ -103,9 +113,11 @@ fn mass(count: u32, all: u32, rate: f64) -> f64 {
 
 /// The standard normal quantile.
 fn quantile(probability: f64) -> f64 {
-    bisect(-40.0, 40.0, |at| {
-        libm::erfc(-at / SQRT_2) / 2.0 < probability
-    })
+    bisect(-40.0, 40.0, |at| probability_below(at) < probability)
+}
+
+fn probability_below(at: f64) -> f64 {
+    libm::erfc(-at / SQRT_2) / 2.0
 }
 
 /// Where `is_below` ceases to hold.
@@ -171,6 +183,22 @@ mod tests {
             lower_bound(Count { present: 1, all: 2 }, 0.01),
             1.0 - 0.99_f64.sqrt(),
         );
+    }
+
+    #[test]
+    fn a_rate_is_proven_as_far_as_the_guesses_reach() {
+        let count = |present| Count {
+            present,
+            all: 1_000_000,
+        };
+        // At the distance 2 and the threshold 2: false positives Phi(-2), true ones a half of those drawn.
+        let absent = count(22_750);
+        for rate in [0.1, 0.5, 1.0] {
+            let found = rate * 500_000.0 + (1.0 - rate) * 22_750.0;
+            let proven = proven_rate(count(found as u32), absent, 2.0);
+            assert!((0.95..1.0).contains(&(proven / rate)), "{proven} of {rate}");
+        }
+        assert!(proven_rate(absent, absent, 2.0) < 0.0);
     }
 
     #[test]
