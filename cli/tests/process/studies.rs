@@ -19,6 +19,10 @@ pub(crate) const PRIVATE_STATISTICS: &str =
 pub(crate) const PRIVATE_LINEAR: &str =
     include_str!("../../../examples/studies/private-linear.toml");
 
+/// A logistic regression under noise, each round on a fifth of the patients.
+pub(crate) const PRIVATE_SAMPLED: &str =
+    include_str!("../../../examples/studies/private-sampled.toml");
+
 /// A perceptron, under noise.
 pub(crate) const PRIVATE_NETWORK: &str =
     include_str!("../../../examples/studies/private-network.toml");

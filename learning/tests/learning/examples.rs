@@ -2,9 +2,11 @@
 //! Every study that is shipped as an example.
 
 use consilium_learning::Task;
-use consilium_learning::study::Method;
-use consilium_privacy::accountant::estimate_of_plan;
+use consilium_learning::study::{Method, Privacy};
+use consilium_privacy::accountant::{NoiseEvent, RdpCurve, estimate_of_plan};
+use consilium_privacy::batch::Batch;
 use consilium_privacy::budget::Charge;
+use consilium_privacy::loss::SamplingRate;
 use consilium_privacy::noise_plan::View;
 
 use crate::federation::{example_study, examples};
@@ -34,6 +36,7 @@ fn every_example_is_a_study_and_has_a_plan() {
         "private-linear",
         "private-logistic",
         "private-network",
+        "private-sampled",
         "private-statistics",
         "statistics",
     ];
@@ -81,6 +84,29 @@ fn the_private_example_promises_epsilon_3_and_costs_three_fifths_of_the_demo_bud
     let charge = Charge::of_plan(&noise, View::Colluders, dimension).unwrap();
     let cost = f64::from(statement.attempts) * charge.curve.at(6).unwrap() / 2.238;
     assert!((0.595..0.605).contains(&cost), "{cost}");
+}
+
+#[test]
+fn the_sampled_example_is_charged_what_the_accountant_says_of_its_batches() {
+    let study = example_study("private-sampled");
+    let Privacy::Distributed(promise) = &study.privacy else {
+        panic!("the study is noised")
+    };
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    let noise = plan.noise.unwrap();
+    assert_eq!(noise.batch, Batch::of(promise.sampling_rate));
+    let statement = study.privacy_statement(4, 1, 1).unwrap().unwrap();
+    assert!(statement.colluders.epsilon <= promise.epsilon);
+    assert!(statement.colluders.epsilon.value() > 2.99);
+    // The ledger's charge of one attempt is the accountant's, at every order.
+    let event = NoiseEvent::of_plan(&noise, View::Colluders, plan.dimension).unwrap();
+    let rate = SamplingRate::new(0.2).unwrap();
+    let expected = RdpCurve::poisson(&event, rate, 1).unwrap();
+    let charge = Charge::of_plan(&noise, View::Colluders, plan.dimension).unwrap();
+    assert_eq!(charge.curve, expected);
+    // What one attempt with everybody would cost is far above it, at the order 6 of the demo's budget.
+    let whole = RdpCurve::full_batch(&event, 1).at(6).unwrap();
+    assert!(charge.curve.at(6).unwrap() < whole / 10.0);
 }
 
 #[test]

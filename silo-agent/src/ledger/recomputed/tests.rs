@@ -3,7 +3,7 @@ use consilium_audit::entry::{Actor, AggregationStatement, Event, StudyReference}
 use consilium_audit::time::Timestamp;
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::budget::Budget;
-use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::loss::{Delta, Epsilon, SamplingRate};
 
 use super::*;
 use crate::test_federation::{self, Federation, NAMES};
@@ -121,6 +121,30 @@ fn a_study_that_is_unknown_here_or_whose_file_is_missing_is_found() {
         &membership(),
     );
     assert!(matches!(lost.differences[..], [Difference::NoStudy { .. }]));
+}
+
+#[test]
+fn a_ledger_that_was_charged_for_a_sample_where_everybody_took_part_is_found() {
+    // The ledger is charged for rounds on a tenth of the patients, with the noise of the study; the log's study takes all.
+    let mut ledger = budget::Ledger::new();
+    let (epsilon, delta) = (Epsilon::new(8.0).unwrap(), Delta::new(2e-5).unwrap());
+    let created = ledger
+        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
+        .unwrap();
+    ledger.record(&created, 1).unwrap();
+    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
+    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
+    let mut sampled = terms.vector;
+    let tenth = SamplingRate::new(0.1).unwrap();
+    sampled.noise = sampled.noise.map(|noise| noise.with_sampling_rate(tenth));
+    let (attempts, charge) = price(&sampled).unwrap();
+    let reserved = ledger
+        .reserve("ercp-trial", STUDY, attempts, &charge)
+        .unwrap();
+    ledger.record(&reserved, 2).unwrap();
+    let found = compared(&ledger, NAMES[0]).differences;
+    let cheap = |difference: &&Difference| matches!(difference, Difference::TooCheap { .. });
+    assert_eq!(found.iter().filter(cheap).count(), 1, "{found:?}");
 }
 
 #[test]
