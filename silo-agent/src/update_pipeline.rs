@@ -2,12 +2,12 @@
 //! The only way from what the trainer computed to what leaves the hospital.
 //!
 //! ```text
-//! patient vectors -> clip -> quantise -> sum -> noise ─┐
-//!                                                      ├─> stored input -> mod 2^bits -> mask -> packed spool
-//! plain sum --------------------> fixed point ─────────┘
+//! patient vectors -> clip -> quantise -> draw -> sum -> noise ─┐
+//!                                                              ├─> stored input -> mod 2^bits -> mask -> packed spool
+//! plain sum --------------------> fixed point ─────────────────┘
 //! ```
 //!
-//! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, add up and noise are one function of the
+//! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, draw, add up and noise are one function of the
 //! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
 use std::io::Read;

@@ -167,6 +167,41 @@ fn a_report_is_one_page_that_loads_nothing() {
     .failed(2, &["nowhere/result.json"]);
 }
 
+#[test]
+fn a_study_on_samples_is_planned_and_reported_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let sampled = STUDY.replace("sampling_rate = 1.0", "sampling_rate = 0.1");
+    fs::write(folder.path().join("study.toml"), sampled).unwrap();
+    fs::write(folder.path().join("everybody.toml"), STUDY).unwrap();
+    let planned = json(folder.path(), "plan study.toml --silos 4 --json");
+    let everybody = json(folder.path(), "plan everybody.toml --silos 4 --json");
+    assert_eq!(planned["sampling_rate"], "0.1");
+    let charged = &planned["colluders"];
+    assert!((2.99..=3.0).contains(&number(&charged["certified"]["epsilon"])));
+    assert_eq!(charged["estimate"]["method"], "pld-connect-the-dots");
+    assert!(number(&charged["estimate"]["epsilon"]) < number(&charged["certified"]["epsilon"]));
+    assert!(
+        number(&charged["noise_multiplier"])
+            < number(&everybody["colluders"]["noise_multiplier"]) / 4.0
+    );
+    let words = privacy(folder.path(), "plan study.toml --silos 4").succeeded();
+    assert!(
+        words.contains("with probability 0.1, drawn by the hospital"),
+        "{words}"
+    );
+
+    privacy(folder.path(), "report study.toml --silos 4 --out .").succeeded();
+    let page = fs::read_to_string(folder.path().join("privacy-report.html")).unwrap();
+    assert!(page.contains("0.1: each patient in each attempt with probability 0.1"));
+    assert!(!page.contains("every patient in every attempt"));
+    let report = fs::read(folder.path().join("privacy-report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    assert!(report["guarantee"]["rho"].is_null());
+    let spent = report["curves"]["epsilon_over_rounds"].as_array().unwrap();
+    let last = spent.last().unwrap()["certified"].as_f64().unwrap();
+    assert!((last / number(&charged["certified"]["epsilon"]) - 1.0).abs() < 1e-9);
+}
+
 fn privacy(folder: &Path, arguments: &str) -> crate::executable::Ran {
     let words: Vec<&str> = std::iter::once("privacy")
         .chain(arguments.split(' '))

@@ -8,6 +8,7 @@ use crate::privacy::study_loss::{NoisedStudy, StudyLoss, taking_part};
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::accountant::meaning::Meaning;
 use consilium_privacy::accountant::zcdp;
+use consilium_privacy::batch::Batch;
 use consilium_privacy::loss::{Delta, Epsilon, Rho};
 use consilium_privacy::noise_plan::{NoisePlan, View};
 use serde::Serialize;
@@ -50,8 +51,8 @@ pub(super) struct Guarantee {
     /// As asked; the certificate of the charged view is at most this.
     pub(super) epsilon: Epsilon,
     pub(super) delta: Delta,
-    /// Of the charged view, in zero-concentrated differential privacy.
-    pub(super) rho: Rho,
+    /// Of the charged view, in zero-concentrated differential privacy; `null` on samples, for which it is not computed.
+    pub(super) rho: Option<Rho>,
     pub(super) trust_model: String,
 }
 
@@ -103,6 +104,7 @@ impl PrivacyReport {
         let views = noised.loss()?;
         let charged = noise.plan.multiplier(View::Colluders)?;
         let heading = &noised.study.heading;
+        let batch = noise.plan.batch;
         Ok(Self {
             format: "consilium-privacy-report/1",
             study: StudyFacts {
@@ -119,7 +121,7 @@ impl PrivacyReport {
                 adjacency: "add-remove: the patient took part, or did not",
                 epsilon: noise.terms.epsilon,
                 delta: noise.terms.delta,
-                rho: zcdp::rho(charged, noise.plan.attempts),
+                rho: (batch == Batch::Everybody).then(|| zcdp::rho(charged, noise.plan.attempts)),
                 trust_model: format!(
                     "distributed: each silo adds its share under masks; no coordinator is trusted; {} of {} silos may collude, {} may drop out",
                     noised.colluders, noised.silos, views.dropouts_tolerated
@@ -138,16 +140,37 @@ impl PrivacyReport {
                 plan: noise.plan,
             },
             accounting: Accounting {
-                certificate: "Renyi divergence at the integer orders 2 to 64 and twelve more to 1024, best order",
-                estimate: "closed form of the continuous Gaussian: shown, never promised",
+                certificate: match batch {
+                    Batch::Everybody => {
+                        "Renyi divergence at the integer orders 2 to 64 and twelve more to 1024, best order"
+                    }
+                    Batch::Drawn(_) => {
+                        "Renyi divergence under Poisson sampling at the integer orders 2 to 64 and twelve more to 1024, best order"
+                    }
+                },
+                estimate: match batch {
+                    Batch::Everybody => {
+                        "closed form of the continuous Gaussian: shown, never promised"
+                    }
+                    Batch::Drawn(_) => {
+                        "distribution of the privacy loss, connect the dots: shown, never promised"
+                    }
+                },
                 rounds_planned: noised.study.rounds.most,
                 rounds_run,
                 attempts_charged: noise.plan.attempts,
                 composition: "all attempts of this study, spare ones included; other studies of the same patients add up in each hospital's ledger",
             },
             boundary: Boundary {
-                released: "the noised sum of one clipped vector per patient, once per attempt; models computed from these sums",
-                not_released: "single vectors, sums of one hospital, batch sizes, counts of examples, losses and metrics",
+                released: match batch {
+                    Batch::Everybody => {
+                        "the noised sum of one clipped vector per patient, once per attempt; models computed from these sums"
+                    }
+                    Batch::Drawn(_) => {
+                        "the noised sum of one clipped vector per patient drawn, once per attempt, divided by a public number; models computed from these sums"
+                    }
+                },
+                not_released: "single vectors, sums of one hospital, batch sizes, who was drawn, counts of examples, losses and metrics",
                 tuning: "none on patients' data within this study; another study with other settings is charged again",
                 preprocessing: "scaled and clipped by public ranges that the study file states",
             },
@@ -155,10 +178,10 @@ impl PrivacyReport {
                 software: format!("consilium {}", env!("CARGO_PKG_VERSION")),
                 sampler: "discrete Gaussian by integer arithmetic",
                 generator: "ChaCha20 with fast key erasure, seeded by the operating system",
-                enforced_by: "agent: the hospital's agent clips, quantises, adds up and noises built-in objectives",
+                enforced_by: "agent: the hospital's agent clips, quantises, draws where a study samples, adds up and noises built-in objectives",
                 audit: "not measured for this study; a canary audit of the release path runs among the project's tests",
             },
-            limits: limits(),
+            limits: limits(batch),
             meaning: Meaning::of(views.colluders.certified.epsilon, noise.terms.delta),
             prediction: predict(noised).ok(),
             curves: Curves::of(noised, &noise)?,
@@ -168,13 +191,19 @@ impl PrivacyReport {
 }
 
 /// What the numbers do not cover.
-fn limits() -> Vec<&'static str> {
-    vec![
+fn limits(batch: Batch) -> Vec<&'static str> {
+    let mut limits = vec![
         "A patient who is known to several of the hospitals is protected less: the promise is per hospital.",
         "When more silos survive than promised, more noise is in the sum than accounted for; the excess is not removed, and the charge is not lowered.",
         "The estimate does not bound the rounding of its own arithmetic; nothing rests on it.",
         "That a study took place, and which hospitals took part, is public.",
         "What one learns about everybody, a smoker's risk for instance, is learned about a patient too: that is the study's purpose.",
         "Nobody outside the project has reviewed this software.",
-    ]
+    ];
+    if let Batch::Drawn(_) = batch {
+        limits.push(
+            "For a patient replaced by another nothing is certified on samples; and the promise rests on nobody learning who was drawn.",
+        );
+    }
+    limits
 }

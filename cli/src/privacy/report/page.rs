@@ -233,7 +233,10 @@ fn tables(report: &PrivacyReport) -> String {
                 ("delta", report.guarantee.delta.to_string()),
                 (
                     "rho (charged view)",
-                    format!("{:.4}", report.guarantee.rho.value()),
+                    report.guarantee.rho.map_or_else(
+                        || "not computed on samples".to_owned(),
+                        |rho| format!("{:.4}", rho.value()),
+                    ),
                 ),
                 ("trust model", report.guarantee.trust_model.clone()),
             ],
