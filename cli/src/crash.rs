@@ -16,6 +16,13 @@ pub(crate) enum CrashCommand {
         #[arg(long)]
         at: consilium_silo_agent::CrashPoint,
     },
+    /// `silo ledger top-up` that dies at a crash point, written as place:1
+    TopUp {
+        #[arg(long)]
+        at: consilium_silo_agent::CrashPoint,
+        #[command(flatten)]
+        arguments: Box<consilium_silo_agent::TopUpArguments>,
+    },
     /// `coordinator run` that dies at a crash point, written as place:round
     Coordinator {
         #[arg(long)]
@@ -34,6 +41,10 @@ pub(crate) fn run(command: CrashCommand) -> anyhow::Result<ExitCode> {
                 crash_point: Some(at),
             },
         )),
+        CrashCommand::TopUp { at, arguments } => {
+            arguments.execute_up_to(at)?;
+            Ok(ExitCode::SUCCESS)
+        }
         CrashCommand::Coordinator { dir, at } => Ok(consilium_coordinator::run_to_end(
             consilium_coordinator::RunOptions {
                 folder: dir,

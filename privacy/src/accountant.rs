@@ -6,6 +6,7 @@
 //! where it holds exactly for integer noise. [`pld`], [`gaussian`] and [`zcdp`] are estimates to show beside
 //! it: the curve of the continuous Gaussian is no upper bound for discrete noise of small variance.
 
+mod distance;
 mod event;
 mod fixed_size;
 pub mod gaussian;
@@ -20,6 +21,8 @@ mod statement;
 mod together;
 pub mod zcdp;
 
+pub use distance::SamplerDistance;
+pub(crate) use distance::price_of_distance;
 pub use event::{Adjacency, EventFault, Mechanism, NoiseEvent};
 pub use job::{FixedSize, Job, JobFault, NoCertificate, Sampling};
 pub(crate) use rdp::conversion;

@@ -25,7 +25,7 @@ pub use refusal::BudgetRefusal;
 pub use share::Share;
 pub use top_up::{OfficerSignature, TopUp};
 
-use crate::accountant::{ORDERS, conversion};
+use crate::accountant::{ORDERS, conversion, price_of_distance};
 use crate::loss::{Delta, Epsilon};
 
 /// What may ever be released about a data set.
@@ -80,7 +80,7 @@ impl Budget {
         if distance == DeltaAmount::ZERO {
             return DeltaAmount::ZERO;
         }
-        DeltaAmount::rounded_up(distance.approximate() * (1.0 + libm::exp(self.epsilon.value())))
+        DeltaAmount::rounded_up(distance.approximate() * price_of_distance(self.epsilon))
     }
 }
 

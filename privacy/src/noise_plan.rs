@@ -18,7 +18,7 @@ use thiserror::Error;
 
 pub use vector_plan::{VectorPlan, VectorPlanFault};
 
-use crate::accountant::NoCertificate;
+use crate::accountant::{NoCertificate, SamplerDistance};
 use crate::batch::Batch;
 use crate::loss::{NoiseMultiplier, SamplingRate};
 
@@ -185,13 +185,10 @@ impl NoisePlan {
         approximate(self.scale) * approximate(self.scale) * HALF_OVER_LN_2 * ROUNDING_DOWN
     }
 
-    /// How far the noise of one attempt may be from exact, in total variation: 2^-96 for each silo and coordinate.
-    ///
-    /// The sampler is nearer than that; whoever certifies an epsilon adds `(1 + e^epsilon)` times this, for all
-    /// attempts, to delta.
+    /// How far the noise of one attempt may be from exact.
     #[must_use]
-    pub fn distance_from_exact(&self, dimension: u64) -> f64 {
-        f64::from(self.silos) * approximate(dimension) * CHARGED_DISTANCE
+    pub fn distance_from_exact(&self, dimension: u64) -> SamplerDistance {
+        SamplerDistance::of_one_attempt(self.silos, dimension)
     }
 
     /// The largest magnitude of a coordinate of the sum, but for a probability under 2^-100.
@@ -316,8 +313,6 @@ fn approximate(value: u64) -> f64 {
 const HALF_OVER_LN_2: f64 = 0.721_347_520_444_481_7;
 /// 2^64/(2 ln 2), rounded up.
 const HALF_OVER_LN_2_ABOVE: u128 = 13_306_513_097_844_322_492;
-/// 2^-96.
-const CHARGED_DISTANCE: f64 = 1.0 / 79_228_162_514_264_337_593_543_950_336.0;
 const ROUNDING_UP: f64 = 1.0 + 1e-12;
 const ROUNDING_DOWN: f64 = 1.0 - 1e-13;
 const LEAST_SCALE: u64 = 1 << 14;

@@ -15,6 +15,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::crash::CrashPoint;
 use crate::run::{RunOptions, run};
 use crate::trainer::TrainerCommand;
 use crate::trainer_child_main;
@@ -206,6 +207,32 @@ pub enum ApprovalsCommand {
     },
 }
 
+/// `ledger top-up`
+#[derive(Clone, Debug, Args)]
+pub struct TopUpArguments {
+    /// The data set
+    data: String,
+    /// The epsilon of its budget afterwards
+    #[arg(long)]
+    epsilon: String,
+    /// Why, in one line; the officers sign it too
+    #[arg(long)]
+    reason: String,
+    /// A signature by `ssh-keygen -Y sign`; given twice. Without one, the statement to sign is printed
+    #[arg(long = "signature", value_name = "FILE")]
+    signatures: Vec<PathBuf>,
+    /// Which silo, and how to answer
+    #[command(flatten)]
+    place: Place,
+}
+
+impl TopUpArguments {
+    /// `ledger top-up` that dies at a crash point, for tests.
+    pub fn execute_up_to(&self, crash: CrashPoint) -> anyhow::Result<()> {
+        ledger::top_up(self, Some(crash))
+    }
+}
+
 /// `ledger`
 #[derive(Clone, Debug, Subcommand)]
 pub enum LedgerCommand {
@@ -217,22 +244,7 @@ pub enum LedgerCommand {
     },
     /// Raise the epsilon of a data set's budget; two officers of `silo.toml` must sign
     #[command(name = "top-up", after_help = TOP_UP)]
-    TopUp {
-        /// The data set
-        data: String,
-        /// The epsilon of its budget afterwards
-        #[arg(long)]
-        epsilon: String,
-        /// Why, in one line; the officers sign it too
-        #[arg(long)]
-        reason: String,
-        /// A signature by `ssh-keygen -Y sign`; given twice. Without one, the statement to sign is printed
-        #[arg(long = "signature", value_name = "FILE")]
-        signatures: Vec<PathBuf>,
-        /// Which silo, and how to answer
-        #[command(flatten)]
-        place: Place,
-    },
+    TopUp(TopUpArguments),
     /// Write the whole ledger as JSON lines, each with the digest that chains it to the line before
     #[command(
         after_help = "Example:\n  consilium-silo-agent ledger export --out ledger-2026.jsonl"

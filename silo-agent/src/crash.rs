@@ -57,6 +57,12 @@ pub enum CrashPlace {
     Replayed,
     /// The sum was verified and the model advanced.
     Released,
+    /// Half of the line that raises a budget is in the ledger's file. This and the next two belong to no round: write 1.
+    HalfToppedUp,
+    /// The line that raises a budget is on disk; the journal does not know it.
+    ToppedUp,
+    /// The journal knows that the budget was raised; nobody was told.
+    TopUpKnown,
 }
 
 impl CrashPoint {
@@ -96,6 +102,20 @@ impl CrashPlace {
         CrashPlace::Replayed,
     ];
 
+    /// The places while a budget is raised, in order.
+    pub const TOP_UPS: [CrashPlace; 3] = [
+        CrashPlace::HalfToppedUp,
+        CrashPlace::ToppedUp,
+        CrashPlace::TopUpKnown,
+    ];
+
+    fn every() -> impl Iterator<Item = CrashPlace> {
+        CrashPlace::ALL
+            .into_iter()
+            .chain(CrashPlace::REPLAYS)
+            .chain(CrashPlace::TOP_UPS)
+    }
+
     /// The word by which a test names the place.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -118,6 +138,9 @@ impl CrashPlace {
             CrashPlace::HalfReplayed => "half-replayed",
             CrashPlace::Replayed => "replayed",
             CrashPlace::Released => "released",
+            CrashPlace::HalfToppedUp => "half-topped-up",
+            CrashPlace::ToppedUp => "topped-up",
+            CrashPlace::TopUpKnown => "top-up-known",
         }
     }
 }
@@ -136,9 +159,7 @@ impl FromStr for CrashPoint {
             text: text.to_owned(),
         };
         let (place, round) = text.split_once(':').ok_or_else(fault)?;
-        let place = CrashPlace::ALL
-            .into_iter()
-            .chain(CrashPlace::REPLAYS)
+        let place = CrashPlace::every()
             .find(|known| known.as_str() == place)
             .ok_or_else(fault)?;
         let round = round.parse().map_err(|_| fault())?;
@@ -160,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_place_is_written_and_read_back() {
-        for place in CrashPlace::ALL.into_iter().chain(CrashPlace::REPLAYS) {
+        for place in CrashPlace::every() {
             let point = CrashPoint { place, round: 7 };
             assert_eq!(point.to_string().parse::<CrashPoint>().unwrap(), point);
         }

@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::durable_file::{self, FileFault};
 
+pub(crate) use approvals::LedgerNotice;
 pub use approvals::{Answer, Approval, ApprovalTerms};
 pub(crate) use data_sets::{NewCohort, RegisteredFile};
 pub use studies::{Offer, StudyRecord, StudyState};
@@ -316,13 +317,26 @@ impl Journal {
             .transpose()
     }
 
-    /// Remembers how far the ledger went, so that an older copy of it is noticed.
+    /// Remembers how far the ledger went, so that an older copy of it is noticed; with what the hospital's own log is
+    /// to say of the last entry, once.
     pub(crate) fn record_ledger_head(
         &mut self,
         entries: u64,
         head: Digest,
+        notice: Option<&LedgerNotice>,
     ) -> Result<(), JournalFault> {
         self.transact("written", |transaction| {
+            if let Some(LedgerNotice {
+                kind,
+                object,
+                detail,
+            }) = notice
+            {
+                transaction.execute(
+                    "INSERT INTO notices (kind, object, detail) VALUES (?1, ?2, ?3)",
+                    params![kind, object, detail],
+                )?;
+            }
             transaction.execute(
                 "INSERT INTO ledger_head (id, entries, head) VALUES (1, ?1, ?2)
                  ON CONFLICT (id) DO UPDATE SET entries = ?1, head = ?2",

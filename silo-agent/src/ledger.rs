@@ -21,8 +21,9 @@ use consilium_privacy::budget::{
 };
 use consilium_privacy::noise_plan::{NoisePlanFault, VectorPlan, View};
 
+use crate::crash::{CrashPlace, CrashPoint};
 use crate::durable_file::{self, FileFault};
-use crate::journal::{Journal, JournalFault};
+use crate::journal::{Journal, JournalFault, LedgerNotice};
 pub use top_up::TopUpFault;
 pub(crate) use top_up::{NAMESPACE, Raise};
 
@@ -149,7 +150,9 @@ impl Ledger {
             let begun = ledger.state.begin(instance)?;
             ledger.append(journal, begun)?;
         } else if replayed.beyond_known > 0 {
-            journal.record_ledger_head(head.length, head.digest)?;
+            // A crash came between the two.
+            let notice = ledger.entries.last().and_then(|(_, entry)| told_of(entry));
+            journal.record_ledger_head(head.length, head.digest, notice.as_ref())?;
         }
         Ok(ledger)
     }
@@ -314,8 +317,17 @@ impl Ledger {
         }
     }
 
-    /// File first, then the state in memory, then the journal's note of how far the ledger went.
     fn append(&mut self, journal: &mut Journal, entry: LedgerEntry) -> Result<(), LedgerFault> {
+        self.append_up_to(journal, entry, None)
+    }
+
+    /// File first, then the state in memory, then the journal's note of how far the ledger went.
+    fn append_up_to(
+        &mut self,
+        journal: &mut Journal,
+        entry: LedgerEntry,
+        crash: Option<CrashPoint>,
+    ) -> Result<(), LedgerFault> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -326,9 +338,12 @@ impl Ledger {
             .file
             .stream_position()
             .map_err(FileFault::io(&self.path, "written"))?;
+        let (begun, rest) = line.as_bytes().split_at(line.len() / 2);
         let written = self
             .file
-            .write_all(line.as_bytes())
+            .write_all(begun)
+            .inspect(|()| CrashPoint::reached(crash, CrashPlace::HalfToppedUp, 1))
+            .and_then(|()| self.file.write_all(rest))
             .and_then(|()| self.file.sync_all());
         if let Err(source) = written {
             // Half a line that stayed would be cut off at the next start; a whole one would count. Take it back.
@@ -338,10 +353,14 @@ impl Ledger {
                 .and_then(|()| self.file.seek(SeekFrom::Start(start)));
             return Err(FileFault::io(&self.path, "written")(source).into());
         }
+        CrashPoint::reached(crash, CrashPlace::ToppedUp, 1);
         self.state = next;
+        let notice = told_of(&entry);
         self.entries.push((now, entry));
         let head = self.state.head();
-        Ok(journal.record_ledger_head(head.length, head.digest)?)
+        journal.record_ledger_head(head.length, head.digest, notice.as_ref())?;
+        CrashPoint::reached(crash, CrashPlace::TopUpKnown, 1);
+        Ok(())
     }
 }
 
@@ -349,6 +368,22 @@ fn read_whole(path: &Path) -> Result<Vec<u8>, LedgerFault> {
     match std::fs::read(path) {
         Err(absent) if absent.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         read => Ok(read.map_err(FileFault::io(path, "read"))?),
+    }
+}
+
+/// What the hospital's own log says of an entry, if anything.
+fn told_of(entry: &LedgerEntry) -> Option<LedgerNotice> {
+    match entry {
+        LedgerEntry::ToppedUp(top_up) => Some(LedgerNotice {
+            kind: "privacy.topped_up",
+            object: top_up.data_set.clone(),
+            detail: format!("epsilon {} for: {}", top_up.to, top_up.reason),
+        }),
+        LedgerEntry::Begun { .. }
+        | LedgerEntry::Created { .. }
+        | LedgerEntry::Reserved { .. }
+        | LedgerEntry::Committed { .. }
+        | LedgerEntry::Released { .. } => None,
     }
 }
 

@@ -45,7 +45,7 @@ mod test_federation;
 pub use agent::AgentFault;
 pub use command::{
     ApprovalsCommand, DataCommand, LedgerCommand, Place, PolicyCommand, RosterCommand, SiloCommand,
-    execute, run_to_end,
+    TopUpArguments, execute, run_to_end,
 };
 pub use crash::{CrashPlace, CrashPoint, CrashPointFault};
 pub use durable_file::FileFault;

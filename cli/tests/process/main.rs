@@ -21,4 +21,5 @@ mod replays;
 mod researchers;
 mod studies;
 mod tamper;
+mod top_ups;
 mod uploads;

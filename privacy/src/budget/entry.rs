@@ -27,7 +27,7 @@ impl Charge {
     pub fn of_plan(plan: &NoisePlan, view: View, dimension: u64) -> Result<Self, NoisePlanFault> {
         let job = Job::of_plan(plan, view, dimension, 1)?;
         Ok(Self {
-            distance: DeltaAmount::rounded_up(plan.distance_from_exact(dimension)),
+            distance: plan.distance_from_exact(dimension).charged(),
             ..Self::exact(RdpCurve::of_job(&job)?)
         })
     }

@@ -214,7 +214,23 @@ impl Ledger {
                 }
                 Ok(())
             }
-            LedgerEntry::ToppedUp(top_up) => top_up.check(&self.account(&top_up.data_set)?.budget),
+            LedgerEntry::ToppedUp(top_up) => {
+                let account = self.account(&top_up.data_set)?;
+                top_up.check(&account.budget)?;
+                // The same noise costs more of delta at a larger epsilon, and all that was promised before still holds.
+                let repriced: DeltaAmount = self
+                    .jobs
+                    .values()
+                    .filter(|job| job.data_set == top_up.data_set)
+                    .map(|job| top_up.repriced(job.delta).times(job.attempts_charged()))
+                    .fold(DeltaAmount::ZERO, DeltaAmount::plus);
+                if repriced > account.budget.delta_linear {
+                    return Err(BudgetRefusal::DeltaExceeded {
+                        data_set: top_up.data_set.clone(),
+                    });
+                }
+                Ok(())
+            }
             LedgerEntry::Reserved {
                 data_set,
                 job,
@@ -278,6 +294,14 @@ impl Ledger {
                 if let Some(account) = self.accounts.get_mut(&top_up.data_set) {
                     account.budget.epsilon = top_up.to;
                     account.budget.capacity = account.budget.capacity.plus(top_up.added());
+                    account.delta_committed = DeltaAmount::ZERO;
+                    account.delta_reserved = DeltaAmount::ZERO;
+                    for job in self.jobs.values_mut() {
+                        if job.data_set == top_up.data_set {
+                            job.delta = top_up.repriced(job.delta);
+                            account.charge_delta(job);
+                        }
+                    }
                 }
             }
             LedgerEntry::Reserved {
@@ -370,6 +394,12 @@ impl Account {
         )
     }
 
+    /// What is spent and set aside of the linear part of delta, at the epsilon that the budget has now.
+    #[must_use]
+    pub fn delta_used(&self) -> DeltaAmount {
+        self.delta_committed.plus(self.delta_reserved)
+    }
+
     /// What is spent for good.
     #[must_use]
     pub fn committed_share(&self) -> Share {
@@ -405,10 +435,6 @@ impl Account {
         self.committed.plus(self.reserved)
     }
 
-    fn delta_used(&self) -> DeltaAmount {
-        self.delta_committed.plus(self.delta_reserved)
-    }
-
     fn check_room(
         &self,
         data_set: &str,
@@ -430,6 +456,14 @@ impl Account {
         Ok(())
     }
 
+    /// Adds what a job has committed and still holds of delta.
+    fn charge_delta(&mut self, job: &Job) {
+        let committed = job.delta.times(job.attempts_committed());
+        let reserved = job.delta.times(job.attempts_left());
+        self.delta_committed = self.delta_committed.plus(committed);
+        self.delta_reserved = self.delta_reserved.plus(reserved);
+    }
+
     fn free(&mut self, cost: RdpAmount, delta: DeltaAmount) {
         self.reserved = self.reserved.minus(cost);
         self.delta_reserved = self.delta_reserved.minus(delta);
@@ -449,6 +483,12 @@ impl Job {
         self.cost
     }
 
+    /// What one attempt costs of delta, at the epsilon that the budget has now.
+    #[must_use]
+    pub fn delta(&self) -> DeltaAmount {
+        self.delta
+    }
+
     /// Attempts reserved.
     #[must_use]
     pub fn attempts(&self) -> u32 {
@@ -458,12 +498,21 @@ impl Job {
     /// Attempts that may still be committed.
     #[must_use]
     pub fn attempts_left(&self) -> u32 {
-        let used = u32::try_from(self.committed.len()).unwrap_or(u32::MAX);
         if self.released {
             0
         } else {
-            self.attempts.saturating_sub(used)
+            self.attempts.saturating_sub(self.attempts_committed())
         }
+    }
+
+    fn attempts_committed(&self) -> u32 {
+        u32::try_from(self.committed.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Committed ones and those still set aside.
+    fn attempts_charged(&self) -> u32 {
+        self.attempts_committed()
+            .saturating_add(self.attempts_left())
     }
 
     /// The attempts committed.

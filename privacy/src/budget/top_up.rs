@@ -2,14 +2,16 @@
 //! More budget for a data set: what two officers of the hospital sign, and what is written of it.
 //!
 //! Epsilon rises; the order and delta stay as they were created, so the capacity `B(a*)` rises by exactly as much and all
-//! earlier charges keep their meaning.
+//! earlier divergences keep their meaning. What earlier charges took of delta was priced by `1 + e^epsilon`, so it is priced
+//! again: a probability that stood beside it becomes dearer with it, which is too much and never too little.
 
 use std::collections::BTreeSet;
 
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{Budget, BudgetRefusal, RdpAmount};
+use super::{Budget, BudgetRefusal, DeltaAmount, RdpAmount};
+use crate::accountant::price_of_distance;
 use crate::loss::Epsilon;
 
 /// A budget that grows.
@@ -57,6 +59,15 @@ impl TopUp {
     #[must_use]
     pub fn added(&self) -> RdpAmount {
         RdpAmount::rounded_down(self.to.value() - self.from.value())
+    }
+
+    /// What a charge on delta costs afterwards; rounded up.
+    pub(super) fn repriced(&self, delta: DeltaAmount) -> DeltaAmount {
+        if delta == DeltaAmount::ZERO {
+            return DeltaAmount::ZERO;
+        }
+        let ratio = price_of_distance(self.to) / price_of_distance(self.from);
+        DeltaAmount::rounded_up(delta.approximate() * ratio).max(delta)
     }
 
     pub(super) fn check(&self, budget: &Budget) -> Result<(), BudgetRefusal> {

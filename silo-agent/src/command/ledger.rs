@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::records::open_journal;
-use super::{LedgerCommand, Place, answer};
+use super::{LedgerCommand, Place, TopUpArguments, answer};
 use crate::attempt_files::AttemptFiles;
 use crate::config::Config;
+use crate::crash::CrashPoint;
 use crate::durable_file;
 use crate::ledger::{Ledger, NAMESPACE, Raise, recomputed};
 use crate::silo_folder::{SiloFolder, membership};
@@ -26,27 +27,7 @@ use crate::silo_folder::{SiloFolder, membership};
 pub(super) fn execute(command: LedgerCommand) -> anyhow::Result<ExitCode> {
     match command {
         LedgerCommand::Show { place } => show(&place)?,
-        LedgerCommand::TopUp {
-            data,
-            epsilon,
-            reason,
-            signatures,
-            place,
-        } => {
-            let raise = Raise {
-                data: &data,
-                epsilon: Epsilon::parse(&epsilon)?,
-                reason: &reason,
-            };
-            let signatures = signatures
-                .iter()
-                .map(|file| {
-                    fs::read_to_string(file)
-                        .with_context(|| format!("`{}` cannot be read", file.display()))
-                })
-                .collect::<anyhow::Result<Vec<_>>>()?;
-            top_up(&raise, &signatures, &place)?;
-        }
+        LedgerCommand::TopUp(arguments) => top_up(&arguments, None)?,
         LedgerCommand::Export { out, place } => export(out.as_deref(), &place)?,
         LedgerCommand::Verify { file, json } => {
             // Another silo's file: there is no folder to look into.
@@ -59,7 +40,25 @@ pub(super) fn execute(command: LedgerCommand) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints the statement, or takes its signatures. The agent must not be running: it holds the ledger.
-fn top_up(raise: &Raise<'_>, signatures: &[String], place: &Place) -> anyhow::Result<()> {
+pub(crate) fn top_up(arguments: &TopUpArguments, crash: Option<CrashPoint>) -> anyhow::Result<()> {
+    let TopUpArguments {
+        data,
+        epsilon,
+        reason,
+        signatures,
+        place,
+    } = arguments;
+    let raise = &Raise {
+        data,
+        epsilon: Epsilon::parse(epsilon)?,
+        reason,
+    };
+    let signatures = signatures
+        .iter()
+        .map(|file| {
+            fs::read_to_string(file).with_context(|| format!("`{}` cannot be read", file.display()))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let folder = SiloFolder::at(&place.dir);
     let config = Config::read(folder.path())?;
     let _lock = FolderLock::acquire(folder.path())
@@ -75,10 +74,8 @@ fn top_up(raise: &Raise<'_>, signatures: &[String], place: &Place) -> anyhow::Re
     let before = ledger
         .account(raise.data)
         .map(|account| account.budget().epsilon);
-    ledger.top_up(&mut journal, &config.officers, raise, signatures)?;
+    ledger.top_up(&mut journal, &config.officers, raise, &signatures, crash)?;
     let account = ledger.account(raise.data).context("an account")?;
-    let detail = format!("epsilon {} for: {}", raise.epsilon, raise.reason);
-    journal.leave_notice("privacy.topped_up", raise.data, &detail)?;
     let json = json!({
         "data": raise.data,
         "from": before,
@@ -198,6 +195,8 @@ fn show(place: &Place) -> anyhow::Result<()> {
             "remaining": account.remaining_share(),
             "reserved": account.reserved_share(),
             "committed": account.committed_share(),
+            "delta_linear": budget.delta_linear,
+            "delta_used": account.delta_used(),
         }));
         let _ = writeln!(
             text,

@@ -65,6 +65,14 @@ pub(crate) struct Notice {
     pub(crate) detail: String,
 }
 
+/// What that log is to say of an entry of the ledger.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct LedgerNotice {
+    pub(crate) kind: &'static str,
+    pub(crate) object: String,
+    pub(crate) detail: String,
+}
+
 impl Journal {
     /// Puts a study before a person.
     pub(crate) fn ask_approval(

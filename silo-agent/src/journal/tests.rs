@@ -161,7 +161,7 @@ fn the_witnessed_log_and_the_ledger_head_are_remembered() {
         assert_eq!(journal.witnessed().unwrap(), WitnessHead::empty());
         journal.record_witnessed(&head).unwrap();
         journal
-            .record_ledger_head(4, Digest::from_bytes([4; 32]))
+            .record_ledger_head(4, Digest::from_bytes([4; 32]), None)
             .unwrap();
     }
     let journal = Journal::open(&path).unwrap();
