@@ -220,9 +220,8 @@ async fn send_release(
             },
         );
     }
-    federation
-        .sessions
-        .send_delivery(silo, &release.study_id, delivery);
+    let message = v1::ProtocolMessage::new(&release.study_id, delivery);
+    federation.sessions.send(silo, Frame::Protocol(message));
     Ok(())
 }
 

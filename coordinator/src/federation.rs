@@ -7,6 +7,7 @@ use crate::log_keeper::{KeeperFault, LogKeeper, now};
 use crate::progress::ProgressBoard;
 use crate::replay_desk::ReplayDesk;
 use crate::sessions::Sessions;
+use crate::silo_service::Departures;
 use crate::spool::Spool;
 use crate::store::{StoreFault, StoreHandle, StoredRoster};
 use consilium_audit::witness::WitnessSetFault;
@@ -58,6 +59,8 @@ pub struct Federation {
     pub current_plan: RwLock<Option<Arc<RoundPlan>>>,
     /// Where survivors fetch what it takes to compute a sum again.
     pub(crate) replays: ReplayDesk,
+    /// How many large messages leave at a time.
+    pub(crate) departures: Departures,
 }
 
 /// The roster in force, in the forms that are asked for.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Drives the coordinator's machine through one attempt.
 //!
-//! For every event: the machine handles it; its snapshot and what it asks for are stored in one transaction; the audit
-//! records are written; only then is anything sent. After a restart the stored records are written again (the log keeps
+//! For every event: the machine handles it; deals are spooled; its snapshot and what it asks for are stored in one
+//! transaction; the audit records are written; only then is anything sent. After a restart the stored records are written again (the log keeps
 //! one of each) and returning silos get everything that was ever sent to them in this attempt.
 
 mod accusation;
@@ -17,13 +17,13 @@ use crate::crash::{CrashPlace, reached};
 use crate::federation::{Federation, unix_milliseconds};
 use crate::input::Input;
 use crate::replay_desk::ReplayOffer;
-use crate::sessions::PackedSum;
+use crate::sessions::{PackedSum, ProtocolMessage};
 use crate::silo_service::chunk_length;
 use crate::study::{Attempt, StudyState};
 use crate::study_run::{Halt, RunFault, StudyRun, cancel_queued, word};
 use consilium_protocol::{
     CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorMessage,
-    CoordinatorSurroundings, Deadlines, Delivery, Envelope, RoundPlan, Sender, SiloName,
+    CoordinatorSurroundings, Deadlines, Envelope, Outgoing, RoundPlan, Sender, SiloName,
     Verification,
 };
 use pending::{Conclusion, Pending, Record, RecordedKind};
@@ -297,7 +297,11 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         let mut abandoned = None;
         for effect in effects {
             match effect {
-                CoordinatorEffect::Send { to, delivery } => sends.push((to, delivery)),
+                CoordinatorEffect::Send { to, outgoing } => sends.push((to, outgoing)),
+                CoordinatorEffect::KeepDeal {
+                    dealer,
+                    ciphertexts,
+                } => self.keep_deal(dealer, ciphertexts).await?,
                 CoordinatorEffect::Record {
                     kind,
                     digest,
@@ -341,8 +345,8 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         }
         let release = sends
             .iter()
-            .find(|(_, delivery)| is_release(&delivery.envelope));
-        let vouchers = release.map(|(_, delivery)| vouchers(&delivery.envelope));
+            .find(|(_, outgoing)| is_release(&outgoing.envelope));
+        let vouchers = release.map(|(_, outgoing)| vouchers(&outgoing.envelope));
         for record in &mut self.pending.records {
             match record.kind {
                 RecordedKind::Abandoned => record.reason = abandoned.take(),
@@ -363,10 +367,10 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         self.run.reach_ending();
         self.reach_recorded();
         let committed = self.write_records().await?;
-        for (to, delivery) in sends {
+        for (to, outgoing) in sends {
             // A silo that is catching up gets this with the rest of the attempt's messages.
             if self.pending.conclusion.is_some() || !self.run.catch_ups.holds(&to) {
-                self.send(&to, delivery);
+                self.send(&to, outgoing);
             }
         }
         if let Some(job) = job {
@@ -381,10 +385,10 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         Ok(())
     }
 
-    fn send(&self, to: &SiloName, delivery: Delivery) {
-        let sessions = &self.run.federation.sessions;
-        if let Some(blob) = self.pending.sum.filter(|_| is_release(&delivery.envelope)) {
+    fn send(&self, to: &SiloName, outgoing: Outgoing) {
+        if let Some(blob) = self.pending.sum.filter(|_| is_release(&outgoing.envelope)) {
             let chunk_bytes = chunk_length(&self.plan, 0);
+            let sessions = &self.run.federation.sessions;
             sessions.send_sum(
                 to,
                 PackedSum {
@@ -394,7 +398,23 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 },
             );
         }
-        sessions.send_delivery(to, &self.run.study.id, delivery);
+        self.send_message(to, outgoing);
+    }
+
+    fn send_message(&self, to: &SiloName, message: Outgoing) {
+        let message = ProtocolMessage {
+            study_id: self.run.study.id.clone(),
+            id: self.plan.id,
+            message,
+        };
+        self.run.federation.sessions.send_message(to, message);
+    }
+
+    async fn keep_deal(&self, dealer: SiloName, ciphertexts: Vec<Vec<u8>>) -> Result<(), RunFault> {
+        let (spool, id) = (Arc::clone(&self.run.federation.spool), self.plan.id);
+        let kept =
+            tokio::task::spawn_blocking(move || spool.keep_deal(id, &dealer, &ciphertexts)).await;
+        Ok(kept.map_err(|_| RunFault::BrokeOff)??)
     }
 
     /// Before a survivor is asked to compute the sum again, it can fetch what that takes; afterwards it cannot.

@@ -12,7 +12,7 @@ use crate::progress::ProgressBoard;
 use crate::replay_desk::ReplayDesk;
 use crate::scheduler;
 use crate::sessions::Sessions;
-use crate::silo_service::SiloService;
+use crate::silo_service::{Departures, SiloService};
 use crate::spool::{Spool, SpoolFault};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{StoreFault, StoreHandle};
@@ -237,6 +237,7 @@ async fn open_federation(
         roster: tokio::sync::watch::Sender::new(roster),
         current_plan: std::sync::RwLock::default(),
         replays: ReplayDesk::default(),
+        departures: Departures::default(),
     });
     let started = Event::new(EventKind::SystemStarted, now(), federation.actor())
         .with_detail("version", env!("CARGO_PKG_VERSION"));

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Which silos are connected, and the way to each of them.
+//!
+//! COST: what waits for a silo is held once for all silos where it is the same for all, and otherwise read from the disk
+//! when its turn has come.
 
 use crate::input::Input;
 use consilium_crypto::digest::Digest;
-use consilium_protocol::{AttemptId, Delivery, SiloName};
+use consilium_protocol::{AttemptId, Outgoing as Message, SiloName};
 use consilium_wire::v1;
 use consilium_wire::v1::coordinator_frame::Frame;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,15 +48,28 @@ struct Session {
     outgoing: mpsc::UnboundedSender<Outgoing>,
 }
 
-/// What waits to be sent to a silo. A sum is read from the disk only when its turn has come.
+/// What waits to be sent to a silo.
 #[derive(Debug)]
 pub enum Outgoing {
     /// One frame.
     Frame(Box<v1::CoordinatorFrame>),
+    /// A message of the protocol.
+    Message(Box<ProtocolMessage>),
     /// A packed sum, in chunks.
     Sum(PackedSum),
     /// The answer to a silo that computes a sum again.
     Part(Box<PartAsked>),
+}
+
+/// A message of the protocol, not yet encoded.
+#[derive(Debug)]
+pub struct ProtocolMessage {
+    /// The study it belongs to.
+    pub study_id: String,
+    /// The attempt it belongs to.
+    pub id: AttemptId,
+    /// Itself.
+    pub message: Message,
 }
 
 /// A question of a silo that computes a sum again.
@@ -191,11 +207,8 @@ impl Sessions {
     }
 
     /// Sends a message of the protocol.
-    pub fn send_delivery(&self, silo: &SiloName, study_id: &str, delivery: Delivery) {
-        self.send(
-            silo,
-            Frame::Protocol(v1::ProtocolMessage::new(study_id, delivery)),
-        );
+    pub fn send_message(&self, silo: &SiloName, message: ProtocolMessage) {
+        self.enqueue(silo, Outgoing::Message(Box::new(message)));
     }
 
     /// Sends a sum.

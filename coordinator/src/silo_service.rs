@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One session per silo: who it is, what it says, and what is sent to it.
 
+mod departure;
 mod receiving;
 mod sending;
 
@@ -20,13 +21,14 @@ use consilium_wire::v1;
 use consilium_wire::v1::coordinator_frame::Frame as Sent;
 use consilium_wire::v1::federation_server::Federation as FederationRpc;
 use consilium_wire::v1::silo_frame::Frame as Received;
+pub(crate) use departure::Departures;
+use departure::{Departing, Departure, Frames};
 use receiving::Receiving;
 pub(crate) use receiving::chunk_length;
 use sending::pump;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Frames that wait in the transport; the rest waits in the session's own queue.
@@ -49,11 +51,9 @@ impl SiloService {
     }
 }
 
-type Frames = mpsc::Sender<Result<v1::CoordinatorFrame, Status>>;
-
 #[tonic::async_trait]
 impl FederationRpc for SiloService {
-    type SessionStream = ReceiverStream<Result<v1::CoordinatorFrame, Status>>;
+    type SessionStream = Departing;
 
     async fn session(
         &self,
@@ -86,7 +86,7 @@ impl FederationRpc for SiloService {
                 );
             }
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(Departing::new(stream)))
     }
 }
 
@@ -106,7 +106,7 @@ impl Session {
         let (hello, root) = match self.greet(&binding, &mut incoming).await {
             Ok(greeted) => greeted,
             Err(status) => {
-                self.frames.send(Err(status.clone())).await.ok();
+                self.frames.send(Departure::last(status.clone())).await.ok();
                 return Err(status);
             }
         };
@@ -120,7 +120,7 @@ impl Session {
             // Published between the greeting and the opening: this session was not among those that ended.
             federation.sessions.close(&silo, &number);
             let status = Status::aborted("another roster is in force; open another session");
-            frames.send(Err(status.clone())).await.ok();
+            frames.send(Departure::last(status.clone())).await.ok();
             return Err(status);
         }
         let pumping = tokio::spawn(pump(Arc::clone(&federation), queue, frames));
@@ -197,7 +197,7 @@ impl Session {
             frame: Some(Sent::Welcome(welcome)),
         };
         self.frames
-            .send(Ok(frame))
+            .send(Departure::of(frame))
             .await
             .map_err(|_| Status::cancelled("the silo has left"))
     }

@@ -5,23 +5,25 @@
 //! blobs/sha256/ab/abcd..                          sums and results, named by their SHA-256
 //! blobs/uploads/<epoch.round.attempt>/<silo>      a masked vector as it arrives, chunk after chunk
 //! blobs/uploads/<epoch.round.attempt>/<silo>+announced    what its silo signed, and the digest of every chunk
+//! blobs/uploads/<epoch.round.attempt>/+deals              what silos sealed for each other
 //! ```
 //!
-//! Masked vectors belong to their attempt and go with it; nothing is shared with results. Neither they nor sums are ever
-//! held in memory as a whole.
+//! Masked vectors and deals belong to their attempt and go with it; nothing is shared with results. Neither they nor sums
+//! are ever held in memory as a whole.
 //!
 //! INVARIANT: what is acknowledged has reached the disk, file and folder.
 
 mod announcement;
 mod blob;
+mod deals;
 mod upload;
 
 pub use announcement::Announcement;
 pub use blob::{BlobReader, BlobWriter};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
-use consilium_protocol::ChunkSource;
-use consilium_protocol::{AttemptId, Envelope, SiloName};
+use consilium_protocol::{AttemptId, ChunkSource, DealSource, Envelope, SiloName};
+use deals::Deals;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -37,6 +39,8 @@ pub use upload::{Progress, Upload};
 pub struct Spool {
     folder: PathBuf,
     uploads: Mutex<Uploads>,
+    /// Those of the attempt that was last asked for: one is in flight at a time.
+    deals: Mutex<Option<(AttemptId, Deals)>>,
     next_temporary: AtomicU64,
 }
 
@@ -112,6 +116,7 @@ impl Spool {
         Ok(Self {
             folder: folder.to_owned(),
             uploads: Mutex::default(),
+            deals: Mutex::default(),
             next_temporary: AtomicU64::new(0),
         })
     }
@@ -254,6 +259,44 @@ impl Spool {
         Ok(Some(Arc::clone(upload)))
     }
 
+    /// Keeps a silo's deal: it is on the disk when this returns.
+    pub fn keep_deal(
+        &self,
+        id: AttemptId,
+        dealer: &SiloName,
+        ciphertexts: &[Vec<u8>],
+    ) -> Result<(), SpoolFault> {
+        let path = self.deals_path(id);
+        self.with_deals(id, |deals| deals.keep(dealer, ciphertexts))
+            .map_err(SpoolFault::disk(&path))
+    }
+
+    /// The deals of one attempt, for those to whom they go.
+    #[must_use]
+    pub fn deals_of(self: &Arc<Self>, id: AttemptId) -> AttemptDeals {
+        AttemptDeals {
+            spool: Arc::clone(self),
+            id,
+        }
+    }
+
+    fn with_deals<T>(
+        &self,
+        id: AttemptId,
+        call: impl FnOnce(&mut Deals) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut open = self.deals.lock().unwrap_or_else(PoisonError::into_inner);
+        let deals = match open.take() {
+            Some((of, deals)) if of == id => deals,
+            Some(_) | None => {
+                make_folder(&self.attempt_folder(id))?;
+                Deals::open(&self.deals_path(id))?
+            }
+        };
+        let (_, deals) = open.insert((id, deals));
+        call(deals)
+    }
+
     /// The chunks of one attempt, for the unmasking.
     #[must_use]
     pub fn chunks_of(self: &Arc<Self>, id: AttemptId) -> AttemptChunks {
@@ -304,6 +347,9 @@ impl Spool {
             }
             self.lock()
                 .retain(|(id, _), _| name != id.to_string().as_str());
+            let mut deals = self.deals.lock().unwrap_or_else(PoisonError::into_inner);
+            deals.take_if(|(id, _)| name == id.to_string().as_str());
+            drop(deals);
             fs::remove_dir_all(attempt.path()).map_err(disk)?;
         }
         Ok(())
@@ -332,6 +378,10 @@ impl Spool {
         self.attempt_folder(id).join(format!("{silo}+announced"))
     }
 
+    fn deals_path(&self, id: AttemptId) -> PathBuf {
+        self.attempt_folder(id).join("+deals")
+    }
+
     fn attempt_folder(&self, id: AttemptId) -> PathBuf {
         self.folder.join("uploads").join(id.to_string())
     }
@@ -356,6 +406,22 @@ impl Spool {
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(shelf)?.sync_all()
+    }
+}
+
+/// The deals of one attempt.
+#[derive(Clone, Debug)]
+pub struct AttemptDeals {
+    spool: Arc<Spool>,
+    id: AttemptId,
+}
+
+impl DealSource for AttemptDeals {
+    fn sealed_for(&self, position: usize, dealers: &[SiloName]) -> io::Result<Vec<Vec<u8>>> {
+        self.spool.with_deals(self.id, |deals| {
+            let sealed = dealers.iter().map(|dealer| deals.read(dealer, position));
+            sealed.collect()
+        })
     }
 }
 

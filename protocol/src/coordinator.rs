@@ -33,6 +33,7 @@ use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::membership::Membership;
 use crate::message::{CoordinatorMessage, SiloMessage};
+use crate::outgoing::{Beside, Outgoing};
 use crate::round_plan::RoundPlan;
 use advertising::Advertising;
 use consilium_crypto::digest::Digest;
@@ -40,6 +41,7 @@ use consilium_crypto::signing::SigningKey;
 use outbox::Outbox;
 use phase::{Close, Phase};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,14 +107,8 @@ impl CoordinatorMachine {
         let envelope = step.sign(plan.opening_transcript(), message);
         step.record(RecordKind::Opened, plan.digest(), plan.silos.clone());
         for silo in &plan.silos {
-            let attachments = proofs.remove(silo).unwrap_or_default();
-            step.send(
-                silo,
-                Delivery {
-                    envelope: envelope.clone(),
-                    attachments,
-                },
-            );
+            let proofs = proofs.remove(silo).unwrap_or_default();
+            step.send(silo, &envelope, Beside::Proofs(proofs.into()));
         }
         let deadline = now.saturating_add(surroundings.deadlines.exchange_milliseconds);
         Self {
@@ -140,7 +136,7 @@ impl CoordinatorMachine {
         match event {
             CoordinatorEvent::Delivered { from, delivery } => {
                 let evidence = delivery.envelope.digest();
-                if let Err(fault) = self.delivered(surroundings, &from, delivery) {
+                if let Err(fault) = self.delivered(surroundings, &from, delivery, effects) {
                     if fault.is_misbehaviour() {
                         effects.push(CoordinatorEffect::Record {
                             kind: RecordKind::Misbehaviour,
@@ -164,14 +160,14 @@ impl CoordinatorMachine {
             CoordinatorEvent::Summed { digest } => {
                 self.phase = self.phase.summed(digest, effects);
             }
-            CoordinatorEvent::SumLogged { proofs } => {
+            CoordinatorEvent::SumLogged { proof } => {
                 let mut step = Step {
                     surroundings,
                     plan: &self.plan,
                     outbox: &mut self.outbox,
                     effects,
                 };
-                self.phase = self.phase.sum_logged(&mut step, &proofs);
+                self.phase = self.phase.sum_logged(&mut step, proof);
                 self.extend_deadline(surroundings, now);
             }
             CoordinatorEvent::Checked { product } => {
@@ -237,7 +233,7 @@ impl CoordinatorMachine {
 
     /// Everything sent to a silo in this attempt, in order, to be sent again when it returns.
     #[must_use]
-    pub fn outbox(&self, silo: &SiloName) -> impl DoubleEndedIterator<Item = Delivery> {
+    pub fn outbox(&self, silo: &SiloName) -> impl DoubleEndedIterator<Item = Outgoing> {
         self.outbox.of(silo)
     }
 
@@ -254,6 +250,7 @@ impl CoordinatorMachine {
         surroundings: &CoordinatorSurroundings<'_>,
         from: &SiloName,
         delivery: Delivery,
+        effects: &mut Vec<CoordinatorEffect>,
     ) -> Result<(), Fault> {
         if self.plan.silos.binary_search(from).is_err() {
             return Err(Fault::UnknownSilo { silo: from.clone() });
@@ -272,7 +269,7 @@ impl CoordinatorMachine {
                         sender: from.to_string(),
                     });
                 }
-                Ok(verified) => return self.phase.accept(&self.plan, verified, delivery),
+                Ok(verified) => return self.phase.accept(&self.plan, verified, delivery, effects),
                 Err(other) => fault = other,
             }
         }
@@ -380,9 +377,7 @@ impl CoordinatorMachine {
         };
         let envelope = step.sign(self.plan.opening_transcript(), message);
         step.record(RecordKind::Abandoned, envelope.digest(), silos.clone());
-        for silo in &silos {
-            step.send(silo, Delivery::bare(envelope.clone()));
-        }
+        step.send_all(&silos, &envelope);
         effects.push(CoordinatorEffect::Abandoned {
             reason,
             phase,
@@ -393,27 +388,38 @@ impl CoordinatorMachine {
 
 impl Step<'_> {
     /// Signs a message of this attempt.
-    pub(crate) fn sign(&self, transcript: Digest, message: CoordinatorMessage) -> Envelope {
-        Envelope::from_coordinator(
+    pub(crate) fn sign(&self, transcript: Digest, message: CoordinatorMessage) -> Arc<Envelope> {
+        Arc::new(Envelope::from_coordinator(
             self.surroundings.signing_key,
             self.plan.id,
             transcript,
             message,
-        )
+        ))
     }
 
     /// Sends and keeps for a silo that returns.
-    pub(crate) fn send(&mut self, to: &SiloName, delivery: Delivery) {
-        self.outbox.keep(to, &delivery);
+    pub(crate) fn send(&mut self, to: &SiloName, envelope: &Arc<Envelope>, beside: Beside) {
+        let envelope = Arc::clone(envelope);
+        let outgoing = Outgoing { envelope, beside };
+        self.outbox.keep(to, &outgoing);
         self.effects.push(CoordinatorEffect::Send {
             to: to.clone(),
-            delivery,
+            outgoing,
         });
     }
 
-    pub(crate) fn send_all(&mut self, silos: &[SiloName], envelope: &Envelope) {
+    pub(crate) fn send_all(&mut self, silos: &[SiloName], envelope: &Arc<Envelope>) {
+        self.send_all_with(silos, envelope, &Arc::from([]));
+    }
+
+    pub(crate) fn send_all_with(
+        &mut self,
+        silos: &[SiloName],
+        envelope: &Arc<Envelope>,
+        proofs: &Arc<[Vec<u8>]>,
+    ) {
         for silo in silos {
-            self.send(silo, Delivery::bare(envelope.clone()));
+            self.send(silo, envelope, Beside::Proofs(Arc::clone(proofs)));
         }
     }
 

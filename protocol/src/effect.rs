@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the two state machines are told and what they ask their drivers to do.
 //!
-//! A driver persists the machine's snapshot before it performs any effect.
+//! A driver persists the machine's snapshot before it performs any effect but `KeepDeal`.
 
 use crate::challenge::{InnerProduct, TagJob};
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
 use crate::mask_job::MaskJob;
+use crate::outgoing::Outgoing;
 use crate::release::VerifiedSum;
 use crate::replay::{ReplayJob, ReplayOutcome};
 use crate::round_plan::RoundPlan;
@@ -16,7 +17,6 @@ use crate::unmask::UnmaskJob;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
 use consilium_crypto::secret::Secret;
-use std::collections::BTreeMap;
 
 /// What a silo is told.
 #[derive(Debug)]
@@ -153,8 +153,8 @@ pub enum CoordinatorEvent {
     },
     /// H(S) is logged and cosigned by a quorum.
     SumLogged {
-        /// The log proof for each silo.
-        proofs: BTreeMap<SiloName, Vec<u8>>,
+        /// The log proof, which is the same for every silo.
+        proof: Vec<u8>,
     },
     /// The inner product of the challenge with the sum is known.
     Checked {
@@ -171,12 +171,20 @@ pub enum CoordinatorEvent {
 /// What the coordinator asks of its driver.
 #[derive(Debug)]
 pub enum CoordinatorEffect {
-    /// Send now; keep it in the outbox for a silo that returns.
+    /// Send now.
     Send {
         /// To whom.
         to: SiloName,
         /// What.
-        delivery: Delivery,
+        outgoing: Outgoing,
+    },
+    /// Keep these on the disk, under the name of their dealer, until the attempt is over. The one effect that comes before
+    /// the snapshot is stored: the snapshot counts on them.
+    KeepDeal {
+        /// Whose deal.
+        dealer: SiloName,
+        /// One for every entry of the KeyBook, in its order.
+        ciphertexts: Vec<Vec<u8>>,
     },
     /// Write to the audit log before anything is sent.
     Record {

@@ -30,6 +30,7 @@ mod mask_job;
 mod membership;
 mod memory;
 mod message;
+mod outgoing;
 mod release;
 mod replay;
 mod round_plan;
@@ -51,6 +52,7 @@ pub use membership::Membership;
 pub use message::{
     CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage, Verification,
 };
+pub use outgoing::{Beside, DealSource, Outgoing};
 pub use release::{VerifiedBy, VerifiedSum, verify_release};
 pub use replay::{ReplayJob, ReplayOutcome, ReplaySource};
 pub use round_plan::{

@@ -209,6 +209,7 @@ impl Federation {
         let mut to_silos: VecDeque<(usize, Delivery)> = VecDeque::new();
         let mut to_coordinator: VecDeque<CoordinatorEvent> = VecDeque::new();
         let mut spool = Spool(BTreeMap::new());
+        let mut deals: BTreeMap<SiloName, Vec<Vec<u8>>> = BTreeMap::new();
         let mut departed = BTreeSet::new();
         let mut sum = Vec::new();
         let surroundings = CoordinatorSurroundings {
@@ -231,7 +232,14 @@ impl Federation {
         loop {
             for effect in effects.drain(..) {
                 match effect {
-                    CoordinatorEffect::Send { to, delivery } => {
+                    CoordinatorEffect::KeepDeal {
+                        dealer,
+                        ciphertexts,
+                    } => {
+                        deals.insert(dealer, ciphertexts);
+                    }
+                    CoordinatorEffect::Send { to, outgoing } => {
+                        let delivery = outgoing.delivery(&deals)?;
                         let at = names.binary_search(&to).ok().context("an unknown silo")?;
                         to_silos.push_back((at, delivery));
                     }
@@ -242,9 +250,8 @@ impl Federation {
                         to_coordinator.push_back(CoordinatorEvent::Summed { digest });
                     }
                     CoordinatorEffect::CommitSum(_) => {
-                        to_coordinator.push_back(CoordinatorEvent::SumLogged {
-                            proofs: BTreeMap::new(),
-                        });
+                        let proof = Vec::new();
+                        to_coordinator.push_back(CoordinatorEvent::SumLogged { proof });
                     }
                     CoordinatorEffect::CheckSum(mut product) => {
                         let size = usize::try_from(plan.chunk_fields)?;

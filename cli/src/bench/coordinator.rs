@@ -3,7 +3,7 @@
 
 use super::accounts::{Step, Steps};
 use super::founding::Founding;
-use super::spool::{Layout, SumFile, Uploads, sum_path, upload_path};
+use super::spool::{Deals, Layout, SumFile, Uploads, sum_path, upload_path};
 use anyhow::{Context, bail};
 use consilium_crypto::packing;
 use consilium_protocol::{
@@ -34,6 +34,7 @@ pub(super) struct CoordinatorSide {
     machine: Option<CoordinatorMachine>,
     folder: PathBuf,
     uploads: Uploads,
+    deals: Deals,
     steps: Steps,
     survivors: Option<Vec<SiloName>>,
 }
@@ -54,6 +55,7 @@ impl CoordinatorSide {
         });
         let mut side = Self {
             uploads: Uploads::new(folder, &founding.plan),
+            deals: Deals::create(folder)?,
             founding,
             machine: Some(machine),
             folder: folder.to_owned(),
@@ -115,12 +117,22 @@ impl CoordinatorSide {
         let mut events = VecDeque::new();
         for effect in effects {
             match effect {
-                CoordinatorEffect::Send { to, delivery } => send(to, delivery)?,
+                CoordinatorEffect::KeepDeal {
+                    dealer,
+                    ciphertexts,
+                } => self
+                    .steps
+                    .timed(Step::Spool, || self.deals.keep(dealer, &ciphertexts))?,
+                CoordinatorEffect::Send { to, outgoing } => {
+                    let deals = &self.deals;
+                    let delivery = self.steps.timed(Step::Spool, || outgoing.delivery(deals))?;
+                    send(to, delivery)?;
+                }
                 CoordinatorEffect::Record { .. } => {}
                 CoordinatorEffect::Unmask(job) => events.push_back(self.unmask(&job)?),
                 CoordinatorEffect::CommitSum(_) => {
-                    let proofs = BTreeMap::new();
-                    events.push_back(CoordinatorEvent::SumLogged { proofs });
+                    let proof = Vec::new();
+                    events.push_back(CoordinatorEvent::SumLogged { proof });
                 }
                 CoordinatorEffect::CheckSum(product) => events.push_back(self.check_sum(product)?),
                 CoordinatorEffect::Released { survivors, .. } => self.survivors = Some(survivors),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Masked vectors and the sum as files of a temporary folder, written and read chunk by chunk.
+//! Masked vectors, deals and the sum as files of a temporary folder, written and read piece by piece.
 
 use super::accounts::thread_seconds;
-use consilium_protocol::{ChunkSource, RoundPlan, SiloName, SumSink};
+use consilium_protocol::{ChunkSource, DealSource, RoundPlan, SiloName, SumSink};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -90,6 +90,56 @@ impl ChunkSource for Uploads {
         open.files.insert(silo.clone(), file);
         open.seconds += thread_seconds() - start;
         chunk
+    }
+}
+
+/// What silos sealed for each other, deal after deal.
+pub(super) struct Deals {
+    file: File,
+    length: u64,
+    /// Where each ciphertext of a deal begins, and where the last one ends.
+    places: BTreeMap<SiloName, Vec<u64>>,
+}
+
+impl Deals {
+    pub(super) fn create(folder: &Path) -> io::Result<Self> {
+        let path = folder.join("deals");
+        let mut options = File::options();
+        let file = options.create(true).truncate(true).read(true).write(true);
+        Ok(Self {
+            file: file.open(path)?,
+            length: 0,
+            places: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn keep(&mut self, dealer: SiloName, ciphertexts: &[Vec<u8>]) -> io::Result<()> {
+        let mut places = vec![self.length];
+        let mut end = self.length;
+        for ciphertext in ciphertexts {
+            end += u64::try_from(ciphertext.len()).map_err(io::Error::other)?;
+            places.push(end);
+        }
+        self.file
+            .write_all_at(&ciphertexts.concat(), self.length)
+            .inspect(|()| self.length = end)?;
+        self.places.insert(dealer, places);
+        Ok(())
+    }
+}
+
+impl DealSource for Deals {
+    fn sealed_for(&self, position: usize, dealers: &[SiloName]) -> io::Result<Vec<Vec<u8>>> {
+        let read = |dealer: &SiloName| {
+            let places = self.places.get(dealer).and_then(|all| all.get(position..));
+            let Some([start, end, ..]) = places else {
+                return Err(io::ErrorKind::NotFound.into());
+            };
+            let mut bytes = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
+            self.file.read_exact_at(&mut bytes, *start)?;
+            Ok(bytes)
+        };
+        dealers.iter().map(read).collect()
     }
 }
 

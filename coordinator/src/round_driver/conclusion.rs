@@ -9,7 +9,7 @@ use crate::store::StoredRelease;
 use crate::study::{Dropout, StoredOutcome, StudyState};
 use crate::study_run::{RunFault, write_result};
 use consilium_learning::Step;
-use consilium_protocol::SiloName;
+use consilium_protocol::{Delivery, Envelope, SiloName};
 use std::sync::Arc;
 
 impl RoundDriver<'_, '_> {
@@ -68,15 +68,16 @@ impl RoundDriver<'_, '_> {
             .pending
             .release_index
             .ok_or(RunFault::Incomplete("no release is logged"))?;
-        let delivery = survivors
+        let outgoing = survivors
             .first()
             .zip(self.machine.as_ref())
             .and_then(|(silo, machine)| {
                 machine
                     .outbox(silo)
-                    .rfind(|delivery| is_release(&delivery.envelope))
+                    .rfind(|outgoing| is_release(&outgoing.envelope))
             })
             .ok_or(RunFault::Incomplete("the release is missing"))?;
+        let delivery = Delivery::bare(Envelope::clone(&outgoing.envelope));
         let release = StoredRelease {
             study_id: self.run.study.id.clone(),
             round: self.plan.id.round,

@@ -4,7 +4,7 @@
 use super::RoundDriver;
 use crate::catch_up::OpenProofs;
 use crate::study_run::RunFault;
-use consilium_protocol::{CoordinatorEvent, CoordinatorMachine, Envelope, SiloName};
+use consilium_protocol::{Beside, CoordinatorEvent, CoordinatorMachine, Envelope, SiloName};
 use tokio::time::Instant;
 
 impl RoundDriver<'_, '_> {
@@ -61,16 +61,13 @@ impl RoundDriver<'_, '_> {
     /// Sends a returned silo everything of this attempt again, with proofs of its latest start.
     pub(super) fn replay(&self, silo: &SiloName, proofs: Option<OpenProofs>) {
         let Some(machine) = &self.machine else { return };
-        for mut delivery in machine.outbox(silo) {
-            if is_open(&delivery.envelope)
+        for mut outgoing in machine.outbox(silo) {
+            if is_open(&outgoing.envelope)
                 && let Some(proofs) = &proofs
             {
-                delivery.attachments = proofs.clone().attachments();
+                outgoing.beside = Beside::Proofs(proofs.clone().attachments().into());
             }
-            self.run
-                .federation
-                .sessions
-                .send_delivery(silo, &self.run.study.id, delivery);
+            self.send_message(silo, outgoing);
         }
     }
 }

@@ -41,13 +41,7 @@ impl RoundDriver<'_, '_> {
             }
             Work::Committed { proof } => {
                 self.reach(CrashPlace::SumLogged);
-                let proofs = self
-                    .plan
-                    .silos
-                    .iter()
-                    .map(|silo| (silo.clone(), proof.clone()))
-                    .collect();
-                self.step(CoordinatorEvent::SumLogged { proofs }).await
+                self.step(CoordinatorEvent::SumLogged { proof }).await
             }
             Work::Checked { product } => {
                 let product = *product;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What leaves for a silo: one frame after another, and sums from the disk one chunk at a time.
+//! What leaves for a silo: one frame after another, sums from the disk one chunk at a time, deals from the disk.
 
-use super::Frames;
+use super::departure::{Departure, Frames, LARGE};
 use crate::federation::Federation;
-use crate::sessions::{Outgoing, PackedSum, PartAsked};
+use crate::sessions::{Outgoing, PackedSum, PartAsked, ProtocolMessage};
 use crate::spool::{BlobReader, SpoolFault};
+use consilium_protocol::Beside;
 use consilium_wire::v1;
 use consilium_wire::v1::coordinator_frame::Frame as Sent;
 use consilium_wire::v1::replay_part::Answer;
@@ -20,7 +21,8 @@ pub(super) async fn pump(
 ) {
     while let Some(outgoing) = queue.recv().await {
         let sent = match outgoing {
-            Outgoing::Frame(frame) => frames.send(Ok(*frame)).await.is_ok(),
+            Outgoing::Frame(frame) => frames.send(Departure::of(*frame)).await.is_ok(),
+            Outgoing::Message(message) => send_message(&federation, *message, &frames).await,
             Outgoing::Sum(sum) => send_sum(&federation, sum, &frames).await,
             Outgoing::Part(asked) => send_part(&federation, *asked, &frames).await,
         };
@@ -30,9 +32,43 @@ pub(super) async fn pump(
     }
     // A newer session or roster has taken over.
     frames
-        .send(Err(Status::aborted("the session was closed; open another")))
+        .send(Departure::last(Status::aborted(
+            "the session was closed; open another",
+        )))
         .await
         .ok();
+}
+
+/// Says whether the session goes on.
+async fn send_message(federation: &Federation, waiting: ProtocolMessage, frames: &Frames) -> bool {
+    let ProtocolMessage {
+        study_id,
+        id,
+        message,
+    } = waiting;
+    let is_large = match &message.beside {
+        Beside::Deals { .. } => true,
+        Beside::Proofs(_) => message.envelope.body.len() > LARGE,
+    };
+    let place = match is_large {
+        true => federation.departures.place().await,
+        false => None,
+    };
+    let deals = federation.spool.deals_of(id);
+    let read = tokio::task::spawn_blocking(move || message.delivery(&deals)).await;
+    let delivery = match read {
+        Ok(Ok(delivery)) => delivery,
+        Ok(Err(fault)) => {
+            tracing::error!(%fault, "what silos sealed for another cannot be sent");
+            return true;
+        }
+        Err(_) => return false,
+    };
+    let message = v1::ProtocolMessage::new(&study_id, delivery);
+    let frame = v1::CoordinatorFrame {
+        frame: Some(Sent::Protocol(message)),
+    };
+    frames.send(Departure::with(frame, place)).await.is_ok()
 }
 
 /// Says whether the session goes on.
@@ -61,7 +97,7 @@ async fn send_sum(federation: &Federation, sum: PackedSum, frames: &Frames) -> b
         let frame = v1::CoordinatorFrame {
             frame: Some(Sent::ReleaseChunk(chunk)),
         };
-        if frames.send(Ok(frame)).await.is_err() {
+        if frames.send(Departure::of(frame)).await.is_err() {
             return false;
         }
     }
@@ -93,7 +129,7 @@ async fn send_part(federation: &Arc<Federation>, asked: PartAsked, frames: &Fram
     drop(turn);
     let frame = Some(Sent::ReplayPart(part));
     frames
-        .send(Ok(v1::CoordinatorFrame { frame }))
+        .send(Departure::of(v1::CoordinatorFrame { frame }))
         .await
         .is_ok()
 }

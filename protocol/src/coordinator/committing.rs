@@ -7,8 +7,6 @@ use super::challenging::Challenging;
 use super::phase::Phase;
 use super::releasing::Logged;
 use super::revealing::Unmasking;
-use crate::envelope::Delivery;
-use crate::id::SiloName;
 use crate::message::CoordinatorMessage;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
@@ -22,26 +20,17 @@ pub(crate) struct Committing {
 }
 
 impl Committing {
-    pub(crate) fn sum_logged(
-        self,
-        step: &mut Step<'_>,
-        proofs: &BTreeMap<SiloName, Vec<u8>>,
-    ) -> Phase {
+    pub(crate) fn sum_logged(self, step: &mut Step<'_>, proof: Vec<u8>) -> Phase {
         let Self { unmasked, sum } = self;
         let logged = Logged {
             unmasked,
             sum,
-            proofs: proofs.clone(),
+            proof: [proof].into(),
         };
         let message = CoordinatorMessage::SumCommitment { sum };
         let envelope = step.sign(logged.voted().cohort.digest, message);
-        for silo in &logged.voted().survivor_names() {
-            let delivery = Delivery {
-                envelope: envelope.clone(),
-                attachments: logged.proof(silo),
-            };
-            step.send(silo, delivery);
-        }
+        let survivors = logged.voted().survivor_names();
+        step.send_all_with(&survivors, &envelope, &logged.proof);
         Phase::Challenging(Challenging {
             logged,
             nonces: BTreeMap::new(),

@@ -21,7 +21,7 @@ use crate::id::SiloName;
 use crate::round_plan::RoundPlan;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where the attempt stands.
 #[derive(Debug, Serialize, Deserialize)]
@@ -157,10 +157,11 @@ impl Phase {
         plan: &RoundPlan,
         verified: VerifiedSilo,
         delivery: Delivery,
+        effects: &mut Vec<CoordinatorEffect>,
     ) -> Result<(), Fault> {
         match self {
             Self::Advertising(phase) => phase.accept(verified, delivery),
-            Self::Sharing(phase) => phase.accept(verified, delivery),
+            Self::Sharing(phase) => phase.accept(verified, delivery, effects),
             Self::Preparing(phase) => phase.accept(verified, delivery),
             Self::Uploading(phase) => phase.accept(plan, verified, delivery),
             Self::Voting(phase) => phase.accept(verified, delivery),
@@ -300,13 +301,9 @@ impl Phase {
         }
     }
 
-    pub(crate) fn sum_logged(
-        self,
-        step: &mut Step<'_>,
-        proofs: &BTreeMap<SiloName, Vec<u8>>,
-    ) -> Self {
+    pub(crate) fn sum_logged(self, step: &mut Step<'_>, proof: Vec<u8>) -> Self {
         match self {
-            Self::Committing(phase) => phase.sum_logged(step, proofs),
+            Self::Committing(phase) => phase.sum_logged(step, proof),
             other => other,
         }
     }

@@ -7,13 +7,11 @@ use super::revealing::Unmasking;
 use super::voting::Voting;
 use crate::challenge::Subject;
 use crate::effect::{CoordinatorEffect, RecordKind};
-use crate::envelope::Delivery;
-use crate::id::SiloName;
 use crate::message::{CoordinatorMessage, Release, Verification};
 use crate::round_plan::RoundPlan;
 use consilium_crypto::digest::Digest;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A sum whose commitment is logged and cosigned.
 #[derive(Debug, Serialize, Deserialize)]
@@ -21,8 +19,8 @@ pub(crate) struct Logged {
     pub(crate) unmasked: Unmasking,
     /// H(S).
     pub(crate) sum: Digest,
-    /// The log proof for each silo.
-    pub(crate) proofs: BTreeMap<SiloName, Vec<u8>>,
+    /// The one log proof.
+    pub(crate) proof: Arc<[Vec<u8>]>,
 }
 
 /// The attempt has ended with a sum.
@@ -47,11 +45,6 @@ impl Logged {
             survivors: &survivors.digest,
             sum: &self.sum,
         }
-    }
-
-    /// The attachments that show a silo that the sum is logged.
-    pub(crate) fn proof(&self, silo: &SiloName) -> Vec<Vec<u8>> {
-        self.proofs.get(silo).cloned().into_iter().collect()
     }
 
     /// The public trail of the sum.
@@ -86,13 +79,7 @@ impl Logged {
         );
         step.record(RecordKind::Released, self.sum, names.clone());
         let invited = step.plan.silos.clone();
-        for silo in &invited {
-            let delivery = Delivery {
-                envelope: envelope.clone(),
-                attachments: self.proof(silo),
-            };
-            step.send(silo, delivery);
-        }
+        step.send_all_with(&invited, &envelope, &self.proof);
         let dropped = invited
             .into_iter()
             .filter(|silo| names.binary_search(silo).is_err())

@@ -35,13 +35,7 @@ impl Replaying {
         let message = CoordinatorMessage::Replay(Box::new(logged.trail(step.plan, verification)));
         let envelope = step.sign(logged.voted().cohort.digest, message);
         step.record(RecordKind::Replayed, logged.sum, names.clone());
-        for silo in &names {
-            let delivery = Delivery {
-                envelope: envelope.clone(),
-                attachments: logged.proof(silo),
-            };
-            step.send(silo, delivery);
-        }
+        step.send_all_with(&names, &envelope, &logged.proof);
         Phase::Replaying(Self {
             logged,
             cover,

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Holds: the KeyBook. Accepts: deals. Sends: the DealBook, with each silo's ciphertexts.
+//! Holds: the KeyBook. Accepts: deals, whose ciphertexts it has kept on the disk. Sends: the DealBook, with each silo's
+//! ciphertexts.
 
 use super::Step;
 use super::phase::{Close, Phase};
 use super::preparing::Preparing;
 use crate::book::{DealBook, KeyBook};
-use crate::effect::RecordKind;
+use crate::effect::{CoordinatorEffect, RecordKind};
 use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{CoordinatorMessage, SiloMessage};
+use crate::outgoing::Beside;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sharing {
     pub(crate) keys: KeyBook,
-    /// Signed deals with one ciphertext for every entry of the KeyBook.
-    pub(crate) deals: BTreeMap<SiloName, Delivery>,
+    /// Signed deals. One ciphertext of each for every entry of the KeyBook is kept.
+    pub(crate) deals: BTreeMap<SiloName, Envelope>,
 }
 
 impl Sharing {
@@ -25,6 +28,7 @@ impl Sharing {
         &mut self,
         verified: VerifiedSilo,
         delivery: Delivery,
+        effects: &mut Vec<CoordinatorEffect>,
     ) -> Result<(), Fault> {
         let VerifiedSilo { silo, message } = verified;
         let SiloMessage::ShareKeys { .. } = message else {
@@ -42,43 +46,35 @@ impl Sharing {
             ));
         }
         match self.deals.get(&silo) {
-            Some(first) if first.envelope == delivery.envelope => Ok(()),
+            Some(first) if *first == delivery.envelope => Ok(()),
             Some(_) => Err(Fault::SecondAnswer {
                 silo,
                 message: message.name(),
             }),
             None => {
-                self.deals.insert(silo, delivery);
+                self.deals.insert(silo.clone(), delivery.envelope);
+                effects.push(CoordinatorEffect::KeepDeal {
+                    dealer: silo,
+                    ciphertexts: delivery.attachments,
+                });
                 Ok(())
             }
         }
     }
 
     pub(crate) fn close(self, step: &mut Step<'_>) -> Result<Close, Fault> {
-        let Self { keys, mut deals } = self;
-        let envelopes: Vec<Envelope> = deals.values().map(|deal| deal.envelope.clone()).collect();
-        let book = DealBook::new(step.plan, step.surroundings.membership, &keys, &envelopes)?;
-        let message = CoordinatorMessage::DealBook { deals: envelopes };
-        let envelope = step.sign(keys.digest, message);
-        let silos: Vec<SiloName> = deals.keys().cloned().collect();
-        step.record(RecordKind::DealBook, book.digest, silos.clone());
-        for silo in &silos {
+        let Self { keys, deals } = self;
+        let dealers: Arc<[SiloName]> = deals.keys().cloned().collect();
+        let deals: Vec<Envelope> = deals.into_values().collect();
+        let book = DealBook::new(step.plan, step.surroundings.membership, &keys, &deals)?;
+        let envelope = step.sign(keys.digest, CoordinatorMessage::DealBook { deals });
+        step.record(RecordKind::DealBook, book.digest, dealers.to_vec());
+        for silo in dealers.iter() {
             let Some(position) = keys.position(silo) else {
                 continue;
             };
-            // Taken, not copied: all of them together are the largest thing that the coordinator holds.
-            let attachments = deals
-                .values_mut()
-                .filter_map(|deal| deal.attachments.get_mut(position))
-                .map(std::mem::take)
-                .collect();
-            step.send(
-                silo,
-                Delivery {
-                    envelope: envelope.clone(),
-                    attachments,
-                },
-            );
+            let dealers = Arc::clone(&dealers);
+            step.send(silo, &envelope, Beside::Deals { dealers, position });
         }
         Ok(Close::Next(Phase::Preparing(Preparing {
             keys,

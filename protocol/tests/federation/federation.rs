@@ -92,6 +92,8 @@ pub(crate) struct Federation {
     to_coordinator: VecDeque<CoordinatorEvent>,
     held_back: Vec<CoordinatorEvent>,
     spool: BTreeMap<(SiloName, u64), Vec<u8>>,
+    /// What the coordinator keeps of deals.
+    deals: BTreeMap<SiloName, Vec<Vec<u8>>>,
     /// Whether the coordinator adds one unit to one coordinate before it commits.
     pub(crate) false_sum: bool,
     /// How often a silo computed the sum again.
@@ -217,6 +219,7 @@ impl Federation {
             to_coordinator: VecDeque::new(),
             held_back: Vec::new(),
             spool: BTreeMap::new(),
+            deals: BTreeMap::new(),
             false_sum: false,
             replays: 0,
             sum: Vec::new(),
@@ -255,6 +258,7 @@ impl Federation {
     pub(crate) fn run(&mut self, plan: RoundPlan) {
         self.released = None;
         self.abandoned = None;
+        self.deals.clear();
         self.last_plan = Some(plan.clone());
         let proofs = plan
             .silos
@@ -499,7 +503,8 @@ impl Federation {
 
     fn replay_outbox(&mut self, name: &SiloName) {
         let coordinator = self.coordinator.as_ref().unwrap();
-        for delivery in coordinator.outbox(name) {
+        for outgoing in coordinator.outbox(name) {
+            let delivery = outgoing.delivery(&self.deals).unwrap();
             self.to_silos
                 .push_back((name.clone(), delivery, self.sum.clone()));
         }
@@ -529,7 +534,9 @@ impl Federation {
             .filter(|effect| {
                 matches!(
                     effect,
-                    CoordinatorEffect::Record { .. } | CoordinatorEffect::Released { .. }
+                    CoordinatorEffect::KeepDeal { .. }
+                        | CoordinatorEffect::Record { .. }
+                        | CoordinatorEffect::Released { .. }
                 )
             })
             .collect();
@@ -553,7 +560,14 @@ impl Federation {
     fn perform_coordinator(&mut self, effects: Vec<CoordinatorEffect>) {
         for effect in effects {
             match effect {
-                CoordinatorEffect::Send { to, delivery } => {
+                CoordinatorEffect::KeepDeal {
+                    dealer,
+                    ciphertexts,
+                } => {
+                    self.deals.insert(dealer, ciphertexts);
+                }
+                CoordinatorEffect::Send { to, outgoing } => {
+                    let delivery = outgoing.delivery(&self.deals).unwrap();
                     if delivery.envelope.peek_name() == Some("SurvivorProposal") {
                         self.to_coordinator.extend(self.held_back.drain(..));
                     }
@@ -581,13 +595,9 @@ impl Federation {
                         .push_back(CoordinatorEvent::Summed { digest });
                 }
                 CoordinatorEffect::CommitSum(_) => {
-                    let proofs = self
-                        .silos
-                        .iter()
-                        .map(|silo| (silo.name.clone(), b"sum".to_vec()))
-                        .collect();
+                    let proof = b"sum".to_vec();
                     self.to_coordinator
-                        .push_back(CoordinatorEvent::SumLogged { proofs });
+                        .push_back(CoordinatorEvent::SumLogged { proof });
                 }
                 CoordinatorEffect::CheckSum(mut product) => {
                     let size = product.plan().chunk_fields as usize;
@@ -658,5 +668,5 @@ fn surroundings<'a>(
 }
 
 fn sends(effect: &CoordinatorEffect, message: &str) -> bool {
-    matches!(effect, CoordinatorEffect::Send { delivery, .. } if delivery.envelope.peek_name() == Some(message))
+    matches!(effect, CoordinatorEffect::Send { outgoing, .. } if outgoing.envelope.peek_name() == Some(message))
 }

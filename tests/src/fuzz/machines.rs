@@ -16,7 +16,6 @@ use consilium_protocol::{
     Deadlines, Delivery, Envelope, ReplayOutcome, Sender, SiloEffect, SiloEvent, SiloMachine,
     SiloName, SiloSurroundings, SumChunks,
 };
-use std::collections::BTreeMap;
 
 /// A snapshot that is read is written so that it is read alike, and can be gone on from.
 pub(super) fn silo_restore(input: &[u8]) {
@@ -283,9 +282,7 @@ pub(super) fn coordinator_messages(input: &[u8]) {
             (9, _) if value % 2 == 0 => CoordinatorEvent::Summed {
                 digest: Digest::from_bytes([event[3]; 32]),
             },
-            (9, _) => CoordinatorEvent::SumLogged {
-                proofs: BTreeMap::new(),
-            },
+            (9, _) => CoordinatorEvent::SumLogged { proof: Vec::new() },
             _ => CoordinatorEvent::Tick,
         };
         let before = machine.snapshot();

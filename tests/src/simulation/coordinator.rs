@@ -29,6 +29,8 @@ pub(crate) struct Coordinator {
     /// A new state of the store that was half written.
     torn: Option<Vec<u8>>,
     spool: Chunks,
+    /// What is kept of the deals of the attempt in flight.
+    deals: BTreeMap<SiloName, Vec<Vec<u8>>>,
     /// Where the log holds each silo's starts.
     starts: BTreeMap<SiloName, Vec<u64>>,
     pub(crate) process: Option<Process>,
@@ -110,6 +112,7 @@ impl Coordinator {
             store: Store::new(model),
             torn: None,
             spool: BTreeMap::new(),
+            deals: BTreeMap::new(),
             starts: BTreeMap::new(),
             process: None,
             started: 0,
@@ -243,7 +246,11 @@ impl Coordinator {
         let attempt =
             process.and_then(|process| Some((process.machine.as_ref()?, &process.pending)));
         if let Some((machine, pending)) = attempt {
-            for mut delivery in machine.outbox(silo) {
+            for outgoing in machine.outbox(silo) {
+                // What is not on the disk is never sent, and shows as a standstill.
+                let Ok(mut delivery) = outgoing.delivery(&self.deals) else {
+                    continue;
+                };
                 if is(&delivery, "Open") {
                     delivery.attachments.clone_from(&proofs);
                 }
@@ -332,9 +339,8 @@ impl Coordinator {
                 self.handle(around, CoordinatorEvent::Cancel { reason })
             }
             CoordinatorWork::Committed { place } => {
-                let silos = around.study.names.iter();
-                let proofs = silos.map(|silo| (silo.clone(), proof(place))).collect();
-                self.handle(around, CoordinatorEvent::SumLogged { proofs })
+                let proof = proof(place);
+                self.handle(around, CoordinatorEvent::SumLogged { proof })
             }
             CoordinatorWork::Checked { product } => {
                 self.handle(around, CoordinatorEvent::Checked { product: *product })
@@ -438,13 +444,14 @@ impl Coordinator {
     fn trapped(&self, effects: &[CoordinatorEffect]) -> Option<CrashPlace> {
         let Trap { place, message } = self.trap?;
         let sends = |effect: &CoordinatorEffect| match effect {
-            CoordinatorEffect::Send { delivery, .. } => {
-                message.is_none_or(|message| is(delivery, message))
+            CoordinatorEffect::Send { outgoing, .. } => {
+                message.is_none_or(|message| outgoing.envelope.peek_name() == Some(message))
             }
             CoordinatorEffect::CommitSum(_)
             | CoordinatorEffect::CheckSum(_)
             | CoordinatorEffect::Unmask(_) => message.is_none(),
-            CoordinatorEffect::Record { .. }
+            CoordinatorEffect::KeepDeal { .. }
+            | CoordinatorEffect::Record { .. }
             | CoordinatorEffect::Released { .. }
             | CoordinatorEffect::Abandoned { .. }
             | CoordinatorEffect::Rejected { .. } => false,

@@ -80,6 +80,7 @@ pub(super) struct Hospital {
     /// What the coordinator has for the agent and has not delivered.
     pub(super) to_agent: VecDeque<Delivery>,
     spool: Spool,
+    deals: BTreeMap<SiloName, Vec<Vec<u8>>>,
     sum: Vec<u64>,
 }
 
@@ -155,6 +156,7 @@ impl Hospital {
             to_peers: VecDeque::new(),
             to_agent: VecDeque::new(),
             spool: Spool::default(),
+            deals: BTreeMap::new(),
             sum: Vec::new(),
         };
         hospital.input(Input::Link(LinkEvent::Connected(session)));
@@ -423,11 +425,19 @@ impl Hospital {
     fn perform(&mut self, effects: Vec<CoordinatorEffect>) {
         for effect in effects {
             match effect {
-                CoordinatorEffect::Send { to, delivery } if to.as_str() == NAMES[OWN] => {
-                    self.to_agent.push_back(delivery);
+                CoordinatorEffect::KeepDeal {
+                    dealer,
+                    ciphertexts,
+                } => {
+                    self.deals.insert(dealer, ciphertexts);
                 }
-                CoordinatorEffect::Send { to, delivery } => {
-                    self.to_peers.push_back((to, delivery, self.sum.clone()));
+                CoordinatorEffect::Send { to, outgoing } => {
+                    let delivery = outgoing.delivery(&self.deals).unwrap();
+                    if to.as_str() == NAMES[OWN] {
+                        self.to_agent.push_back(delivery);
+                    } else {
+                        self.to_peers.push_back((to, delivery, self.sum.clone()));
+                    }
                 }
                 CoordinatorEffect::Unmask(job) => {
                     let mut sum = SumChunks::default();
@@ -442,10 +452,7 @@ impl Hospital {
                 CoordinatorEffect::CommitSum(digest) => {
                     let place = self.record(EventKind::RoundSumCommitted, &digest);
                     let proof = self.proof(place);
-                    let proofs = NAMES.map(|name| (silo_name(name), proof.clone()));
-                    let proofs = proofs.into_iter().collect();
-                    self.events
-                        .push_back(CoordinatorEvent::SumLogged { proofs });
+                    self.events.push_back(CoordinatorEvent::SumLogged { proof });
                 }
                 CoordinatorEffect::Record {
                     kind: RecordKind::Released,

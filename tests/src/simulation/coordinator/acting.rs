@@ -29,7 +29,13 @@ impl Coordinator {
         let mut check = None;
         for effect in effects {
             match effect {
-                CoordinatorEffect::Send { to, delivery } => sends.push((to, delivery)),
+                CoordinatorEffect::KeepDeal {
+                    dealer,
+                    ciphertexts,
+                } => {
+                    self.deals.insert(dealer, ciphertexts);
+                }
+                CoordinatorEffect::Send { to, outgoing } => sends.push((to, outgoing)),
                 CoordinatorEffect::Record {
                     kind,
                     digest,
@@ -110,10 +116,13 @@ impl Coordinator {
             .process
             .as_ref()
             .and_then(|process| process.pending.sum.clone());
-        for (count, (to, delivery)) in (0..).zip(sends) {
+        for (count, (to, outgoing)) in (0..).zip(sends) {
             if place == Some(CrashPlace::Sent(count)) {
                 break;
             }
+            let Ok(delivery) = outgoing.delivery(&self.deals) else {
+                continue;
+            };
             outcomes.push(Outcome::Sent {
                 to,
                 sum: sum.clone().filter(|_| is(&delivery, "Release")),
@@ -216,7 +225,11 @@ impl Coordinator {
         match conclusion {
             Conclusion::Released { survivors } => {
                 let sent = survivors.first().map(|silo| machine.outbox(silo));
-                let delivery = sent.and_then(|mut sent| sent.rfind(|sent| is(sent, "Release")));
+                let delivery = sent
+                    .and_then(|mut sent| {
+                        sent.rfind(|sent| sent.envelope.peek_name() == Some("Release"))
+                    })
+                    .and_then(|outgoing| outgoing.delivery(&self.deals).ok());
                 let sum = process.pending.sum.clone().unwrap_or_default();
                 if let Some((delivery, place)) = delivery.zip(process.pending.release) {
                     let release = StoredRelease {
@@ -262,6 +275,7 @@ impl Coordinator {
         process.pending = Pending::default();
         self.store.attempt = None;
         self.spool.retain(|(id, _, _), _| *id != plan.id);
+        self.deals.clear();
         outcomes.push(open_at(around.now + PAUSE));
         true
     }
