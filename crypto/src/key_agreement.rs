@@ -51,7 +51,7 @@ impl AgreementSecret {
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret32, AgreementFault> {
         // SECURITY: the library refuses a result of zeros, which is what every point of small order gives.
         let fault = AgreementFault::NonContributory;
-        let peer = UnparsedPublicKey::new(&X25519, peer.0);
+        let peer = UnparsedPublicKey::new(&X25519, peer.to_subject_public_key_info());
         agreement::agree(&self.private, peer, fault, |shared| {
             Secret::from_slice(shared).ok_or(fault)
         })
@@ -92,6 +92,21 @@ impl PublicKey {
     pub fn is_usable(&self) -> bool {
         let is_canonical = self.0.iter().rev().lt(FIELD_PRIME.iter());
         is_canonical && !SMALL_ORDER.contains(&self.0)
+    }
+}
+
+impl PublicKey {
+    /// The encoding of [RFC 8410], section 4, which the library reads at once.
+    ///
+    /// COST: it tries to read this form out of 32 bare bytes, too, and fails after as many steps as they happen to look like it.
+    ///
+    /// [RFC 8410]: https://www.rfc-editor.org/rfc/rfc8410#section-4
+    fn to_subject_public_key_info(self) -> [u8; 44] {
+        let mut encoded = [0; 44];
+        let (prefix, key) = encoded.split_at_mut(SUBJECT_PUBLIC_KEY_INFO.len());
+        prefix.copy_from_slice(&SUBJECT_PUBLIC_KEY_INFO);
+        key.copy_from_slice(&self.0);
+        encoded
     }
 }
 
@@ -140,6 +155,12 @@ pub enum AgreementFault {
     #[error("public key has small order and contributes nothing to the shared secret")]
     NonContributory,
 }
+
+/// What stands before the 32 bytes of a key: a sequence of the algorithm, which is id-X25519, and of a bit string with
+/// no bit unused.
+const SUBJECT_PUBLIC_KEY_INFO: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00,
+];
 
 /// 2^255 - 19, the most significant byte first.
 const FIELD_PRIME: [u8; 32] = {
