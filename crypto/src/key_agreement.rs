@@ -3,11 +3,14 @@
 //!
 //! [RFC 7748]: https://www.rfc-editor.org/rfc/rfc7748
 
-use std::fmt;
 use std::str::FromStr;
+use std::{array, fmt};
 
 use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey, X25519};
+use consilium_curve_lanes::{EightLanes, LANES};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 use crate::hex_bytes::{self, HexFault};
 use crate::secret::{Secret, Secret32};
@@ -15,6 +18,8 @@ use crate::secret::{Secret, Secret32};
 /// A private X25519 key; wiped on drop. It belongs to one attempt of one round.
 pub struct AgreementSecret {
     private: PrivateKey,
+    /// The same key, for [`EightLanes`].
+    scalar: Secret32,
     public: PublicKey,
 }
 
@@ -34,6 +39,7 @@ impl AgreementSecret {
             .expect("every X25519 key has a public half of 32 bytes");
         Self {
             private,
+            scalar: seed.duplicate(),
             public: PublicKey(public),
         }
     }
@@ -55,6 +61,40 @@ impl AgreementSecret {
         agreement::agree(&self.private, peer, fault, |shared| {
             Secret::from_slice(shared).ok_or(fault)
         })
+    }
+
+    /// What [`Self::agree`] gives for each of many peers, in their order.
+    ///
+    /// COST: with AVX-512 IFMA in a third of the time.
+    pub fn agree_with_all(&self, peers: &[PublicKey]) -> Vec<Result<Secret32, AgreementFault>> {
+        let Some(lanes) = EightLanes::find() else {
+            return peers.iter().map(|peer| self.agree(peer)).collect();
+        };
+        let mut agreed = Vec::with_capacity(peers.len());
+        for peers in peers.chunks(LANES) {
+            if peers.len() < FEWEST_IN_LANES {
+                agreed.extend(peers.iter().map(|peer| self.agree(peer)));
+                continue;
+            }
+            // Lanes to spare repeat a peer.
+            let points = array::from_fn(|lane| {
+                peers
+                    .get(lane)
+                    .or(peers.first())
+                    .map_or([0; 32], |peer| peer.0)
+            });
+            let mut shared = lanes.multiply(self.scalar.expose(), &points);
+            agreed.extend(shared.iter().zip(peers).map(|(shared, _)| {
+                // SECURITY: every point of small order gives zeros, and no other does.
+                let is_zero: bool = shared.ct_eq(&[0; 32]).into();
+                let secret = Secret::filled(|secret| secret.copy_from_slice(shared));
+                (!is_zero)
+                    .then_some(secret)
+                    .ok_or(AgreementFault::NonContributory)
+            }));
+            shared.zeroize();
+        }
+        agreed
     }
 }
 
@@ -161,6 +201,9 @@ pub enum AgreementFault {
 const SUBJECT_PUBLIC_KEY_INFO: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00,
 ];
+
+/// Eight lanes take as long as two agreements one after the other, and a little.
+const FEWEST_IN_LANES: usize = 3;
 
 /// 2^255 - 19, the most significant byte first.
 const FIELD_PRIME: [u8; 32] = {

@@ -13,8 +13,8 @@ const PURE: [&str; 7] = [
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
     let with_wire = || PURE.into_iter().chain(["wire"]).collect();
     Some(match name {
-        "mask-loop" => vec![],
-        "crypto" => vec!["mask-loop"],
+        "mask-loop" | "curve-lanes" => vec![],
+        "crypto" => vec!["mask-loop", "curve-lanes"],
         "privacy" | "audit" | "certs" => vec!["crypto"],
         "protocol" => vec!["crypto", "privacy"],
         "learning" | "policies" => vec!["privacy"],

@@ -22,6 +22,31 @@ fn keys_and_secrets_are_those_of_the_oracle() {
 }
 
 #[test]
+fn agreements_with_many_are_those_with_each() {
+    let mut random = InsecureSeededRandom::from_seed(30);
+    let mut one = [0; 32];
+    one[0] = 1;
+    for count in 0..40_usize {
+        let secret = AgreementSecret::from_seed(&random.secret32());
+        let mut peers: Vec<PublicKey> = (0..count)
+            .map(|_| PublicKey::from_bytes(*random.secret32().expose()))
+            .collect();
+        // Where it may stand, a key of small order is refused, and no other key with it.
+        if let Some(place) = count.checked_sub(3) {
+            peers[place] = PublicKey::from_bytes(one);
+        }
+        let agreed = secret.agree_with_all(&peers);
+        assert_eq!(agreed.len(), count);
+        for (agreed, peer) in agreed.iter().zip(&peers) {
+            match secret.agree(peer) {
+                Ok(alone) => assert_eq!(agreed.as_ref().unwrap().expose(), alone.expose()),
+                Err(fault) => assert_eq!(agreed.as_ref().err(), Some(&fault)),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_key_of_small_order_is_refused_in_every_encoding() {
     // Bernstein's list: the five below 2^255 - 19, those above, and all of them with the highest bit set.
     let hexadecimal = [

@@ -57,18 +57,27 @@ fn x25519_secrets_are_right_or_refused_as_non_contributory() {
         let oracle = x25519_dalek::StaticSecret::from(*seed.expose())
             .diffie_hellman(&x25519_dalek::PublicKey::from(public.to_bytes()));
         assert_eq!(oracle.as_bytes(), test.shared_secret.as_slice());
-        match secret.agree(&public) {
-            Ok(shared) => {
-                assert_eq!(shared.expose(), oracle.as_bytes());
-                assert!(oracle.was_contributory(), "{}", test.tc_id);
-            }
-            Err(_) => {
-                assert!(!oracle.was_contributory(), "{}", test.tc_id);
-                refused += 1;
+        // Alone and in lanes.
+        let mut together = secret.agree_with_all(&[public; 11]);
+        assert!(together.iter().all(|agreed| match (agreed, &together[0]) {
+            (Ok(agreed), Ok(first)) => agreed.expose() == first.expose(),
+            (Err(fault), Err(first)) => fault == first,
+            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+        }));
+        for agreed in [secret.agree(&public), together.remove(0)] {
+            match agreed {
+                Ok(shared) => {
+                    assert_eq!(shared.expose(), oracle.as_bytes());
+                    assert!(oracle.was_contributory(), "{}", test.tc_id);
+                }
+                Err(_) => {
+                    assert!(!oracle.was_contributory(), "{}", test.tc_id);
+                    refused += 1;
+                }
             }
         }
     }
-    assert!(refused > 10);
+    assert!(refused > 20);
 }
 
 #[test]

@@ -10,8 +10,8 @@
 //! ones. Welch's t between the classes stays below 4.5 if time does not depend on the class. The exit code is 1
 //! when it does not, twice in a row, and also when a comparison that leaks on purpose goes unnoticed.
 //!
-//! If nothing leaks, and times are independent, one run alarms with a probability below 3.3e-4: three cuts of
-//! sixteen operations at 6.8e-6 each. The repeat makes that negligible; a machine whose clock rate changes with
+//! If nothing leaks, and times are independent, one run alarms with a probability below 3.7e-4: three cuts of
+//! eighteen operations at 6.8e-6 each. The repeat makes that negligible; a machine whose clock rate changes with
 //! the data would not be. This is no proof: it sees differences of some nanoseconds, on this processor alone.
 //!
 //! [dudect]: https://doi.org/10.23919/DATE.2017.7927267

@@ -104,6 +104,15 @@ fn keys(examination: &mut Examination) {
             black_box(secret.agree(black_box(&peer)).unwrap());
         },
     );
+    examination.examine(
+        "X25519 with eight peers: the scalar",
+        Expectation::Constant,
+        1,
+        |class, random| AgreementSecret::from_seed(&Secret::new(bytes(class, random, [0; 32]))),
+        |secret: &mut AgreementSecret| {
+            black_box(secret.agree_with_all(black_box(&[peer; 8])));
+        },
+    );
     let secret = AgreementSecret::from_seed(&Secret::new([4; 32]));
     examination.examine(
         "X25519: the peer's point",

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Eight points of edwards25519 side by side, in extended coordinates ([Hisil et al. 2008]): x = X/Z, y = Y/Z, xy = T/Z.
+//!
+//! The formulas hold for all points, those of small order too. All points are public.
+//!
+//! [Hisil et al. 2008]: https://eprint.iacr.org/2008/522
+
+use super::field::{Element, bits};
+use crate::LANES;
+
+#[derive(Clone, Copy)]
+pub(super) struct Points {
+    x: Element,
+    y: Element,
+    z: Element,
+    t: Element,
+}
+
+/// Points in the form in which they are added: Y + X, Y - X, 2 Z, 2 d T.
+#[derive(Clone, Copy)]
+pub(super) struct Addends([Element; 4]);
+
+impl Points {
+    /// The neutral element in all lanes.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn neutral() -> Self {
+        let (zero, one) = (Element::small(0), Element::small(1));
+        Self {
+            x: zero,
+            y: one,
+            z: one,
+            t: zero,
+        }
+    }
+
+    /// The points that these are the encodings of ([RFC 8032], section 5.1.3), with y modulo the prime and any sign of
+    /// zero. Nothing unless all of them exist.
+    ///
+    /// [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032#section-5.1.3
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn decode(encoded: &[[u8; 32]; LANES]) -> Option<Self> {
+        let one = Element::small(1);
+        let y = Element::from_bytes(encoded);
+        let y_squared = y.squared();
+        let numerator = y_squared.minus(&one);
+        let denominator = y_squared.times(&Element::splat(D)).plus(&one);
+        // x = u v^3 (u v^7)^((p - 5) / 8), or that times the root of -1.
+        let cubed = denominator.squared().times(&denominator);
+        let seventh = cubed.squared().times(&denominator);
+        let power = numerator.times(&seventh).root_power();
+        let mut x = numerator.times(&cubed).times(&power);
+        let square = denominator.times(&x.squared());
+        let is_root = square.minus(&numerator).zeros();
+        let is_other = square.plus(&numerator).zeros();
+        x.replace(!is_root, &x.times(&Element::splat(ROOT_OF_MINUS_ONE)));
+        if is_root | is_other != u8::MAX {
+            return None;
+        }
+        let asked = bits(encoded.map(|bytes| bytes[31] >> 7 == 1));
+        x.replace(x.odd() ^ asked, &x.negated());
+        Some(Self {
+            x,
+            y,
+            z: one,
+            t: x.times(&y),
+        })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn addends(&self) -> Addends {
+        Addends([
+            self.y.plus(&self.x),
+            self.y.minus(&self.x),
+            self.z.plus(&self.z),
+            self.t.times(&Element::splat(TWICE_D)),
+        ])
+    }
+
+    /// The sum; in the lanes of `negative`, the difference.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn plus(&self, addends: &Addends, negative: u8) -> Self {
+        let Addends([sum, difference, z, t]) = addends;
+        let (mut own_factor, mut other_factor) = (*difference, *sum);
+        own_factor.replace(negative, sum);
+        other_factor.replace(negative, difference);
+        let a = self.y.minus(&self.x).times(&own_factor);
+        let b = self.y.plus(&self.x).times(&other_factor);
+        let c = self.t.times(t);
+        let d = self.z.times(z);
+        let (less, more) = (d.minus(&c), d.plus(&c));
+        let (mut f, mut g) = (less, more);
+        f.replace(negative, &more);
+        g.replace(negative, &less);
+        Self::completed(&b.minus(&a), &f, &g, &b.plus(&a))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn doubled(&self) -> Self {
+        let a = self.x.squared();
+        let b = self.y.squared();
+        let z_squared = self.z.squared();
+        let h = a.plus(&b);
+        let e = h.minus(&self.x.plus(&self.y).squared());
+        let g = a.minus(&b);
+        let f = z_squared.plus(&z_squared).plus(&g);
+        Self::completed(&e, &f, &g, &h)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn completed(e: &Element, f: &Element, g: &Element, h: &Element) -> Self {
+        Self {
+            x: e.times(f),
+            y: g.times(h),
+            z: f.times(g),
+            t: e.times(h),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn times_eight(&self) -> Self {
+        self.doubled().doubled().doubled()
+    }
+
+    /// The lanes that hold the neutral element.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn neutrals(&self) -> u8 {
+        self.x.zeros() & self.y.minus(&self.z).zeros()
+    }
+
+    /// The sum of all lanes, in each of them.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn total(&self) -> Self {
+        let mut total = *self;
+        for by in [4, 2, 1] {
+            let others = Self {
+                x: total.x.rotated(by),
+                y: total.y.rotated(by),
+                z: total.z.rotated(by),
+                t: total.t.rotated(by),
+            };
+            total = total.plus(&others.addends(), 0);
+        }
+        total
+    }
+}
+
+impl Addends {
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn neutral() -> Self {
+        Points::neutral().addends()
+    }
+
+    /// Takes `other` in the lanes whose bit is set.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn replace(&mut self, lanes: u8, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(&other.0) {
+            own.replace(lanes, other);
+        }
+    }
+}
+
+/// d = -121665/121666.
+const D: [u64; 5] = [
+    929_955_233_495_203,
+    466_365_720_129_213,
+    1_662_059_464_998_953,
+    2_033_849_074_728_123,
+    1_442_794_654_840_575,
+];
+
+/// 2 d.
+const TWICE_D: [u64; 5] = [
+    1_859_910_466_990_425,
+    932_731_440_258_426,
+    1_072_319_116_312_658,
+    1_815_898_335_770_999,
+    633_789_495_995_903,
+];
+
+/// 2^((p - 1) / 4).
+const ROOT_OF_MINUS_ONE: [u64; 5] = [
+    1_718_705_420_411_056,
+    234_908_883_556_509,
+    2_233_514_472_574_048,
+    2_117_202_627_021_982,
+    765_476_049_583_133,
+];
