@@ -10,7 +10,7 @@ use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
 use crate::secrets::Seeds;
 use consilium_crypto::digest::Digest;
-use consilium_crypto::key_agreement::AgreementSecret;
+use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::key_encapsulation::{
     DecapsulationSecret, ENCAPSULATED_LENGTH, Encapsulated, EncapsulationKey,
 };
@@ -88,8 +88,17 @@ pub(crate) fn deal(
     let mut ciphertexts = Vec::with_capacity(count);
     let mut channels = Vec::with_capacity(count);
     let shares = self_mask.iter().zip(&mask_key);
-    let recipients = keys.entries.iter().zip(advertisements).zip(shares);
-    for (position, ((entry, advertisement), (self_mask, mask_key))) in recipients.enumerate() {
+    let public_keys: Vec<PublicKey> = keys.entries.iter().map(|entry| entry.channel).collect();
+    let agreed = channel.agree_with_all(&public_keys);
+    let recipients = keys
+        .entries
+        .iter()
+        .zip(advertisements)
+        .zip(agreed)
+        .zip(shares);
+    for (position, (((entry, advertisement), agreed), (self_mask, mask_key))) in
+        recipients.enumerate()
+    {
         let mut proven = |kind, share: &Share| RevealedShare {
             dealer,
             kind,
@@ -103,7 +112,7 @@ pub(crate) fn deal(
         let weak = || Fault::WeakKey {
             silo: entry.silo.clone(),
         };
-        let agreed = channel.agree(&entry.channel).map_err(|_| weak())?;
+        let agreed = agreed.map_err(|_| weak())?;
         let (encapsulated, shared) = encapsulation_key(advertisement)
             .ok_or_else(weak)?
             .encapsulate(random)

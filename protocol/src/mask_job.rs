@@ -7,7 +7,7 @@ use crate::id::SiloName;
 use crate::round_plan::RoundPlan;
 use crate::secrets::Seeds;
 use consilium_crypto::digest::Digest;
-use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_agreement::{AgreementFault, AgreementSecret, PublicKey};
 use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
 use consilium_crypto::merkle;
@@ -37,9 +37,14 @@ impl MaskJob {
         masks.push(Sign::Add, &self_key);
         let secret = seeds.mask_secret();
         let mut tag_roots = Vec::with_capacity(cohort.silos.len());
-        for peer in cohort.silos.iter().filter(|silo| *silo != own) {
-            let entry = keys.entry(peer).ok_or(Fault::BadList { list: "cohort" })?;
-            let pair = Pair::agree(cohort, &secret, &entry.mask, own, peer)?;
+        let peers: Vec<&SiloName> = cohort.silos.iter().filter(|silo| *silo != own).collect();
+        let public_keys = peers
+            .iter()
+            .map(|peer| keys.entry(peer).map(|entry| entry.mask))
+            .collect::<Option<Vec<PublicKey>>>()
+            .ok_or(Fault::BadList { list: "cohort" })?;
+        for (peer, agreed) in peers.into_iter().zip(secret.agree_with_all(&public_keys)) {
+            let pair = Pair::agreed(cohort, agreed, own, peer)?;
             masks.push(pair_sign(own, peer), &pair.mask_key());
             tag_roots.push((peer.clone(), pair.tag_root()));
         }
@@ -127,9 +132,17 @@ impl<'a> Pair<'a> {
         own: &'a SiloName,
         peer: &'a SiloName,
     ) -> Result<Self, Fault> {
-        let shared = secret
-            .agree(peer_key)
-            .map_err(|_| Fault::WeakKey { silo: peer.clone() })?;
+        Self::agreed(cohort, secret.agree(peer_key), own, peer)
+    }
+
+    /// What was agreed with `peer` along with others.
+    fn agreed(
+        cohort: &'a Cohort,
+        agreed: Result<Secret32, AgreementFault>,
+        own: &'a SiloName,
+        peer: &'a SiloName,
+    ) -> Result<Self, Fault> {
+        let shared = agreed.map_err(|_| Fault::WeakKey { silo: peer.clone() })?;
         let (lower, higher) = if own < peer { (own, peer) } else { (peer, own) };
         Ok(Self {
             cohort,
