@@ -5,7 +5,9 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::accountant::{Adjacency, Job, NoCertificate, NoiseEvent, RdpCurve, Sampling};
+use crate::accountant::{
+    Adjacency, Job, NoCertificate, NoiseEvent, RdpCurve, SamplerDistance, Sampling,
+};
 use crate::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 
 /// The smallest multiplier, on a grid of 2^-20, whose certificate is at most `epsilon`, for patients added
@@ -45,8 +47,16 @@ pub struct Target {
 }
 
 impl Target {
-    /// The smallest standard deviation over the clip, on a grid of 2^-20, that meets the target.
+    /// The smallest standard deviation over the clip, on a grid of 2^-20, that meets the target with exact noise.
     pub fn calibrate(&self) -> Result<NoiseMultiplier, CalibrationFault> {
+        self.calibrate_as_sampled(SamplerDistance::NONE)
+    }
+
+    /// The same for noise as it is sampled, at this distance from exact in each attempt.
+    pub fn calibrate_as_sampled(
+        &self,
+        of_one_attempt: SamplerDistance,
+    ) -> Result<NoiseMultiplier, CalibrationFault> {
         if self.attempts == 0 {
             return Err(CalibrationFault::NoAttempts);
         }
@@ -54,13 +64,13 @@ impl Target {
             let Some(multiplier) = on_grid(steps) else {
                 return Ok(None);
             };
-            let Some(certified) = self.certified(multiplier)? else {
+            let Some(certified) = self.certified(multiplier, of_one_attempt)? else {
                 return Ok(None);
             };
             Ok((certified <= self.epsilon.value() * KEPT).then_some(multiplier))
         };
         let Some(mut found) = enough(MOST_STEPS)? else {
-            return Err(self.unreachable());
+            return Err(self.unreachable(of_one_attempt));
         };
         let (mut too_few, mut sufficient) = (FEWEST_STEPS, MOST_STEPS);
         while sufficient - too_few > 1 {
@@ -77,7 +87,11 @@ impl Target {
     }
 
     /// The certified epsilon of some noise; `None` where the noise is out of the accountant's range.
-    fn certified(&self, multiplier: NoiseMultiplier) -> Result<Option<f64>, CalibrationFault> {
+    fn certified(
+        &self,
+        multiplier: NoiseMultiplier,
+        of_one_attempt: SamplerDistance,
+    ) -> Result<Option<f64>, CalibrationFault> {
         let event = NoiseEvent::new(multiplier.value(), ClippingNorm::ONE, self.adjacency);
         let Ok(event) = event else {
             return Ok(None);
@@ -87,14 +101,17 @@ impl Target {
             sampling: self.sampling,
             attempts: self.attempts,
         })?;
-        Ok(Some(curve.epsilon(self.delta).epsilon.value()))
+        let distance = of_one_attempt.times(self.attempts);
+        let certificate = curve.epsilon_as_sampled(self.delta, distance);
+        Ok(Some(certificate.epsilon.value()))
     }
 
     /// The nearest targets that some noise meets, each by changing one amount.
-    fn unreachable(&self) -> CalibrationFault {
+    fn unreachable(&self, of_one_attempt: SamplerDistance) -> CalibrationFault {
         let certified = |target: &Self| {
-            let most = on_grid(MOST_STEPS).and_then(|most| target.certified(most).ok().flatten());
-            most.unwrap_or(f64::INFINITY)
+            on_grid(MOST_STEPS)
+                .and_then(|most| target.certified(most, of_one_attempt).ok().flatten())
+                .unwrap_or(f64::INFINITY)
         };
         let reaches = |target: &Self| certified(target) <= target.epsilon.value() * KEPT;
         let fewer = (0..u32::BITS)
@@ -321,6 +338,37 @@ mod tests {
         );
     }
 
+    #[test]
+    fn noise_as_it_is_sampled_costs_more_where_its_distance_is_felt_and_never_exceeds_the_target() {
+        // 1000 silos and 2^32 coordinates are 5.4e-17 in one attempt; e^15 makes 1.8e-10 of it, a hundred attempts
+        // nearly two thirds of this delta.
+        let (epsilon, delta) = (Epsilon::new(15.0).unwrap(), Delta::new(2.8e-8).unwrap());
+        let target = Target {
+            epsilon,
+            delta,
+            sampling: Sampling::Everybody,
+            adjacency: Adjacency::AddRemove,
+            attempts: 100,
+        };
+        let exact = target.calibrate().unwrap();
+        let of_one = SamplerDistance::of_one_attempt(1_000, 1 << 32);
+        let sampled = target.calibrate_as_sampled(of_one).unwrap();
+        assert!(sampled > exact, "{sampled} {exact}");
+        let rest = delta.value() - 100.0 * 1_000.0 * 2_f64.powi(-64) * (1.0 + 15_f64.exp());
+        assert!(rest > 0.0 && rest < 0.5 * delta.value(), "{rest}");
+        let rest = Delta::new(rest).unwrap();
+        assert!(certified(sampled, SamplingRate::EVERYBODY, 100, rest) <= 15.0);
+        // Twice the distance is 1.08e-14: even at epsilon 0 more than all of this delta.
+        let spent = Target {
+            delta: Delta::new(1e-14).unwrap(),
+            ..target
+        };
+        assert!(matches!(
+            spent.calibrate_as_sampled(of_one),
+            Err(CalibrationFault::Unreachable { .. })
+        ));
+    }
+
     proptest! {
         #[test]
         fn what_a_derived_plan_certifies_never_exceeds_what_was_asked(
@@ -333,12 +381,16 @@ mod tests {
         ) {
             let (target, delta) = (Epsilon::new(epsilon).unwrap(), Delta::new(10_f64.powi(-exponent)).unwrap());
             let rate = SamplingRate::new(rate).unwrap();
-            let multiplier = calibrate(target, delta, rate, attempts).unwrap();
+            let asked = Target {
+                epsilon: target, delta, sampling: Sampling::Poisson(rate), adjacency: Adjacency::AddRemove, attempts,
+            };
+            let multiplier = asked.calibrate_as_sampled(SamplerDistance::of_one_attempt(silos, dimension)).unwrap();
             let plan = NoisePlan::derive(&NoiseTerms {
                 multiplier, silos, dropouts: silos / 4, colluders: silos / 3, attempts, patients_cap: 1_000, dimension,
             }).unwrap().with_sampling_rate(rate);
             let job = Job::of_plan(&plan, View::Colluders, dimension, attempts).unwrap();
-            let certificate = RdpCurve::of_job(&job).unwrap().epsilon(delta);
+            let distance = plan.distance_from_exact(dimension).times(attempts);
+            let certificate = RdpCurve::of_job(&job).unwrap().epsilon_as_sampled(delta, distance);
             prop_assert!(certificate.epsilon <= target, "{} above {}", certificate.epsilon, target);
         }
     }

@@ -18,10 +18,9 @@ use consilium_certs::Roster;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::signing::Signature;
-use consilium_learning::study::{Mode as StudyMode, Privacy, Study};
+use consilium_learning::study::{Privacy, Study};
 use consilium_policies::{
-    BudgetUse, Date, Decision, Isolation, Mode, PatientCount, Permit, Policy, Refusal, Request,
-    decide,
+    BudgetUse, Date, Decision, Isolation, PatientCount, Permit, Policy, Refusal, Request, decide,
 };
 use consilium_protocol::Membership;
 
@@ -30,6 +29,7 @@ use crate::journal::{ApprovalTerms, Journal, JournalFault, Offer};
 use crate::ledger::{BudgetShare, Ledger};
 use crate::policy_file::{PolicyFile, PolicyFileFault};
 use crate::registration::{DataSet, DataSets, RegistrationFault};
+use crate::study_request::{Circumstances, study_request};
 use crate::study_terms::StudyTerms;
 use crate::trainer_child::pipe::Job;
 
@@ -309,31 +309,7 @@ impl Desk<'_> {
         policy: &Policy,
         data_set: Option<&DataSet>,
     ) -> Result<Request, Refused> {
-        let study = &terms.study;
-        let (epsilon, delta, expected_patients) = match &study.privacy {
-            Privacy::None => (None, None, None),
-            Privacy::Distributed(noise) => (
-                Some(noise.epsilon),
-                Some(noise.delta),
-                Some(noise.expected_patients),
-            ),
-        };
-        Ok(Request {
-            who: study.heading.researcher.clone(),
-            data: study.heading.data.clone(),
-            purpose: study.heading.purpose.clone(),
-            basis: study.heading.basis.clone(),
-            ethics: Some(study.heading.ethics.clone()),
-            analysis: study.analysis.kind().to_owned(),
-            plan: None,
-            mode: match study.privacy.mode() {
-                StudyMode::None => Mode::None,
-                StudyMode::Distributed => Mode::Distributed,
-            },
-            epsilon,
-            delta,
-            expected_patients,
-            rounds: study.attempts(),
+        let circumstances = Circumstances {
             silos: u32::try_from(terms.invited.len()).unwrap_or(u32::MAX),
             min_survivors: u32::try_from(terms.thresholds.fewest(terms.invited.len())).unwrap_or(0),
             isolation: self.isolation,
@@ -344,7 +320,8 @@ impl Desk<'_> {
             patients: data_set.map_or(PatientCount::Assumed, |data_set| {
                 PatientCount::Registered(data_set.rows)
             }),
-        })
+        };
+        Ok(study_request(&terms.study, &circumstances))
     }
 
     fn budget_use(

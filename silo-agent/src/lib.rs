@@ -34,6 +34,7 @@ mod randomness;
 mod run;
 mod shared_log;
 mod ssh_signature;
+mod study_request;
 mod study_terms;
 mod trainer;
 mod trainer_child;
@@ -52,6 +53,7 @@ pub use durable_file::FileFault;
 pub use policy_file::PolicyFileFault;
 pub use run::{RunFault, RunOptions, run};
 pub use shared_log::SharedLogFault;
+pub use study_request::{Circumstances, study_request};
 pub use trainer::{TrainerCommand, probe_trainer};
 pub use trainer_child::trainer_child_main;
 

@@ -4,14 +4,15 @@
 //! What only the hospital knows is assumed, and every assumption is named.
 
 use super::CheckArguments;
-use consilium_learning::study::{Mode as StudyMode, Privacy, Study};
+use consilium_learning::study::Study;
 use consilium_policies::{
-    Approval, BudgetLimit, BudgetUse, Date, Decision, GrantFinding, Mode, PatientCount, Policy,
-    Refusal, Request, explain,
+    Approval, BudgetLimit, BudgetUse, Date, Decision, GrantFinding, PatientCount, Policy, Refusal,
+    explain,
 };
 use consilium_privacy::budget::{Budget, Charge, Ledger};
 use consilium_privacy::noise_plan::{VectorPlan, View};
 use consilium_protocol::Thresholds;
+use consilium_silo_agent::{Circumstances, study_request};
 use serde::Serialize;
 
 /// What the officer says about the moment of the decision.
@@ -109,33 +110,10 @@ pub(super) fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> 
         situation,
         &mut assumed,
     );
-    let (epsilon, delta, expected_patients) = match &study.privacy {
-        Privacy::None => (None, None, None),
-        Privacy::Distributed(noise) => (
-            Some(noise.epsilon),
-            Some(noise.delta),
-            Some(noise.expected_patients),
-        ),
-    };
     let heading = &study.heading;
     let date = situation.date.unwrap_or(situation.now.0);
     let hour = situation.hour.unwrap_or(situation.now.1);
-    let request = Request {
-        who: heading.researcher.clone(),
-        data: heading.data.clone(),
-        purpose: heading.purpose.clone(),
-        basis: heading.basis.clone(),
-        ethics: Some(heading.ethics.clone()),
-        analysis: study.analysis.kind().to_owned(),
-        plan: None,
-        mode: match study.privacy.mode() {
-            StudyMode::None => Mode::None,
-            StudyMode::Distributed => Mode::Distributed,
-        },
-        epsilon,
-        delta,
-        expected_patients,
-        rounds: study.attempts(),
+    let circumstances = Circumstances {
         silos,
         min_survivors: round
             .as_ref()
@@ -146,6 +124,7 @@ pub(super) fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> 
         budget,
         patients: PatientCount::Assumed,
     };
+    let request = study_request(study, &circumstances);
     if situation.date.is_none() || situation.hour.is_none() {
         assumed.push(format!(
             "the decision is taken on {date} at {hour:02} h UTC"

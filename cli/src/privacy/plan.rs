@@ -10,7 +10,6 @@ use anyhow::Context;
 use budget::{BudgetAfter, Room};
 use clap::Args;
 use consilium_learning::study::Privacy;
-use consilium_privacy::accountant::{Job, RdpCurve};
 use consilium_privacy::loss::{Delta, Epsilon};
 use consilium_privacy::noise_plan::View;
 use serde::Serialize;
@@ -177,7 +176,7 @@ fn budget_alternatives(
     let fewer = attempts.saturating_sub(noised.study.rounds.spare_attempts);
     if fewer > 0 {
         // Rounded down, so that what is written takes no less noise.
-        let epsilon = (100.0 * noise.epsilon_of_attempts(attempts)?).floor() / 100.0;
+        let epsilon = (100.0 * noise.certified(attempts)?.value()).floor() / 100.0;
         alternatives.push(format!(
             "{fewer} rounds with the same noise: write `most = {fewer}` and `epsilon` {epsilon:.2}"
         ));
@@ -186,14 +185,6 @@ fn budget_alternatives(
         alternatives.push("none while so little of the budget is left".to_owned());
     }
     Ok(alternatives)
-}
-
-impl StudyNoise {
-    fn epsilon_of_attempts(&self, attempts: u32) -> anyhow::Result<f64> {
-        let job = Job::of_plan(&self.plan, View::Colluders, self.dimension, attempts)?;
-        let curve = RdpCurve::of_job(&job)?;
-        Ok(curve.epsilon(self.terms.delta).epsilon.value())
-    }
 }
 
 /// A model that does hardly better than guessing.
@@ -380,7 +371,7 @@ mod tests {
         // What the third alternative asks for.
         let noise = noised().noise().unwrap();
         let attempts = planned.budgets[0].attempts_that_fit(&noise).unwrap();
-        let epsilon = (100.0 * noise.epsilon_of_attempts(attempts).unwrap()).floor() / 100.0;
+        let epsilon = (100.0 * noise.certified(attempts).unwrap().value()).floor() / 100.0;
         let spare = noised().study.rounds.spare_attempts;
         let shorter = noised()
             .with_epsilon(Epsilon::new(epsilon).unwrap())

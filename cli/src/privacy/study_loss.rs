@@ -144,6 +144,18 @@ impl NoisedStudy {
     }
 }
 
+impl StudyNoise {
+    /// The epsilon of so many attempts in the view that is charged.
+    pub(super) fn certified(&self, attempts: u32) -> anyhow::Result<Epsilon> {
+        let plan = NoisePlan {
+            attempts,
+            ..self.plan
+        };
+        let promised = PrivacyStatement::of_plan(&plan, self.dimension, self.terms.delta)?;
+        Ok(promised.colluders.epsilon)
+    }
+}
+
 pub(super) fn study_loss(
     file: &Path,
     silos: Option<u32>,

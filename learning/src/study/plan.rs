@@ -3,8 +3,8 @@
 //!
 //! Every silo and the coordinator derive the same plan from public numbers.
 
-use consilium_privacy::accountant::PrivacyStatement;
-use consilium_privacy::calibration::calibrate;
+use consilium_privacy::accountant::{Adjacency, PrivacyStatement, SamplerDistance, Sampling};
+use consilium_privacy::calibration::Target;
 use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 
@@ -43,7 +43,7 @@ impl Study {
             }),
             (Privacy::Distributed(distributed), Aggregation::Quantised) => {
                 let terms = NoiseTerms {
-                    multiplier: self.multiplier(distributed)?,
+                    multiplier: self.multiplier(distributed, silos, dimension)?,
                     silos,
                     dropouts,
                     colluders,
@@ -89,14 +89,21 @@ impl Study {
         }
     }
 
-    /// The least noise that meets the study's epsilon; it does not depend on the silos.
-    fn multiplier(&self, distributed: &Distributed) -> Result<NoiseMultiplier, StudyFault> {
-        calibrate(
-            distributed.epsilon,
-            distributed.delta,
-            distributed.sampling_rate,
-            self.attempts(),
-        )
+    /// The least noise that meets the study's epsilon.
+    fn multiplier(
+        &self,
+        distributed: &Distributed,
+        silos: u32,
+        dimension: u64,
+    ) -> Result<NoiseMultiplier, StudyFault> {
+        Target {
+            epsilon: distributed.epsilon,
+            delta: distributed.delta,
+            sampling: Sampling::Poisson(distributed.sampling_rate),
+            adjacency: Adjacency::AddRemove,
+            attempts: self.attempts(),
+        }
+        .calibrate_as_sampled(SamplerDistance::of_one_attempt(silos, dimension))
         .map_err(|fault| unplanned("privacy.epsilon", fault.into()))
     }
 }

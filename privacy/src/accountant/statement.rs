@@ -27,7 +27,7 @@ pub struct PrivacyStatement {
 /// The promise in one view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Promise {
-    /// Certified by Renyi differential privacy at an integer order.
+    /// Certified by Renyi differential privacy at an integer order, for noise as it is sampled.
     pub epsilon: Epsilon,
     /// That order.
     pub order: u32,
@@ -38,9 +38,11 @@ pub struct Promise {
 impl PrivacyStatement {
     /// For all attempts of a plan, in the batches that it has drawn.
     pub fn of_plan(plan: &NoisePlan, dimension: u64, delta: Delta) -> Result<Self, NoisePlanFault> {
+        let distance = plan.distance_from_exact(dimension).times(plan.attempts);
         let promise = |view| -> Result<Promise, NoisePlanFault> {
             let job = Job::of_plan(plan, view, dimension, plan.attempts)?;
-            let Certificate { epsilon, order, .. } = RdpCurve::of_job(&job)?.epsilon(delta);
+            let Certificate { epsilon, order, .. } =
+                RdpCurve::of_job(&job)?.epsilon_as_sampled(delta, distance);
             Ok(Promise {
                 epsilon,
                 order,

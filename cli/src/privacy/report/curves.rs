@@ -4,7 +4,7 @@
 use crate::privacy::prediction::predict;
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
 use consilium_privacy::accountant::meaning::TradeOff;
-use consilium_privacy::accountant::{Job, certificate, estimate};
+use consilium_privacy::accountant::{Job, estimate};
 use consilium_privacy::loss::Epsilon;
 use consilium_privacy::noise_plan::View;
 use serde::Serialize;
@@ -74,7 +74,7 @@ fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
             }];
             Ok(Spent {
                 rounds,
-                certified: certificate(&jobs, noise.terms.delta)?.epsilon.value(),
+                certified: noise.certified(rounds)?.value(),
                 estimate: estimate(&jobs, noise.terms.delta)?.epsilon.value(),
             })
         })
@@ -93,7 +93,7 @@ fn charged(noise: &StudyNoise) -> anyhow::Result<Job> {
 }
 
 fn found(noise: &StudyNoise) -> anyhow::Result<Vec<Found>> {
-    let epsilon = certificate(&[charged(noise)?], noise.terms.delta)?.epsilon;
+    let epsilon = noise.certified(noise.plan.attempts)?;
     let curve = TradeOff::of(epsilon, noise.terms.delta);
     // Closer together where few are accused.
     Ok((0..=60_u32)
