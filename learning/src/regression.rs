@@ -4,6 +4,7 @@
 //! | method | coordinates of the vector | of the sum |
 //! |---|---|---|
 //! | Newton | score, information (upper triangle), log-likelihood, rows | parameters += information^-1 score |
+//! | Newton with noise | one scaled score and information per patient | the same, after the eigenvalues are raised |
 //! | FedSGD | score, log-likelihood, rows | a step of the server's optimiser along score / rows |
 //! | FedSGD with noise | one score per patient | the same along score / patients expected in a round |
 //! | FedAvg | rows * (local parameters - parameters), log-likelihood, rows | parameters += mean of the moves |
@@ -11,6 +12,7 @@
 //! The steps of everybody use + - * / and square root only, so that all silos get the same bits.
 
 use crate::contribution::Contribution;
+use crate::decoded_sum::DecodedSum;
 use crate::model::Model;
 use crate::objective::{Objective, Outcome, logistic};
 use crate::result::{Count, RegressionResult};
@@ -26,6 +28,8 @@ mod design;
 mod fedavg;
 mod fedsgd;
 mod newton;
+mod private_newton;
+mod symmetric;
 
 /// A regression of one study; Newton's steps and FedAvg find logistic ones only.
 #[derive(Clone, Debug)]
@@ -84,6 +88,7 @@ impl Regression {
         let parameters = self.objective.parameter_count(self.features.len());
         match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => parameters + newton::triangle(parameters) + TAIL,
+            (Method::PrivateNewton, _) => parameters + newton::triangle(parameters),
             (Method::FedSgd { .. }, Some(_)) => parameters,
             (Method::FedSgd { .. } | Method::FedAvg { .. }, _) => parameters + TAIL,
         }
@@ -109,6 +114,15 @@ impl Regression {
             (Method::Newton { .. }, _) => {
                 Contribution::Sum(newton::contribution(&design, parameters))
             }
+            (Method::PrivateNewton, _) => Contribution::PatientVectors {
+                dimension: self.dimension(),
+                vectors: self.scales()?.patient_vectors(
+                    self.objective,
+                    &design,
+                    parameters,
+                    table.patients(),
+                ),
+            },
             (Method::FedSgd { .. }, None) => {
                 Contribution::Sum(fedsgd::contribution(self.objective, &design, parameters))
             }
@@ -136,12 +150,18 @@ impl Regression {
         })
     }
 
-    pub(crate) fn advance(&self, model: &Model, sum: &[f64]) -> Result<Advance, TaskFault> {
+    pub(crate) fn advance(&self, model: &Model, sum: &DecodedSum) -> Result<Advance, TaskFault> {
         self.check(model)?;
+        let noise = sum.noise;
+        let sum = sum.values.as_slice();
         match self.plan.method {
             Method::Newton {
                 stop_when_step_below,
             } => newton::advance(self, model, sum, stop_when_step_below),
+            Method::PrivateNewton => {
+                let deviation = noise.map_or(0.0, |noise| noise.standard_deviation);
+                private_newton::advance(self, model, sum, deviation, self.scales()?)
+            }
             Method::FedSgd {
                 learning_rate,
                 average_last,
@@ -211,6 +231,13 @@ impl Regression {
             Outcome::Label(_) | Outcome::Number(_) => None,
         });
         Ok(scored.collect())
+    }
+
+    /// The public bounds by which a patient's score and information are scaled.
+    fn scales(&self) -> Result<private_newton::Scales, TaskFault> {
+        let row = self.plan.longest_feature_row(&self.data);
+        let row = row.ok_or(TaskFault::NotPositiveDefinite)?;
+        Ok(private_newton::Scales::of(self.objective, row))
     }
 
     fn check(&self, model: &Model) -> Result<(), TaskFault> {

@@ -146,7 +146,7 @@ impl Task {
                 },
                 result: StudyResult::Statistics(statistics.result(sum)),
             }),
-            Kind::Regression(regression, named) => match regression.advance(model, values)? {
+            Kind::Regression(regression, named) => match regression.advance(model, sum)? {
                 Advance::Continue(next) => Step::Continue(next),
                 Advance::Finished(last, result) => Step::Finished(Outcome {
                     model: last,

@@ -19,5 +19,7 @@ mod indomethacin;
 mod models;
 #[path = "learning/private.rs"]
 mod private;
+#[path = "learning/private_newton.rs"]
+mod private_newton;
 #[path = "learning/veterans.rs"]
 mod veterans;

@@ -96,4 +96,4 @@ fn inference(
 }
 
 /// The 97.5 % point of the standard normal distribution, for two-sided 95 % intervals.
-const NORMAL_97_5: f64 = 1.959_963_984_540_054;
+pub(super) const NORMAL_97_5: f64 = 1.959_963_984_540_054;

@@ -15,6 +15,8 @@ pub enum Method {
         /// Stop when no coefficient moved further than this.
         stop_when_step_below: f64,
     },
+    /// The same on noised sums of one vector per patient, as many steps as there are rounds.
+    PrivateNewton,
     /// One gradient step per round.
     FedSgd {
         /// The step along the mean gradient.
@@ -64,7 +66,7 @@ impl Method {
     /// The word for it in a study file.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Newton { .. } => NEWTON,
+            Self::Newton { .. } | Self::PrivateNewton => NEWTON,
             Self::FedSgd { .. } => FEDSGD,
             Self::FedAvg { .. } => FEDAVG,
         }
@@ -79,11 +81,20 @@ impl Method {
         let foreign = format!("the method `{method}` has no such key");
         let private = mode == Mode::Distributed;
         match method.as_str() {
-            NEWTON | FEDAVG if private => Err(analysis.invalid(
+            FEDAVG if private => Err(analysis.invalid(
                 "method",
                 format!("`{method}` is not available with noise"),
                 "write `fedsgd`, or `[privacy] mode = \"none\"` where every hospital permits it",
             )),
+            NEWTON if private => {
+                rounds.refuse_all(
+                    &["stop_when_step_below"],
+                    "with noise no step becomes small: `newton` takes `rounds.most` steps",
+                )?;
+                rounds.refuse_all(&["learning_rate", "local_steps", "average_last"], &foreign)?;
+                rounds.refuse_all(OPTIMIZER_KEYS, &foreign)?;
+                Ok(Self::PrivateNewton)
+            }
             NEWTON => {
                 rounds.refuse_all(&["learning_rate", "local_steps", "average_last"], &foreign)?;
                 rounds.refuse_all(OPTIMIZER_KEYS, &foreign)?;
@@ -241,7 +252,10 @@ impl Rounds {
                     fix: "write a smaller number".to_owned(),
                 })
             }
-            Method::FedSgd { .. } | Method::Newton { .. } | Method::FedAvg { .. } => Ok(()),
+            Method::FedSgd { .. }
+            | Method::Newton { .. }
+            | Method::PrivateNewton
+            | Method::FedAvg { .. } => Ok(()),
         }
     }
 }

@@ -76,16 +76,21 @@ impl RegressionPlan {
         let features: Vec<String> = section.required("features")?;
         check_features(&section, &features, &outcome, data)?;
         let method = Method::read(&mut section, rounds, mode)?;
-        if kind != ModelKind::Logistic && !matches!(method, Method::FedSgd { .. }) {
+        let finds_it = match method {
+            Method::FedSgd { .. } => true,
+            Method::PrivateNewton => matches!(kind, ModelKind::Logistic | ModelKind::Linear),
+            Method::Newton { .. } | Method::FedAvg { .. } => kind == ModelKind::Logistic,
+        };
+        if !finds_it {
             return Err(section.invalid(
                 "method",
-                format!("`{}` finds logistic regressions only", method.name()),
+                format!("`{}` does not find such a model here", method.name()),
                 "write `fedsgd`",
             ));
         }
         let ridge = positive_number(&mut section, "ridge")?;
         let longest_row = positive_number(&mut section, "longest_row")?;
-        if !matches!(method, Method::FedSgd { .. })
+        if !matches!(method, Method::FedSgd { .. } | Method::PrivateNewton)
             && let Some(key) = [("ridge", ridge), ("longest_row", longest_row)]
                 .into_iter()
                 .find_map(|(key, value)| value.map(|_| key))
@@ -110,16 +115,31 @@ impl RegressionPlan {
     /// A gradient is a residual times the row, and both lie within public bounds; but for a perceptron, whose gradient
     /// grows with its parameters.
     pub(super) fn row_bound(&self, data: &DataSchema) -> RowBound {
+        match (self.longest_feature_row(data), self.method) {
+            (None, _) => RowBound::Unknown,
+            // Gradient and information are scaled by their bounds, so that together they have norm 1 at most.
+            (Some(_), Method::PrivateNewton) => RowBound::Gradient(1.0),
+            (Some(row), Method::Newton { .. } | Method::FedSgd { .. } | Method::FedAvg { .. }) => {
+                self.gradient_bound(row, data)
+            }
+        }
+    }
+
+    /// The public bound on the L2 norm of a row of features, the intercept among them.
+    pub(crate) fn longest_feature_row(&self, data: &DataSchema) -> Option<f64> {
         let mut squares = 1.0;
         for feature in &self.features {
             squares += match data.columns.get(feature).map(|column| &column.kind) {
                 Some(ColumnKind::Number(number)) => number.largest_square(),
                 // At most one indicator is 1.
                 Some(ColumnKind::Category(_)) => 1.0,
-                None => return RowBound::Unknown,
+                None => return None,
             };
         }
-        let row = f64::sqrt(squares).min(self.longest_row.unwrap_or(f64::INFINITY));
+        Some(f64::sqrt(squares).min(self.longest_row.unwrap_or(f64::INFINITY)))
+    }
+
+    fn gradient_bound(&self, row: f64, data: &DataSchema) -> RowBound {
         match self.model {
             ModelPlan::Logistic => RowBound::Gradient(row),
             ModelPlan::Softmax => RowBound::Gradient(std::f64::consts::SQRT_2 * row),

@@ -198,8 +198,8 @@ fn values_that_cannot_be_are_refused_with_a_way_out() {
         (
             PRIVATE,
             "method = \"fedsgd\"",
-            "method = \"newton\"",
-            "`newton` is not available with noise",
+            "method = \"fedavg\"",
+            "`fedavg` is not available with noise",
         ),
         (
             PRIVATE,

@@ -36,6 +36,7 @@ fn every_example_is_a_study_and_has_a_plan() {
         "private-linear",
         "private-logistic",
         "private-network",
+        "private-newton",
         "private-sampled",
         "private-statistics",
         "statistics",

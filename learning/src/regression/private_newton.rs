@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Newton steps on noised sums.
+//!
+//! With a public R that no row of features exceeds, a patient's vector is u = (g/G, h/B)/sqrt 2: g the score, G = R times
+//! the largest residual, h the upper triangle of the information with off-diagonals times sqrt 2, so that its length is
+//! the matrix's Frobenius norm, and B = R^2/4 (logistic) or R^2 (linear). One row's u has norm 1 at most.
+//!
+//! Everybody takes the sum's matrix apart, raises eigenvalues that the noise may have made small or negative, and adds the
+//! public ridge. Standard errors are those of the sandwich: sampling and the noise of the last score.
+
+use super::cholesky::Cholesky;
+use super::design::Design;
+use super::symmetric::raised;
+use super::{Advance, Regression};
+use crate::model::Model;
+use crate::objective::{Objective, logistic};
+use crate::result::RegressionResult;
+use crate::task::TaskFault;
+
+/// Public bounds on one row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scales {
+    score: f64,
+    information: f64,
+}
+
+impl Scales {
+    pub(super) fn of(objective: Objective, row: f64) -> Self {
+        match objective {
+            Objective::Linear { longest_residual } => Self {
+                score: row * longest_residual.unwrap_or(1.0),
+                information: row * row,
+            },
+            Objective::Logistic | Objective::Softmax { .. } | Objective::Perceptron(_) => Self {
+                score: row,
+                information: row * row / 4.0,
+            },
+        }
+    }
+
+    /// One vector per patient, over all of that patient's rows. The agent clips them.
+    pub(super) fn patient_vectors(
+        self,
+        objective: Objective,
+        design: &Design,
+        parameters: &[f64],
+        patients: &[Vec<usize>],
+    ) -> Vec<Vec<f64>> {
+        let width = parameters.len();
+        let factors: Vec<f64> = off_diagonal_factors(width).collect();
+        let vector = |rows: &Vec<usize>| {
+            let mut score = vec![0.0; width];
+            let mut information = vec![0.0; factors.len()];
+            for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
+                objective.add_score(row, outcome, parameters, &mut score);
+                add_information(objective, row, parameters, &mut information);
+            }
+            let score = score
+                .iter()
+                .map(|value| value / self.score / std::f64::consts::SQRT_2);
+            let information = information.iter().zip(&factors).map(|(value, factor)| {
+                factor * value / self.information / std::f64::consts::SQRT_2
+            });
+            score.chain(information).collect()
+        };
+        patients.iter().map(vector).collect()
+    }
+}
+
+fn add_information(objective: Objective, row: &[f64], parameters: &[f64], into: &mut [f64]) {
+    match objective {
+        Objective::Linear { .. } => {
+            let pairs = row
+                .iter()
+                .enumerate()
+                .flat_map(|(index, left)| row.iter().skip(index).map(move |right| left * right));
+            into.iter_mut()
+                .zip(pairs)
+                .for_each(|(sum, product)| *sum += product);
+        }
+        Objective::Logistic | Objective::Softmax { .. } | Objective::Perceptron(_) => {
+            logistic::add_information(row, logistic::linear_predictor(row, parameters), into);
+        }
+    }
+}
+
+/// 1 on the diagonal of the triangle, sqrt 2 beside it.
+fn off_diagonal_factors(size: usize) -> impl Iterator<Item = f64> {
+    (0..size).flat_map(move |row| {
+        (row..size).map(move |column| match row == column {
+            true => 1.0,
+            false => std::f64::consts::SQRT_2,
+        })
+    })
+}
+
+/// One step; finished when the rounds are used up. `deviation` is that of the noise in each coordinate.
+pub(super) fn advance(
+    regression: &Regression,
+    model: &Model,
+    sum: &[f64],
+    deviation: f64,
+    scales: Scales,
+) -> Result<Advance, TaskFault> {
+    let size = model.parameters.len();
+    let (score, information) = sum
+        .split_at_checked(size)
+        .ok_or(TaskFault::NotPositiveDefinite)?;
+    let (score_unit, information_unit) = (
+        scales.score * std::f64::consts::SQRT_2,
+        scales.information * std::f64::consts::SQRT_2,
+    );
+    #[expect(clippy::cast_precision_loss, reason = "a study has few features")]
+    let width = size as f64;
+    let ridge = regression.plan.ridge.unwrap_or(0.0) * regression.expected_batch.unwrap_or(0.0);
+    let score: Vec<f64> = score
+        .iter()
+        .zip(&model.parameters)
+        .map(|(value, parameter)| value * score_unit - ridge * parameter)
+        .collect();
+    let upper: Vec<f64> = information
+        .iter()
+        .zip(off_diagonal_factors(size))
+        .map(|(value, factor)| value * information_unit / factor)
+        .collect();
+    let information = raised(&upper, size, deviation * information_unit * width.sqrt());
+    let curvature: Vec<f64> = information
+        .iter()
+        .zip(off_diagonal_factors(size))
+        .map(|(value, factor)| value + if factor == 1.0 { ridge } else { 0.0 })
+        .collect();
+    let factor =
+        Cholesky::of_upper_triangle(&curvature, size).ok_or(TaskFault::NotPositiveDefinite)?;
+    let steps = factor.solve(&score);
+    let next = Model {
+        rounds: model.rounds.saturating_add(1),
+        parameters: model
+            .parameters
+            .iter()
+            .zip(&steps)
+            .map(|(parameter, step)| parameter + step)
+            .collect(),
+        memory: Vec::new(),
+    };
+    if next.rounds < regression.most_rounds {
+        return Ok(Advance::Continue(next));
+    }
+    let errors = match regression.objective {
+        Objective::Logistic => Some(standard_errors(
+            &factor,
+            &information,
+            deviation * score_unit,
+            size,
+        )),
+        // The spread of the residuals, which they need, is no coordinate of the vector.
+        Objective::Linear { .. } | Objective::Softmax { .. } | Objective::Perceptron(_) => None,
+    };
+    let plain = regression.result(&next.parameters, next.rounds, None);
+    let intervals = errors.as_ref().map(|errors| {
+        let pairs = next.parameters.iter().zip(errors);
+        pairs
+            .map(|(parameter, error)| {
+                let reach = super::newton::NORMAL_97_5 * error;
+                [(parameter - reach).exp(), (parameter + reach).exp()]
+            })
+            .collect()
+    });
+    let result = RegressionResult {
+        standard_errors: errors,
+        intervals,
+        ..plain
+    };
+    Ok(Advance::Finished(next, result))
+}
+
+/// The roots of the diagonal of A^-1 (H + s^2) A^-1.
+fn standard_errors(
+    factor: &Cholesky,
+    information: &[f64],
+    score_deviation: f64,
+    size: usize,
+) -> Vec<f64> {
+    (0..size)
+        .map(|index| {
+            let unit: Vec<f64> = (0..size)
+                .map(|place| f64::from(u8::from(place == index)))
+                .collect();
+            let column = factor.solve(&unit);
+            let mut variance = 0.0;
+            let places = (0..size).flat_map(|row| (row..size).map(move |column| (row, column)));
+            for ((row, other), value) in places.zip(information) {
+                let (left, right) = (column.get(row), column.get(other));
+                let product = left.zip(right).map_or(0.0, |(left, right)| left * right);
+                variance += product * value * if row == other { 1.0 } else { 2.0 };
+            }
+            let noise: f64 = column.iter().map(|value| value * value).sum();
+            (variance + score_deviation * score_deviation * noise).sqrt()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::objective::Outcome;
+
+    /// Squared lengths of u for one row, with the factors and with 2 in the place of sqrt 2.
+    fn lengths(
+        objective: Objective,
+        row: &[f64],
+        outcome: Outcome,
+        parameters: &[f64],
+        wrong: f64,
+    ) -> [f64; 2] {
+        let bound = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let scales = Scales::of(objective, bound);
+        let mut score = vec![0.0; row.len()];
+        objective.add_score(row, outcome, parameters, &mut score);
+        let mut information = vec![0.0; super::super::newton::triangle(row.len())];
+        add_information(objective, row, parameters, &mut information);
+        let square = |value: f64| value * value / 2.0;
+        let head: f64 = score.iter().map(|value| square(value / scales.score)).sum();
+        let tail = |off: f64| -> f64 {
+            let factors = off_diagonal_factors(row.len());
+            information
+                .iter()
+                .zip(factors)
+                .map(|(value, factor)| {
+                    let factor = if factor == 1.0 { 1.0 } else { off };
+                    square(factor * value / scales.information)
+                })
+                .sum()
+        };
+        [head + tail(std::f64::consts::SQRT_2), head + tail(wrong)]
+    }
+
+    proptest! {
+        /// For a row as long as the public bound, the hardest case.
+        #[test]
+        fn no_row_is_longer_than_one(
+            row in proptest::collection::vec(-3.0..3.0, 4),
+            parameters in proptest::collection::vec(-3.0..3.0, 4),
+            positive: bool,
+            number in -9.0..9.0,
+        ) {
+            let linear = Objective::Linear { longest_residual: Some(2.0) };
+            for (objective, outcome) in [
+                (Objective::Logistic, Outcome::Binary(positive)),
+                (linear, Outcome::Number(number)),
+            ] {
+                let [right, _] = lengths(objective, &row, outcome, &parameters, 1.0);
+                prop_assert!(right <= 1.0 + 1e-12, "{objective:?} {right}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_bound_is_reached_and_another_factor_is_seen() {
+        let linear = Objective::Linear {
+            longest_residual: Some(2.0),
+        };
+        let row = [1.0, 1.0, 1.0];
+        let [right, forgotten] = lengths(linear, &row, Outcome::Number(50.0), &[0.0; 3], 1.0);
+        assert!((right - 1.0).abs() < 1e-12);
+        // Without the factor the matrix would count less than its norm, and the server would divide by sqrt 2 for nothing.
+        assert!(forgotten < 0.9);
+        let [_, twice] = lengths(linear, &row, Outcome::Number(50.0), &[0.0; 3], 2.0);
+        assert!(twice > 1.3);
+    }
+}
