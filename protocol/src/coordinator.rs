@@ -237,6 +237,14 @@ impl CoordinatorMachine {
         self.outbox.of(silo)
     }
 
+    /// The message of the same name that a silo sent before this one, if the machine holds it as it came and it is another:
+    /// both together show that the silo answered twice. Reveals are not held as they came.
+    #[must_use]
+    pub fn first_answer(&self, silo: &SiloName, second: &Envelope) -> Option<&Envelope> {
+        let first = self.phase.first_answer(silo, second.peek_name()?);
+        first.filter(|first| *first != second)
+    }
+
     /// Asks again for local work that a restart interrupted: unmasking, logging or checking the sum.
     ///
     /// # Errors

@@ -198,6 +198,7 @@ impl Fault {
         matches!(
             self,
             Self::SecondAnswer { .. }
+                | Self::WeakKey { .. }
                 | Self::BadReveal { .. }
                 | Self::BadDeal { .. }
                 | Self::BadUpload { .. }

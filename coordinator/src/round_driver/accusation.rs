@@ -7,6 +7,7 @@ use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
 use consilium_protocol::{CoordinatorEffect, CoordinatorEvent, Envelope, RecordKind, SiloName};
+use serde::Serialize;
 
 impl RoundDriver<'_, '_> {
     /// Takes the accusations out of the effects and keeps the first of each silo. `evidence` is the message that was
@@ -30,7 +31,10 @@ impl RoundDriver<'_, '_> {
             let mut record = Record::new(RecordedKind::Misbehaviour, digest, silos);
             let proof = evidence.as_ref().filter(|proof| proof.digest() == digest);
             if let Some(proof) = proof {
-                record.evidence = Some(self.keep_evidence(proof).await?);
+                record.evidence = Some(match self.first_answer(record.silo(), proof) {
+                    Some(first) => self.keep_evidence(&[&first, proof]).await?,
+                    None => self.keep_evidence(proof).await?,
+                });
             }
             self.pending.records.push(record);
         }
@@ -59,7 +63,17 @@ impl RoundDriver<'_, '_> {
         silo.is_some_and(|silo| self.pending.accused.insert(silo.clone()))
     }
 
-    pub(super) async fn keep_evidence(&self, proof: &Envelope) -> Result<Digest, RunFault> {
+    /// What a silo had said before it said something else.
+    fn first_answer(&self, silo: Option<&SiloName>, second: &Envelope) -> Option<Envelope> {
+        let machine = self.machine.as_ref()?;
+        machine.first_answer(silo?, second).cloned()
+    }
+
+    /// Keeps a signed message, or a list of two that contradict each other.
+    pub(super) async fn keep_evidence(
+        &self,
+        proof: &(impl Serialize + ?Sized),
+    ) -> Result<Digest, RunFault> {
         let bytes = serde_json::to_vec(proof).unwrap_or_default();
         let log = &self.run.federation.log;
         Ok(log.with(move |log| log.put_object(&bytes)).await?)

@@ -95,6 +95,11 @@ impl Record {
         }
     }
 
+    /// The first silo that it concerns.
+    pub(super) fn silo(&self) -> Option<&SiloName> {
+        self.silos.first()
+    }
+
     pub(super) fn event(&self, plan: &RoundPlan, study: StudyReference, actor: Actor) -> Event {
         let time = Timestamp::from_unix_microseconds(self.microseconds).unwrap_or_else(|_| now());
         let names = |silos: &[SiloName]| silos.iter().map(SiloName::to_string).collect::<Vec<_>>();

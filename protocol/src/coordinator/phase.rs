@@ -15,7 +15,7 @@ use super::voting::Voting;
 use super::{Deadlines, Step};
 use crate::challenge::InnerProduct;
 use crate::effect::CoordinatorEffect;
-use crate::envelope::{Delivery, VerifiedSilo};
+use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::round_plan::RoundPlan;
@@ -254,6 +254,29 @@ impl Phase {
             | Self::Released(_)
             | Self::Abandoned => BTreeSet::new(),
         }
+    }
+
+    /// What a silo said first, where this phase asks for such a message and holds the answer as it came.
+    pub(crate) fn first_answer(&self, silo: &SiloName, message: &str) -> Option<&Envelope> {
+        let kept = match self {
+            Self::Advertising(phase) => &phase.advertisements,
+            Self::Sharing(phase) => &phase.deals,
+            Self::Preparing(phase) if message == "Ready" => &phase.ready,
+            Self::Preparing(phase) => &phase.receipts,
+            Self::Uploading(phase) => &phase.uploads,
+            Self::Voting(phase) => &phase.votes,
+            Self::Challenging(phase) => &phase.nonces,
+            Self::Tagging(phase) => &phase.tags,
+            Self::Replaying(phase) => &phase.replayed,
+            Self::Revealing(_)
+            | Self::Unmasking(_)
+            | Self::Committing(_)
+            | Self::Checking(_)
+            | Self::Released(_)
+            | Self::Abandoned => return None,
+        };
+        kept.get(silo)
+            .filter(|first| first.peek_name() == Some(message))
     }
 
     /// The fewest answers with which this phase may close.

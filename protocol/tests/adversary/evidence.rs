@@ -108,6 +108,15 @@ fn a_silo_that_says_two_things_is_named_in_the_records_and_the_round_goes_on() {
         let federation = said_twice(message);
         assert_eq!(federation.named, vec![name(2)], "{message}");
         assert!(federation.records.contains(&"Misbehaviour".to_owned()));
+        let [(first, second)] = &federation.evidence[..] else {
+            panic!("{message}: {:?}", federation.evidence);
+        };
+        // A reveal contradicts its dealer's root or itself; every other answer stands beside the first one.
+        assert_eq!(first.is_some(), message != "Reveal", "{message}");
+        assert!(first.iter().all(|first| first != second
+            && first.sender == second.sender
+            && first.peek_attempt() == second.peek_attempt()
+            && first.peek_name() == Some(message)));
         let (survivors, dropped) = federation.released.clone().expect(message);
         assert!(dropped.is_empty(), "{message}");
         let sum = federation.true_sum(&survivors);
@@ -143,6 +152,33 @@ fn a_nonce_or_a_share_that_is_not_the_committed_one_names_its_sender() {
         let replayed = federation.records.contains(&"Replayed".to_owned());
         assert_eq!(replayed, message == "Nonce");
     }
+}
+
+#[test]
+fn a_silo_that_advertises_the_keys_of_another_is_named_and_left_out() {
+    let mut federation = Federation::new(5, 4, Trouble::None);
+    let mut taken = None;
+    federation.upward = Box::new(move |silo, mut delivery| {
+        if delivery.envelope.peek_name() != Some("AdvertiseKeys") {
+            return vec![delivery];
+        }
+        let (id, transcript, said): (AttemptId, Digest, SiloMessage) =
+            postcard::from_bytes(&delivery.envelope.body).unwrap();
+        if silo.name == name(2) {
+            let copied = taken.clone().unwrap_or(said);
+            delivery.envelope = sign_as(&silo.name, &silo.key, body(id, transcript, &copied));
+        } else if silo.name == name(0) {
+            taken = Some(said);
+        }
+        vec![delivery]
+    });
+    let plan = federation.plan(1, 1, None);
+    federation.run(plan);
+    assert_eq!(federation.named, vec![name(2)]);
+    let weak = Fault::WeakKey { silo: name(2) };
+    assert!(federation.rejected.contains(&weak));
+    let (survivors, dropped) = federation.released.clone().unwrap();
+    assert_eq!((survivors.len(), dropped), (4, vec![name(2)]));
 }
 
 #[test]

@@ -11,9 +11,9 @@ use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
-    CoordinatorSurroundings, Deadlines, Delivery, Fault, LogVerifier, Membership, RecordKind,
-    ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName, SiloSurroundings,
-    SumChunks, Thresholds, VerifiedSum, chunk_digest, upload_root,
+    CoordinatorSurroundings, Deadlines, Delivery, Envelope, Fault, LogVerifier, Membership,
+    RecordKind, ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName,
+    SiloSurroundings, SumChunks, Thresholds, VerifiedSum, chunk_digest, upload_root,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -106,6 +106,8 @@ pub(crate) struct Federation {
     pub(crate) rejected: Vec<Fault>,
     /// Silos that the records call misbehaving.
     pub(crate) named: Vec<SiloName>,
+    /// With each message that a record calls misbehaviour, what its sender had said first.
+    pub(crate) evidence: Vec<(Option<Envelope>, Envelope)>,
     /// On the way from a silo to the coordinator.
     pub(crate) upward: Collusion,
     /// On the way from the coordinator to a silo.
@@ -229,6 +231,7 @@ impl Federation {
             rejected: Vec::new(),
             reveals: Vec::new(),
             named: Vec::new(),
+            evidence: Vec::new(),
             upward: Box::new(|_, delivery| vec![delivery]),
             downward: Box::new(|_, delivery| vec![delivery]),
             uploads: BTreeMap::new(),
@@ -515,7 +518,24 @@ impl Federation {
         let surroundings = surroundings(&membership, &self.coordinator_key);
         let mut effects = Vec::new();
         let machine = self.coordinator.take().unwrap();
-        self.coordinator = Some(machine.handle(&surroundings, self.now, event, &mut effects));
+        let said = match &event {
+            CoordinatorEvent::Delivered { from, delivery } => {
+                Some((from.clone(), delivery.envelope.clone()))
+            }
+            _ => None,
+        };
+        let machine = machine.handle(&surroundings, self.now, event, &mut effects);
+        let accuses = |effect: &CoordinatorEffect| {
+            let kind = RecordKind::Misbehaviour;
+            matches!(effect, CoordinatorEffect::Record { kind: recorded, .. } if *recorded == kind)
+        };
+        if let Some((from, second)) = said
+            && effects.iter().any(accuses)
+        {
+            let first = machine.first_answer(&from, &second).cloned();
+            self.evidence.push((first, second));
+        }
+        self.coordinator = Some(machine);
         if let Trouble::RestartCoordinator { before } = self.trouble
             && !self.coordinator_restarted
             && effects.iter().any(|effect| sends(effect, before))
