@@ -179,7 +179,7 @@ impl Ledger {
 
     /// Reads the lines of another installation's ledger, from its beginning: whether they are one chain, keep the rules
     /// and are signed where officers must sign.
-    pub(crate) fn verify(path: &Path, bytes: &[u8]) -> Result<Replayed, LedgerFault> {
+    pub fn verify(path: &Path, bytes: &[u8]) -> Result<Replayed, LedgerFault> {
         let replayed = replay(bytes, None).map_err(|source| LedgerFault::Untrusted {
             path: path.to_owned(),
             source,

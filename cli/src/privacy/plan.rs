@@ -2,16 +2,18 @@
 //! `privacy plan`: what a study would cost and find, before anybody is asked.
 
 mod budget;
+mod drowned;
 
 use super::prediction::{Prediction, predict};
 use super::study_loss::{NoisedStudy, StudyLoss, StudyNoise, study_words};
 use crate::output::OutputArguments;
-use anyhow::Context;
-use budget::{BudgetAfter, Room};
+use anyhow::{Context, bail};
+use budget::{BudgetAfter, Percent, Room};
 use clap::Args;
-use consilium_learning::study::Privacy;
+use consilium_learning::study::{Analysis, Method, Privacy};
 use consilium_privacy::loss::{Delta, Epsilon};
 use consilium_privacy::noise_plan::View;
+use drowned::drowned;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +35,12 @@ pub(crate) struct PlanArguments {
     /// What is left of that budget [default: 100]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     budget_left: Option<u8>,
+    /// A hospital's ledger, as `consilium-silo-agent ledger export` wrote it: its budget, spent as it is, decides
+    #[arg(long, value_name = "LEDGER.jsonl", conflicts_with_all = ["policy", "budget_left"])]
+    ledger: Option<PathBuf>,
+    /// The most of the whole budget that the study may take: more noise is planned until it does not take more
+    #[arg(long, value_name = "PERCENT", value_parser = share_percent)]
+    budget_share: Option<f64>,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -43,6 +51,9 @@ struct Planned {
     #[serde(flatten)]
     loss: StudyLoss,
     noise: NoiseFacts,
+    /// More noise than the study asks for, to keep to a share of the budget.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raised: Option<Raised>,
     prediction: Option<Prediction>,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_predicted: Option<String>,
@@ -63,6 +74,18 @@ struct NoiseFacts {
     mean_standard_deviation: f64,
 }
 
+/// A study with more noise than it asks for.
+#[derive(Debug, Serialize)]
+struct Raised {
+    /// The most of the whole budget that it may take.
+    budget_share: Percent,
+    epsilon_before: Epsilon,
+    /// What to write into the study file.
+    epsilon: Epsilon,
+    noise_multiplier_before: f64,
+    noise_multiplier: f64,
+}
+
 /// Why hospitals would say no, or the result would say little, and what could be asked instead.
 #[derive(Debug, Serialize)]
 struct PlanRefusal {
@@ -73,14 +96,54 @@ struct PlanRefusal {
 pub(super) fn run(arguments: &PlanArguments) -> anyhow::Result<ExitCode> {
     let file = arguments.study.display();
     let noised = NoisedStudy::read(&arguments.study, arguments.silos, arguments.colluders)?;
-    let room = Room::of(arguments.policy.as_deref(), arguments.budget_left, &noised)?;
-    let planned = plan(&noised, &room).with_context(|| format!("in `{file}`"))?;
+    let room = match (&arguments.ledger, &arguments.policy) {
+        (Some(ledger), _) => Room::of_ledger(ledger, &noised)?,
+        (None, Some(policy)) => Room::of_policy(policy, arguments.budget_left, &noised)?,
+        (None, None) => Room::usual(arguments.budget_left)?,
+    };
+    let planned = match arguments.budget_share {
+        Some(share) => plan_within(&noised, &room, share),
+        None => plan(&noised, &room),
+    }
+    .with_context(|| format!("in `{file}`"))?;
     arguments.output.print(&planned, words)?;
     Ok(if planned.refusals.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)
     })
+}
+
+/// The study with as much more noise as keeps it to a share of the budget, none more if it keeps to it already.
+fn plan_within(noised: &NoisedStudy, room: &Room, share: f64) -> anyhow::Result<Planned> {
+    let before = noised.noise()?;
+    let Some(epsilon) = room.epsilon_within(noised, share)? else {
+        bail!(
+            "no noise keeps the study to {share} % of the budget: allow a larger share or plan fewer rounds than {}",
+            noised.study.rounds.most
+        );
+    };
+    if epsilon == before.terms.epsilon {
+        return plan(noised, room);
+    }
+    let raised = noised.with_epsilon(epsilon)?;
+    Ok(Planned {
+        raised: Some(Raised {
+            budget_share: Percent::new(share),
+            epsilon_before: before.terms.epsilon,
+            epsilon,
+            noise_multiplier_before: before.plan.multiplier(View::Colluders)?.value(),
+            noise_multiplier: raised.noise()?.plan.multiplier(View::Colluders)?.value(),
+        }),
+        ..plan(&raised, room)?
+    })
+}
+
+fn share_percent(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|share: &f64| *share > 0.0 && *share <= 100.0)
+        .ok_or_else(|| format!("`{text}` is no percentage above 0 and up to 100"))
 }
 
 fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
@@ -115,6 +178,7 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
         .collect();
     Ok(Planned {
         noise: NoiseFacts::of(&noise)?,
+        raised: None,
         loss,
         prediction,
         not_predicted,
@@ -140,7 +204,7 @@ impl NoiseFacts {
 /// The rule of thumb that hospitals hold studies to: delta at most a tenth of one patient.
 fn delta_refusal(noise: &StudyNoise) -> Option<PlanRefusal> {
     let (delta, patients) = (noise.terms.delta.value(), noise.terms.expected_patients);
-    let most = 0.1 / approximate(patients);
+    let most = most_delta(patients);
     (delta > most).then(|| PlanRefusal {
         reason: format!(
             "`privacy.delta` {} is more than a tenth of one patient in {patients}, which policies refuse",
@@ -151,6 +215,11 @@ fn delta_refusal(noise: &StudyNoise) -> Option<PlanRefusal> {
             format!("at least {:.0} patients", (0.1 / delta).ceil()),
         ],
     })
+}
+
+/// A tenth of one patient.
+fn most_delta(patients: u64) -> f64 {
+    0.1 / approximate(patients)
 }
 
 /// A smaller epsilon for all rounds, or the same noise for fewer.
@@ -172,7 +241,7 @@ fn budget_alternatives(
             noise.terms.expected_patients
         ));
     }
-    let attempts = budget.attempts_that_fit(noise)?;
+    let attempts = budget.attempts_that_fit(noise);
     let fewer = attempts.saturating_sub(noised.study.rounds.spare_attempts);
     if fewer > 0 {
         // Rounded down, so that what is written takes no less noise.
@@ -185,51 +254,6 @@ fn budget_alternatives(
         alternatives.push("none while so little of the budget is left".to_owned());
     }
     Ok(alternatives)
-}
-
-/// A model that does hardly better than guessing.
-fn drowned(
-    noised: &NoisedStudy,
-    noise: &StudyNoise,
-    prediction: &Prediction,
-) -> Option<PlanRefusal> {
-    let possible = prediction.accuracy_without_noise - prediction.accuracy_of_guessing;
-    let reached = prediction.accuracy - prediction.accuracy_of_guessing;
-    if possible <= 0.0 || reached > possible / 2.0 {
-        return None;
-    }
-    let now = noise.plan.multiplier(View::Colluders).ok()?.value();
-    let less = |changed: anyhow::Result<NoisedStudy>| -> Option<f64> {
-        let noise = changed.ok()?.noise().ok()?;
-        Some(noise.plan.multiplier(View::Colluders).ok()?.value() / now)
-    };
-    let mut alternatives = Vec::new();
-    let rounds = noised.study.rounds.most;
-    if let Some(factor) = less(noised.with_rounds((rounds / 4).max(1))).filter(|it| *it < 0.99) {
-        alternatives.push(format!(
-            "{} rounds: {:.0} % less noise in each",
-            (rounds / 4).max(1),
-            100.0 * (1.0 - factor)
-        ));
-    }
-    let larger =
-        (noise.terms.delta.value() * 10.0).min(0.1 / approximate(noise.terms.expected_patients));
-    if larger > noise.terms.delta.value()
-        && let Some(factor) = less(noised.with_delta(larger))
-    {
-        alternatives.push(format!(
-            "`delta` {larger:.1e}: {:.0} % less noise",
-            100.0 * (1.0 - factor)
-        ));
-    }
-    alternatives.push(format!(
-        "{} patients: twice the signal over the same noise",
-        noise.terms.expected_patients.saturating_mul(2)
-    ));
-    Some(PlanRefusal {
-        reason: "the noise hides most of what the model could learn".to_owned(),
-        alternatives,
-    })
 }
 
 impl NoisedStudy {
@@ -252,6 +276,23 @@ impl NoisedStudy {
     fn with_rounds(&self, rounds: u32) -> anyhow::Result<Self> {
         let mut study = self.study.clone();
         study.rounds.most = rounds;
+        // A mean of more models than there are rounds is no study.
+        if let Analysis::LogisticRegression(plan)
+        | Analysis::LinearRegression(plan)
+        | Analysis::SoftmaxRegression(plan)
+        | Analysis::NeuralNetwork(plan) = &mut study.analysis
+            && let Method::FedSgd { average_last, .. } = &mut plan.method
+        {
+            *average_last = rounds.min(*average_last);
+        }
+        Ok(Self { study, ..*self })
+    }
+
+    fn with_patients(&self, patients: u64) -> anyhow::Result<Self> {
+        let mut study = self.study.clone();
+        if let Privacy::Distributed(terms) = &mut study.privacy {
+            terms.expected_patients = patients;
+        }
         Ok(Self { study, ..*self })
     }
 }
@@ -267,6 +308,18 @@ fn words(planned: &Planned) -> String {
         "{}\n\nnoise    in {coordinates} coordinates: {share_standard_deviation:.2} clips by each silo, {sum_standard_deviation:.2} in the sum, {mean_standard_deviation:.4} in the mean gradient",
         study_words(&planned.loss)
     );
+    if let Some(Raised {
+        budget_share,
+        epsilon_before,
+        epsilon,
+        noise_multiplier_before,
+        noise_multiplier,
+    }) = &planned.raised
+    {
+        text.push_str(&format!(
+            "\nraised   from {noise_multiplier_before:.2} to {noise_multiplier:.2} clips, to keep to {budget_share} of the budget: write `epsilon = \"{epsilon}\"` in the place of {epsilon_before}"
+        ));
+    }
     match (&planned.prediction, &planned.not_predicted) {
         (Some(prediction), _) => text.push_str(&prediction_words(prediction)),
         (None, Some(why)) => text.push_str(&format!("\naccuracy not predicted: {why}")),
@@ -277,7 +330,12 @@ fn words(planned: &Planned) -> String {
         "BUDGET", "NEEDS", "LEFT", "LEFT AFTER IT"
     ));
     for budget in &planned.budgets {
-        let name = format!("epsilon {} at delta {}", budget.epsilon, budget.delta);
+        let name = format!(
+            "epsilon {} at delta {}{}",
+            budget.epsilon,
+            budget.delta,
+            if budget.from_ledger { ", ledger" } else { "" }
+        );
         let after = budget
             .left_after
             .as_ref()
@@ -342,9 +400,38 @@ mod tests {
         }
     }
 
+    fn of_four(left_percent: u8) -> Room {
+        let (epsilon, delta) = (Epsilon::new(4.0).unwrap(), Delta::new(2e-5).unwrap());
+        Room::single(epsilon, delta, left_percent).unwrap()
+    }
+
+    #[test]
+    fn noise_is_raised_until_the_study_keeps_to_its_share_and_not_further() {
+        let planned = plan_within(&noised(), &of_four(100), 25.0).unwrap();
+        let raised = planned.raised.as_ref().unwrap();
+        assert!(raised.noise_multiplier > raised.noise_multiplier_before);
+        assert!(raised.epsilon < raised.epsilon_before);
+        let needed = |epsilon: Epsilon| {
+            let study = noised().with_epsilon(epsilon).unwrap();
+            plan(&study, &of_four(100)).unwrap().budgets[0].needed
+        };
+        assert!(planned.budgets[0].needed <= Percent::new(25.0));
+        assert_eq!(planned.budgets[0].needed, needed(raised.epsilon));
+        let larger = Epsilon::new(raised.epsilon.value() + 0.01).unwrap();
+        assert!(needed(larger) > Percent::new(25.0));
+        let said = words(&planned);
+        let named = format!("write `epsilon = \"{}\"`", raised.epsilon);
+        assert!(said.contains(&named) && said.contains("25.0 %"), "{said}");
+        // What keeps to its share already is left alone, and a share of no budget means nothing.
+        let enough = plan_within(&noised(), &of_four(100), 90.0).unwrap();
+        assert!(enough.raised.is_none());
+        assert!(plan_within(&noised(), &Room::usual(None).unwrap(), 25.0).is_err());
+        assert!(plan_within(&noised(), &of_four(100), 1e-3).is_err());
+    }
+
     #[test]
     fn a_plan_without_a_policy_shows_usual_budgets_and_refuses_nothing() {
-        let planned = plan(&noised(), &Room::usual()).unwrap();
+        let planned = plan(&noised(), &Room::usual(None).unwrap()).unwrap();
         assert!(planned.refusals.is_empty());
         assert!(planned.budgets.len() > 2);
         assert!(planned.budgets.last().unwrap().left_after.is_some());
@@ -358,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_budget_that_is_too_small_is_refused_with_alternatives_that_fit() {
-        let room = Room::single(Epsilon::new(4.0).unwrap(), Delta::new(2e-5).unwrap(), 30);
+        let room = of_four(30);
         let planned = plan(&noised(), &room).unwrap();
         let [PlanRefusal { alternatives, .. }] = &planned.refusals[..] else {
             panic!("{:?}", planned.refusals)
@@ -370,7 +457,7 @@ mod tests {
         assert!(smaller.value() > 0.5);
         // What the third alternative asks for.
         let noise = noised().noise().unwrap();
-        let attempts = planned.budgets[0].attempts_that_fit(&noise).unwrap();
+        let attempts = planned.budgets[0].attempts_that_fit(&noise);
         let epsilon = (100.0 * noise.certified(attempts).unwrap().value()).floor() / 100.0;
         let spare = noised().study.rounds.spare_attempts;
         let shorter = noised()
@@ -383,7 +470,7 @@ mod tests {
     #[test]
     fn a_delta_of_more_than_a_tenth_of_a_patient_is_refused() {
         let generous = noised().with_delta(1e-3).unwrap();
-        let planned = plan(&generous, &Room::usual()).unwrap();
+        let planned = plan(&generous, &Room::usual(None).unwrap()).unwrap();
         let said = words(&planned);
         assert!(
             said.contains("`delta` at most 1.7e-4") && said.contains("at least 100 patients"),
@@ -394,13 +481,15 @@ mod tests {
     #[test]
     fn a_study_that_learns_nothing_is_warned_about() {
         let hidden = noised().with_epsilon(Epsilon::new(0.02).unwrap()).unwrap();
-        let planned = plan(&hidden, &Room::usual()).unwrap();
+        let planned = plan(&hidden, &Room::usual(None).unwrap()).unwrap();
         let [PlanRefusal { alternatives, .. }] = &planned.warnings[..] else {
             panic!("{:?}", planned.prediction)
         };
         for named in ["rounds", "`delta`", "patients"] {
             assert!(
-                alternatives.iter().any(|it| it.contains(named)),
+                alternatives
+                    .iter()
+                    .any(|it| it.contains(named) && it.contains("% predicted")),
                 "{alternatives:?}"
             );
         }

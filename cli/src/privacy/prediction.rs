@@ -382,7 +382,8 @@ impl Uniform {
 
 const REPETITIONS: u32 = 5;
 const TEST_PATIENTS: usize = 2_000;
-const MOST_PATIENTS: u64 = 20_000;
+/// More are not simulated.
+pub(super) const MOST_PATIENTS: u64 = 20_000;
 const LOGIT_SPREAD: f64 = 2.0;
 
 #[cfg(test)]

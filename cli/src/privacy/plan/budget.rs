@@ -2,9 +2,9 @@
 //! What a study takes from a data set's budget, priced as the hospital's ledger prices it.
 
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use consilium_policies::Policy;
-use consilium_privacy::budget::{Budget, Charge, Ledger};
+use consilium_privacy::budget::{Budget, BudgetRefusal, Charge, Ledger};
 use consilium_privacy::loss::{Delta, Epsilon};
 use consilium_privacy::noise_plan::View;
 use serde::Serialize;
@@ -13,15 +13,16 @@ use std::path::Path;
 
 /// The budgets that a plan is held against.
 pub(super) struct Room {
-    budgets: Vec<Limit>,
+    limits: Vec<Limit>,
     decides: bool,
 }
 
-#[derive(Clone, Copy)]
+/// A budget, and what is left of it: what its ledger says, or less where somebody says so.
+#[derive(Clone, Debug)]
 struct Limit {
-    epsilon: Epsilon,
-    delta: Delta,
-    left_percent: u8,
+    ledger: Ledger,
+    data: String,
+    left_percent: Option<u8>,
 }
 
 /// One budget before and after the study.
@@ -36,6 +37,10 @@ pub(super) struct BudgetAfter {
     /// `None` when it does not fit.
     pub(super) left_after: Option<Percent>,
     pub(super) fits: bool,
+    /// Whether a hospital's own ledger said what is left.
+    pub(super) from_ledger: bool,
+    #[serde(skip)]
+    limit: Limit,
 }
 
 /// A share of a budget; shown with one digit.
@@ -49,22 +54,19 @@ impl std::fmt::Display for Percent {
     }
 }
 
+impl Percent {
+    pub(super) fn new(percent: f64) -> Self {
+        Self(percent)
+    }
+}
+
 impl Room {
-    /// The policy's budget for the study's data set, or usual ones.
-    pub(super) fn of(
-        policy: Option<&Path>,
+    /// The policy's budget for the study's data set.
+    pub(super) fn of_policy(
+        file: &Path,
         left_percent: Option<u8>,
         noised: &NoisedStudy,
     ) -> anyhow::Result<Self> {
-        let Some(file) = policy else {
-            let mut usual = Self::usual();
-            if let Some(left) = left_percent {
-                for limit in &mut usual.budgets {
-                    limit.left_percent = left;
-                }
-            }
-            return Ok(usual);
-        };
         let bytes = fs::read(file)
             .with_context(|| format!("the policy `{}` cannot be read", file.display()))?;
         let policy =
@@ -76,40 +78,57 @@ impl Room {
                 file.display()
             )
         })?;
-        Ok(Self::single(
-            limit.epsilon,
-            limit.delta,
-            left_percent.unwrap_or(100),
-        ))
+        Self::single(limit.epsilon, limit.delta, left_percent.unwrap_or(100))
+    }
+
+    /// The budget in an exported ledger, with all that is spent and set aside there.
+    pub(super) fn of_ledger(file: &Path, noised: &NoisedStudy) -> anyhow::Result<Self> {
+        let bytes = fs::read(file)
+            .with_context(|| format!("the ledger `{}` cannot be read", file.display()))?;
+        let replayed = consilium_silo_agent::ledger::Ledger::verify(file, &bytes)?;
+        if replayed.torn {
+            bail!("`{}` breaks off in the middle of a line", file.display());
+        }
+        let data = noised.study.heading.data.clone();
+        if replayed.ledger.account(&data).is_err() {
+            bail!(
+                "`{}` has no budget for `{data}` yet: the first study with noise creates it; give `--policy` instead",
+                file.display()
+            );
+        }
+        Ok(Self {
+            limits: vec![Limit {
+                ledger: replayed.ledger,
+                data,
+                left_percent: None,
+            }],
+            decides: true,
+        })
     }
 
     /// Whole budgets of sizes that hospitals set.
-    pub(super) fn usual() -> Self {
-        let budgets = ["1", "3", "4", "8", "10"]
+    pub(super) fn usual(left_percent: Option<u8>) -> anyhow::Result<Self> {
+        let limits = ["1", "3", "4", "8", "10"]
             .into_iter()
-            .filter_map(|epsilon| {
-                Some(Limit {
-                    epsilon: Epsilon::parse(epsilon).ok()?,
-                    delta: Delta::parse("2e-5").ok()?,
-                    left_percent: 100,
-                })
+            .map(|epsilon| {
+                Limit::untouched(
+                    Epsilon::parse(epsilon)?,
+                    Delta::parse("2e-5")?,
+                    left_percent.unwrap_or(100),
+                )
             })
-            .collect();
-        Self {
-            budgets,
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            limits,
             decides: false,
-        }
+        })
     }
 
-    pub(super) fn single(epsilon: Epsilon, delta: Delta, left_percent: u8) -> Self {
-        Self {
-            budgets: vec![Limit {
-                epsilon,
-                delta,
-                left_percent,
-            }],
+    pub(super) fn single(epsilon: Epsilon, delta: Delta, left_percent: u8) -> anyhow::Result<Self> {
+        Ok(Self {
+            limits: vec![Limit::untouched(epsilon, delta, left_percent)?],
             decides: true,
-        }
+        })
     }
 
     /// Whether a study that does not fit is refused.
@@ -118,71 +137,158 @@ impl Room {
     }
 
     pub(super) fn after(&self, noise: &StudyNoise) -> anyhow::Result<Vec<BudgetAfter>> {
-        self.budgets
-            .iter()
-            .map(|limit| {
-                let budget = Budget::create(limit.epsilon, limit.delta)?;
-                let needed = 100.0 * share(limit.epsilon, limit.delta, noise, noise.plan.attempts)?;
-                let before = f64::from(limit.left_percent);
-                let fits = needed <= before;
-                Ok(BudgetAfter {
-                    epsilon: limit.epsilon,
-                    delta: limit.delta,
-                    order: budget.order,
-                    needed: Percent(needed),
-                    left_before: Percent(before),
-                    left_after: fits.then_some(Percent(before - needed)),
-                    fits,
-                })
-            })
-            .collect()
+        self.limits.iter().map(|limit| limit.after(noise)).collect()
+    }
+
+    /// The largest epsilon, to two digits and at most the study's own, whose noise takes no more than a share of the
+    /// budget that decides.
+    pub(super) fn epsilon_within(
+        &self,
+        noised: &NoisedStudy,
+        share_percent: f64,
+    ) -> anyhow::Result<Option<Epsilon>> {
+        let (true, [limit]) = (self.decides, self.limits.as_slice()) else {
+            bail!("`--budget-share` is a share of some budget: give `--policy` or `--ledger`");
+        };
+        let asked = noised.noise()?.terms.epsilon;
+        let within = |noise: &StudyNoise| {
+            let needed = limit.needed(noise, noise.plan.attempts);
+            needed.is_ok_and(|needed| needed.0 <= share_percent)
+        };
+        if within(&noised.noise()?) {
+            return Ok(Some(asked));
+        }
+        Ok(largest_epsilon(noised, within).filter(|epsilon| *epsilon < asked))
+    }
+}
+
+impl Limit {
+    fn untouched(epsilon: Epsilon, delta: Delta, left_percent: u8) -> anyhow::Result<Self> {
+        let mut ledger = Ledger::new();
+        let created = ledger.create(PLANNED, Budget::create(epsilon, delta)?)?;
+        ledger.record(&created, 0)?;
+        Ok(Self {
+            ledger,
+            data: PLANNED.to_owned(),
+            left_percent: Some(left_percent),
+        })
+    }
+
+    fn after(&self, noise: &StudyNoise) -> anyhow::Result<BudgetAfter> {
+        let account = self.ledger.account(&self.data)?;
+        let needed = self.needed(noise, noise.plan.attempts)?;
+        let left_before = match self.left_percent {
+            Some(percent) => Percent(f64::from(percent)),
+            None => percent(account.remaining_share().fraction()),
+        };
+        let reserved = self.reserved(noise, noise.plan.attempts)?;
+        let left_after =
+            reserved.map(
+                |ledger| match (self.left_percent, ledger.account(&self.data)) {
+                    (None, Ok(account)) => percent(account.remaining_share().fraction()),
+                    (Some(_), _) | (None, Err(_)) => Percent(left_before.0 - needed.0),
+                },
+            );
+        Ok(BudgetAfter {
+            epsilon: account.budget().epsilon,
+            delta: account.budget().delta,
+            order: account.budget().order,
+            needed,
+            left_before,
+            fits: left_after.is_some(),
+            left_after,
+            from_ledger: self.left_percent.is_none(),
+            limit: self.clone(),
+        })
+    }
+
+    fn needed(&self, noise: &StudyNoise, attempts: u32) -> anyhow::Result<Percent> {
+        let account = self.ledger.account(&self.data)?;
+        let share = account.share_needed(attempts, &charge(noise)?);
+        Ok(percent(share.fraction()))
+    }
+
+    /// The ledger with the study in it; `None` when it does not fit.
+    fn reserved(&self, noise: &StudyNoise, attempts: u32) -> anyhow::Result<Option<Ledger>> {
+        if let Some(left) = self.left_percent
+            && self.needed(noise, attempts)?.0 > f64::from(left)
+        {
+            return Ok(None);
+        }
+        let mut trial = self.ledger.clone();
+        let reserved = match trial.reserve(&self.data, PLANNED, attempts, &charge(noise)?) {
+            Ok(reserved) => reserved,
+            Err(BudgetRefusal::Exceeded { .. } | BudgetRefusal::DeltaExceeded { .. }) => {
+                return Ok(None);
+            }
+            Err(other) => return Err(other.into()),
+        };
+        trial.record(&reserved, 0)?;
+        Ok(Some(trial))
+    }
+
+    fn fits(&self, noise: &StudyNoise, attempts: u32) -> bool {
+        self.reserved(noise, attempts)
+            .is_ok_and(|ledger| ledger.is_some())
     }
 }
 
 impl BudgetAfter {
     /// The largest epsilon, to two digits, with which the same study fits.
     pub(super) fn epsilon_that_fits(&self, noised: &NoisedStudy) -> Option<Epsilon> {
-        let fits = |hundredths: u32| -> Option<Epsilon> {
-            let epsilon = Epsilon::new(f64::from(hundredths) / 100.0).ok()?;
-            let noise = noised.with_epsilon(epsilon).ok()?.noise().ok()?;
-            let needed = share(self.epsilon, self.delta, &noise, noise.plan.attempts).ok()?;
-            (100.0 * needed <= self.left_before.0).then_some(epsilon)
-        };
-        let mut found = None;
-        let (mut low, mut high) = (0, 100_000);
-        while high - low > 1 {
-            let middle = u32::midpoint(low, high);
-            match fits(middle) {
-                Some(epsilon) => {
-                    found = Some(epsilon);
-                    low = middle;
-                }
-                None => high = middle,
-            }
-        }
-        found
+        largest_epsilon(noised, |noise| self.limit.fits(noise, noise.plan.attempts))
     }
 
     /// The most attempts with the same noise.
-    pub(super) fn attempts_that_fit(&self, noise: &StudyNoise) -> anyhow::Result<u32> {
+    pub(super) fn attempts_that_fit(&self, noise: &StudyNoise) -> u32 {
         let (mut fitting, mut too_many) = (0, noise.plan.attempts);
         while too_many - fitting > 1 {
             let middle = u32::midpoint(fitting, too_many);
-            if 100.0 * share(self.epsilon, self.delta, noise, middle)? <= self.left_before.0 {
+            if self.limit.fits(noise, middle) {
                 fitting = middle;
             } else {
                 too_many = middle;
             }
         }
-        Ok(fitting)
+        fitting
     }
 }
 
-fn share(epsilon: Epsilon, delta: Delta, noise: &StudyNoise, attempts: u32) -> anyhow::Result<f64> {
-    let charge = Charge::of_plan(&noise.plan, View::Colluders, noise.dimension)?;
-    let mut ledger = Ledger::new();
-    let created = ledger.create("planned", Budget::create(epsilon, delta)?)?;
-    ledger.record(&created, 0)?;
-    let account = ledger.account("planned")?;
-    Ok(account.share_needed(attempts, &charge).fraction())
+/// The largest epsilon, in hundredths, whose noise is enough.
+fn largest_epsilon(noised: &NoisedStudy, enough: impl Fn(&StudyNoise) -> bool) -> Option<Epsilon> {
+    let (mut found, mut low, mut high) = (None, 0_u32, 100_000_u32);
+    while high - low > 1 {
+        let middle = u32::midpoint(low, high);
+        let noised = Epsilon::new(f64::from(middle) / 100.0)
+            .ok()
+            .and_then(|epsilon| Some((epsilon, noised.with_epsilon(epsilon).ok()?.noise().ok()?)));
+        match noised {
+            Some((epsilon, noise)) if enough(&noise) => {
+                found = Some(epsilon);
+                low = middle;
+            }
+            // No noise gives so small an epsilon, so a larger one is looked for only above what is enough.
+            None if found.is_none() && middle < SMALLEST_CERTAIN => low = middle,
+            Some(_) | None => high = middle,
+        }
+    }
+    found
 }
+
+fn charge(noise: &StudyNoise) -> anyhow::Result<Charge> {
+    Ok(Charge::of_plan(
+        &noise.plan,
+        View::Colluders,
+        noise.dimension,
+    )?)
+}
+
+fn percent(fraction: f64) -> Percent {
+    Percent(100.0 * fraction)
+}
+
+/// The name of what is not there yet; longer than the digests by which a ledger names studies, so that none is hit.
+const PLANNED: &str =
+    "the study that is planned, which no ledger holds yet, and its budget if none is given";
+/// In hundredths: noise exists for every epsilon from here on.
+const SMALLEST_CERTAIN: u32 = 10;

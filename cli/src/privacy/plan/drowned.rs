@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A model that does hardly better than guessing, and which changes of the study would help: each one tried on synthetic
+//! patients before it is named.
+
+use super::PlanRefusal;
+use crate::privacy::prediction::{MOST_PATIENTS, Prediction, predict};
+use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
+
+/// A warning, if the noise hides most of what could be learned.
+pub(super) fn drowned(
+    noised: &NoisedStudy,
+    noise: &StudyNoise,
+    prediction: &Prediction,
+) -> Option<PlanRefusal> {
+    if !hides(prediction) {
+        return None;
+    }
+    let delta = noise.terms.delta.value();
+    let patients = noise.terms.expected_patients;
+    let rounds = noised.study.rounds.most;
+    let most_delta = super::most_delta(patients);
+    let fewer = std::iter::successors(Some(rounds / 2), |rounds| Some(rounds / 2))
+        .take_while(|rounds| *rounds > 0)
+        .map(|rounds| (format!("{rounds} rounds"), noised.with_rounds(rounds)));
+    let likelier = (1..=DELTA_TENFOLDS)
+        .map(|tenfolds| (delta * 10_f64.powi(tenfolds)).min(most_delta))
+        .take_while(|larger| *larger > delta)
+        .map(|delta| (format!("`delta` {delta:.1e}"), noised.with_delta(delta)));
+    let more = std::iter::successors(Some(patients.saturating_mul(2)), |patients| {
+        Some(patients.saturating_mul(2))
+    })
+    .take_while(|patients| *patients <= MOST_PATIENTS)
+    .map(|patients| {
+        (
+            format!("{patients} patients"),
+            noised.with_patients(patients),
+        )
+    });
+    let alternatives: Vec<String> = [first_help(fewer), first_help(likelier), first_help(more)]
+        .into_iter()
+        .flatten()
+        .collect();
+    Some(PlanRefusal {
+        reason: "the noise hides most of what the model could learn".to_owned(),
+        alternatives: if alternatives.is_empty() {
+            vec!["a larger epsilon: nothing else helps on synthetic patients".to_owned()]
+        } else {
+            alternatives
+        },
+    })
+}
+
+fn hides(prediction: &Prediction) -> bool {
+    let possible = prediction.accuracy_without_noise - prediction.accuracy_of_guessing;
+    let reached = prediction.accuracy - prediction.accuracy_of_guessing;
+    possible > 0.0 && reached <= possible / 2.0
+}
+
+/// The first change after which the noise no longer hides the model, or the last one with what it reaches.
+fn first_help(
+    changes: impl Iterator<Item = (String, anyhow::Result<NoisedStudy>)>,
+) -> Option<String> {
+    let mut furthest = None;
+    let mut before: Option<f64> = None;
+    for (change, study) in changes {
+        let Ok(found) = study.and_then(|study| predict(&study)) else {
+            continue;
+        };
+        if before == Some(found.accuracy) {
+            break;
+        }
+        before = Some(found.accuracy);
+        let predicted = 100.0 * found.accuracy;
+        if !hides(&found) {
+            return Some(format!("{change}: {predicted:.1} % predicted"));
+        }
+        furthest = Some(format!(
+            "{change}: {predicted:.1} % predicted, still little"
+        ));
+    }
+    furthest
+}
+
+const DELTA_TENFOLDS: i32 = 12;
