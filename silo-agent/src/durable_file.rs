@@ -140,7 +140,11 @@ pub(crate) fn erase(path: &Path) -> Result<(), FileFault> {
 
 /// Makes the names in the folder of `path` durable.
 pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileFault> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // The folder of a bare name is the one that the process is in.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
     File::open(folder)
         .and_then(|opened| opened.sync_all())
         .map_err(FileFault::io(folder, "made durable"))
@@ -150,6 +154,11 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileFault> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bare_name_lies_in_the_folder_of_the_process() {
+        sync_folder_of(Path::new("ledger.jsonl")).unwrap();
+    }
 
     #[test]
     fn a_secret_that_others_can_read_is_refused_with_the_fix() {
