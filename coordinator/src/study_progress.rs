@@ -4,7 +4,7 @@
 use crate::admission::admit;
 use crate::federation::Federation;
 use crate::study::{Answer, Study};
-use consilium_learning::study::Privacy;
+use consilium_learning::study::Mode;
 use consilium_wire::v1;
 
 /// The study as it stands, outside a round.
@@ -87,12 +87,12 @@ impl Amounts {
             return Self::default();
         };
         let rounds = admitted.study.rounds.most;
-        match &admitted.study.privacy {
-            Privacy::None => Self {
+        match admitted.study.privacy.mode() {
+            Mode::None => Self {
                 rounds,
                 ..Self::default()
             },
-            Privacy::Distributed(_) => {
+            Mode::Distributed | Mode::Local => {
                 let thresholds = admitted.plan.thresholds;
                 let silos = u32::try_from(admitted.plan.silos.len()).unwrap_or(u32::MAX);
                 let statement = admitted.study.privacy_statement(

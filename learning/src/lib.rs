@@ -18,6 +18,7 @@
 
 pub mod contribution;
 pub mod decoded_sum;
+pub mod local_training;
 pub mod model;
 pub mod objective;
 mod regression;
@@ -30,6 +31,7 @@ pub mod task;
 
 pub use contribution::Contribution;
 pub use decoded_sum::DecodedSum;
+pub use local_training::LocalTraining;
 pub use model::Model;
 pub use regression::Correctness;
 pub use result::StudyResult;

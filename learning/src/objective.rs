@@ -92,6 +92,17 @@ impl Objective {
         }
     }
 
+    /// Adds the upper triangle of the information of one row, row by row; nothing for models that Newton's steps do not find.
+    pub fn add_information(self, row: &[f64], parameters: &[f64], into: &mut [f64]) {
+        match self {
+            Self::Logistic => {
+                logistic::add_information(row, logistic::linear_predictor(row, parameters), into);
+            }
+            Self::Linear { .. } => linear::add_information(row, into),
+            Self::Softmax { .. } | Self::Perceptron(_) => {}
+        }
+    }
+
     /// The log-likelihood of one row; of a number, minus half the squared residual.
     pub fn log_likelihood(self, row: &[f64], outcome: Outcome, parameters: &[f64]) -> f64 {
         match (self, outcome) {

@@ -8,16 +8,18 @@
 //! | FedSGD | score, log-likelihood, rows | a step of the server's optimiser along score / rows |
 //! | FedSGD with noise | one score per patient | the same along score / patients expected in a round |
 //! | FedAvg | rows * (local parameters - parameters), log-likelihood, rows | parameters += mean of the moves |
+//! | FedAvg with noise | one score per patient at each local step; then (local parameters - parameters) / silos | parameters += mean of the moves |
 //!
 //! The steps of everybody use + - * / and square root only, so that all silos get the same bits.
 
 use crate::contribution::Contribution;
 use crate::decoded_sum::DecodedSum;
+use crate::local_training::LocalStep;
 use crate::model::Model;
 use crate::objective::{Objective, Outcome, logistic};
 use crate::result::{Count, RegressionResult};
 use crate::server_optimizer::ServerOptimizer;
-use crate::study::{DataSchema, Method, Privacy, RegressionPlan, Study};
+use crate::study::{DataSchema, Distributed, Method, Number, Optimizer, RegressionPlan, Study};
 use crate::table::{Table, TableWarning, Values};
 use crate::task::TaskFault;
 
@@ -31,7 +33,7 @@ mod newton;
 mod private_newton;
 mod symmetric;
 
-/// A regression of one study; Newton's steps and FedAvg find logistic ones only.
+/// A regression of one study; Newton's steps find logistic and linear ones only.
 #[derive(Clone, Debug)]
 pub(crate) struct Regression {
     plan: RegressionPlan,
@@ -65,10 +67,7 @@ impl Regression {
     pub(crate) fn new(plan: &RegressionPlan, study: &Study) -> Result<Self, TaskFault> {
         let features = design::names(plan, &study.data)?;
         let labels = design::outcome_labels(plan, &study.data)?;
-        let expected_batch = match &study.privacy {
-            Privacy::None => None,
-            Privacy::Distributed(distributed) => Some(distributed.expected_batch()),
-        };
+        let expected_batch = study.privacy.promise().map(Distributed::expected_batch);
         let longest_residual = expected_batch
             .and_then(|_| design::outcome_number(plan, &study.data))
             .map(|number| number.standard_width());
@@ -89,8 +88,8 @@ impl Regression {
         match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => parameters + newton::triangle(parameters) + TAIL,
             (Method::PrivateNewton, _) => parameters + newton::triangle(parameters),
-            (Method::FedSgd { .. }, Some(_)) => parameters,
-            (Method::FedSgd { .. } | Method::FedAvg { .. }, _) => parameters + TAIL,
+            (Method::FedSgd { .. } | Method::FedAvg { .. }, Some(_)) => parameters,
+            (Method::FedSgd { .. } | Method::FedAvg { .. }, None) => parameters + TAIL,
         }
     }
 
@@ -112,7 +111,7 @@ impl Regression {
         let parameters = &model.parameters;
         Ok(match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => {
-                Contribution::Sum(newton::contribution(&design, parameters))
+                Contribution::Sum(newton::contribution(self.objective, &design, parameters))
             }
             (Method::PrivateNewton, _) => Contribution::PatientVectors {
                 dimension: self.dimension(),
@@ -126,27 +125,33 @@ impl Regression {
             (Method::FedSgd { .. }, None) => {
                 Contribution::Sum(fedsgd::contribution(self.objective, &design, parameters))
             }
-            (Method::FedSgd { .. }, Some(_)) => Contribution::PatientVectors {
-                dimension: self.names.len(),
-                vectors: fedsgd::patient_scores(
-                    self.objective,
-                    &design,
-                    parameters,
-                    table.patients(),
-                ),
-            },
+            (Method::FedSgd { .. } | Method::FedAvg { .. }, Some(_)) => {
+                Contribution::PatientVectors {
+                    dimension: self.names.len(),
+                    vectors: fedsgd::patient_scores(
+                        self.objective,
+                        &design,
+                        parameters,
+                        table.patients(),
+                    ),
+                }
+            }
             (
                 Method::FedAvg {
                     learning_rate,
                     local_steps,
+                    ..
                 },
-                _,
-            ) => Contribution::Sum(fedavg::contribution(
-                &design,
-                parameters,
-                learning_rate,
-                local_steps,
-            )),
+                None,
+            ) => {
+                let local = fedavg::LocalSteps {
+                    learning_rate,
+                    steps: local_steps,
+                    ridge: self.ridge(),
+                };
+                let objective = self.objective;
+                Contribution::Sum(fedavg::contribution(objective, &design, parameters, &local))
+            }
         })
     }
 
@@ -175,8 +180,51 @@ impl Regression {
                 };
                 fedsgd::advance(self, model, sum, server)
             }
-            Method::FedAvg { .. } => fedavg::advance(self, model, sum),
+            Method::FedAvg { average_last, .. } => {
+                let server = ServerOptimizer {
+                    optimizer: Optimizer::Momentum(0.0),
+                    learning_rate: 1.0,
+                    average_last,
+                    rounds: self.most_rounds,
+                };
+                fedavg::advance(self, model, sum, server)
+            }
         }
+    }
+
+    /// The noised local steps of one silo, if the study has such.
+    pub(crate) fn local_step(&self) -> Option<LocalStep> {
+        match (self.plan.method, self.expected_batch) {
+            (
+                Method::FedAvg {
+                    learning_rate,
+                    local_steps,
+                    ..
+                },
+                Some(expected_batch),
+            ) => Some(LocalStep {
+                learning_rate,
+                steps: local_steps,
+                ridge: self.ridge(),
+                expected_batch,
+            }),
+            (
+                Method::Newton { .. }
+                | Method::PrivateNewton
+                | Method::FedSgd { .. }
+                | Method::FedAvg { .. },
+                _,
+            ) => None,
+        }
+    }
+
+    /// The number that is predicted, if it is one.
+    fn outcome_number(&self) -> Option<&Number> {
+        design::outcome_number(&self.plan, &self.data)
+    }
+
+    fn ridge(&self) -> f64 {
+        self.plan.ridge.unwrap_or(0.0)
     }
 
     pub(crate) fn warnings(&self, table: &Table) -> Vec<TableWarning> {
@@ -253,7 +301,7 @@ impl Regression {
 
     /// The result without inference, as FedSGD and FedAvg give it. A number's coefficients are in its own unit.
     fn result(&self, parameters: &[f64], rounds: u32, tail: Option<Tail>) -> RegressionResult {
-        let coefficients = match design::outcome_number(&self.plan, &self.data) {
+        let coefficients = match self.outcome_number() {
             None => parameters.to_vec(),
             Some(number) => {
                 let mut coefficients: Vec<f64> = parameters

@@ -40,7 +40,7 @@ pub struct RegressionResult {
     /// e to the coefficients, in a logistic regression.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub odds_ratios: Vec<f64>,
-    /// 95 % intervals of the odds ratios, where the method gives them.
+    /// 95 % intervals of the odds ratios or, of a number, of the coefficients, where the method gives them.
     pub intervals: Option<Vec<[f64; 2]>>,
     /// Rounds that were run.
     pub rounds: u32,

@@ -13,7 +13,7 @@ use crate::decoded_sum::DecodedSum;
 use crate::result::{
     CategoryCounts, ContingencyTable, Count, Histogram, Interval, Quantiles, StatisticsResult,
 };
-use crate::study::{Distributed, Privacy, StatisticsPlan, Study};
+use crate::study::{Distributed, StatisticsPlan, Study};
 use crate::table::Table;
 use crate::task::TaskFault;
 
@@ -39,10 +39,7 @@ impl Statistics {
         Ok(Self {
             blocks: block::blocks(plan, study)?,
             row_bound: plan.row_bound(),
-            promise: match &study.privacy {
-                Privacy::None => None,
-                Privacy::Distributed(promise) => Some(promise.clone()),
-            },
+            promise: study.privacy.promise().cloned(),
         })
     }
 

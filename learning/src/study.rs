@@ -141,7 +141,16 @@ impl Study {
 
     /// Whether noise protects each patient.
     pub fn is_noised(&self) -> bool {
-        self.privacy.mode() == Mode::Distributed
+        self.privacy.mode() != Mode::None
+    }
+
+    /// Noised sums that one attempt takes of a silo's patients: its local steps where each is noised, one otherwise.
+    pub fn releases_per_attempt(&self) -> u32 {
+        let method = self.analysis.regression().map(|plan| plan.method);
+        match (self.privacy.mode(), method) {
+            (Mode::Local, Some(Method::FedAvg { local_steps, .. })) => local_steps,
+            (Mode::None | Mode::Distributed | Mode::Local, _) => 1,
+        }
     }
 
     /// Attempts that are reserved in every hospital's ledger: rounds and spare ones.

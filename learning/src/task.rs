@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One study as the coordinator and the silos run it: contribute, add up, advance.
 
-use consilium_privacy::noise_plan::{NoisePlan, VectorPlan, View};
+use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, VectorPlan, View};
 use thiserror::Error;
 
 use crate::contribution::Contribution;
 use crate::decoded_sum::{DecodedSum, SumNoise};
+use crate::local_training::LocalTraining;
 use crate::model::Model;
 use crate::regression::{Advance, Correctness, Regression};
 use crate::result::{RegressionResult, StudyResult};
 use crate::statistics::Statistics;
-use crate::study::{Analysis, Privacy, Study};
+use crate::study::{Analysis, Study};
 use crate::table::{Table, TableWarning};
 
 /// What a study computes, ready to run.
@@ -65,10 +66,7 @@ impl Task {
             Analysis::SoftmaxRegression(plan) => regression(plan, StudyResult::SoftmaxRegression)?,
             Analysis::NeuralNetwork(plan) => regression(plan, StudyResult::NeuralNetwork)?,
         };
-        let clip = match &study.privacy {
-            Privacy::None => None,
-            Privacy::Distributed(distributed) => Some(distributed.clip.value()),
-        };
+        let clip = study.privacy.promise().map(|promise| promise.clip.value());
         Ok(Self { kind, clip })
     }
 
@@ -99,6 +97,31 @@ impl Task {
         }
     }
 
+    /// One silo's local steps of the round that starts from `model`, where the study has noise at each of them.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the plan or the model belong to another study.
+    pub fn local_training(
+        &self,
+        plan: &VectorPlan,
+        model: &Model,
+    ) -> Result<LocalTraining, TaskFault> {
+        let step = match &self.kind {
+            Kind::Statistics(_) => None,
+            Kind::Regression(regression, _) => regression.local_step(),
+        };
+        if model.parameters.len() != self.dimension() {
+            return Err(TaskFault::OtherModel {
+                expected: self.dimension(),
+                found: model.parameters.len(),
+            });
+        }
+        let (Some(step), Some(clip)) = (step, self.clip) else {
+            return Err(TaskFault::OtherPlan);
+        };
+        LocalTraining::begin(step, clip, plan, model)
+    }
+
     /// The reals that a centred integer sum stands for: fixed-point numbers, or quantised vectors
     /// scaled back by C/D.
     ///
@@ -106,23 +129,20 @@ impl Task {
     /// [`TaskFault`] when the sum or the plan belong to another study.
     pub fn decode(&self, plan: &VectorPlan, sum: &[i64]) -> Result<DecodedSum, TaskFault> {
         self.check_length(sum.len())?;
+        let fixed_point = || {
+            let format = plan.fixed_point().map_err(|_| TaskFault::OtherPlan)?;
+            let values = sum.iter().map(|integer| format.decode(*integer));
+            Ok(values.collect::<Vec<f64>>().into())
+        };
         match (&plan.noise, self.clip) {
-            (None, None) => {
-                let fixed_point = plan.fixed_point().map_err(|_| TaskFault::OtherPlan)?;
-                let values = sum.iter().map(|integer| fixed_point.decode(*integer));
-                Ok(values.collect::<Vec<f64>>().into())
-            }
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "noise is far larger than the 53rd bit"
-            )]
-            (Some(noise), Some(clip)) => Ok(DecodedSum {
-                values: sum
-                    .iter()
-                    .map(|integer| *integer as f64 * clip / noise.clip_integer as f64)
-                    .collect(),
-                noise: Some(noise_of_sum(noise, clip)?),
-            }),
+            (None, None) => fixed_point(),
+            (Some(noise), Some(clip)) => match noise.placement {
+                NoisePlacement::Shared => Ok(DecodedSum {
+                    values: in_reals(sum, noise, clip),
+                    noise: Some(noise_of_sum(noise, clip)?),
+                }),
+                NoisePlacement::Local { .. } => fixed_point(),
+            },
             (Some(_), None) | (None, Some(_)) => Err(TaskFault::OtherPlan),
         }
     }
@@ -209,6 +229,17 @@ impl Task {
     }
 }
 
+/// Quantised and noised sums, scaled back by C/D.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "noise is far larger than the 53rd bit"
+)]
+pub(crate) fn in_reals(sum: &[i64], noise: &NoisePlan, clip: f64) -> Vec<f64> {
+    sum.iter()
+        .map(|integer| *integer as f64 * clip / noise.clip_integer as f64)
+        .collect()
+}
+
 /// The shares of all invited silos together, in the study's reals.
 fn noise_of_sum(noise: &NoisePlan, clip: f64) -> Result<SumNoise, TaskFault> {
     let share = noise
@@ -258,6 +289,9 @@ pub enum TaskFault {
     /// The plan is noised and the study is not, or the reverse.
     #[error("the vector plan belongs to another study")]
     OtherPlan,
+    /// Local steps were ended before the last.
+    #[error("the local steps of the round are not all taken")]
+    StepsLeft,
     /// The sum holds an infinity.
     #[error("the sum holds a number that is not finite")]
     NotFinite,

@@ -351,7 +351,7 @@ mod tests {
             attempts: 100,
         };
         let exact = target.calibrate().unwrap();
-        let of_one = SamplerDistance::of_one_attempt(1_000, 1 << 32);
+        let of_one = SamplerDistance::of_vectors(1_000, 1 << 32);
         let sampled = target.calibrate_as_sampled(of_one).unwrap();
         assert!(sampled > exact, "{sampled} {exact}");
         let rest = delta.value() - 100.0 * 1_000.0 * 2_f64.powi(-64) * (1.0 + 15_f64.exp());
@@ -384,7 +384,7 @@ mod tests {
             let asked = Target {
                 epsilon: target, delta, sampling: Sampling::Poisson(rate), adjacency: Adjacency::AddRemove, attempts,
             };
-            let multiplier = asked.calibrate_as_sampled(SamplerDistance::of_one_attempt(silos, dimension)).unwrap();
+            let multiplier = asked.calibrate_as_sampled(SamplerDistance::of_vectors(silos, dimension)).unwrap();
             let plan = NoisePlan::derive(&NoiseTerms {
                 multiplier, silos, dropouts: silos / 4, colluders: silos / 3, attempts, patients_cap: 1_000, dimension,
             }).unwrap().with_sampling_rate(rate);

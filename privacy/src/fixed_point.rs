@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Reals as integers with a fixed number of fractional bits, for studies without noise.
+//! Reals as integers with a fixed number of fractional bits, for studies without noise and for what a silo made of its
+//! own noised sums.
 //!
-//! Encoding never clips in silence: a value that does not fit is refused, because a clipped sum would
+//! Without noise encoding never clips in silence: a value that does not fit is refused, because a clipped sum would
 //! be a wrong result that looks right. All steps are exact or correctly rounded, so every platform
 //! gets the same integers.
 
@@ -47,6 +48,19 @@ impl FixedPoint {
             Err(FixedPointFault::BeyondClamp {
                 largest: self.largest(),
             })
+        }
+    }
+
+    /// The same for a number that tells nothing about patients but what noise has hidden, and that must always have a
+    /// form: beyond the clamp it becomes the clamp, and what is no number becomes zero.
+    #[must_use]
+    pub fn encode_saturating(&self, value: f64) -> i64 {
+        let bound = i64::try_from(self.clamp).unwrap_or(i64::MAX);
+        match self.encode(value) {
+            Ok(integer) => integer,
+            Err(_) if value.is_nan() => 0,
+            Err(_) if value > 0.0 => bound,
+            Err(_) => -bound,
         }
     }
 
@@ -159,6 +173,22 @@ mod tests {
         ));
         assert!(FixedPoint::new(53, 1).is_err() && FixedPoint::new(0, 0).is_err());
         assert!(FixedPoint::new(0, MOST_CLAMP + 1).is_err());
+    }
+
+    #[test]
+    fn saturating_encoding_always_finds_an_integer_within_the_clamp() {
+        let whole = FixedPoint::new(0, 100).unwrap();
+        for (value, integer) in [
+            (99.7, 100),
+            (100.6, 100),
+            (1e300, 100),
+            (-1e300, -100),
+            (f64::INFINITY, 100),
+            (f64::NEG_INFINITY, -100),
+            (f64::NAN, 0),
+        ] {
+            assert_eq!(whole.encode_saturating(value), integer, "{value}");
+        }
     }
 
     proptest! {

@@ -6,6 +6,9 @@
 //! so that the honest shares in *every* release add up to the noise that was promised. Dividing by `n`
 //! instead would turn an epsilon of 3 into 3.53 when one of four silos drops.
 //!
+//! Under [`NoisePlacement::Local`] nothing is shared: every silo adds the whole noise, `z^2 D^2`, to each of its own
+//! sums, and neither masks nor other silos are counted on.
+//!
 //! A plan says too who takes part in an attempt: everybody, or a [`Batch`] that each silo draws and tells nobody.
 //!
 //! The plan carries the integers `k` and `D`, with `sigma_s^2 = k^2/(2 ln 2)`: the sampler draws exactly
@@ -41,6 +44,19 @@ pub struct NoiseTerms {
     pub dimension: u64,
 }
 
+/// On what the noise is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoisePlacement {
+    /// On each silo's one vector of an attempt; the shares of noise add up under the masks.
+    Shared,
+    /// On each silo's own sum, whole, at each of so many local steps of an attempt.
+    Local {
+        /// Local steps of one attempt.
+        steps: u32,
+    },
+}
+
 /// The noise of one study, in integers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +77,8 @@ pub struct NoisePlan {
     pub patients_cap: u64,
     /// Who takes part in an attempt.
     pub batch: Batch,
+    /// On what the noise is added.
+    pub placement: NoisePlacement,
 }
 
 /// Whose eyes the noise is measured with.
@@ -84,7 +102,23 @@ impl NoisePlan {
     ///
     /// Uses only + - * / sqrt, so every silo derives the same plan.
     pub fn derive(terms: &NoiseTerms) -> Result<Self, NoisePlanFault> {
+        Self::derive_placed(terms, NoisePlacement::Shared)
+    }
+
+    /// The same where every silo adds the whole noise at each of `steps` local steps.
+    pub fn derive_local(terms: &NoiseTerms, steps: u32) -> Result<Self, NoisePlanFault> {
+        Self::derive_placed(terms, NoisePlacement::Local { steps })
+    }
+
+    fn derive_placed(
+        terms: &NoiseTerms,
+        placement: NoisePlacement,
+    ) -> Result<Self, NoisePlanFault> {
         let honest = honest_shares(terms.silos, terms.dropouts, terms.colluders)?;
+        let honest = match placement {
+            NoisePlacement::Shared => honest,
+            NoisePlacement::Local { .. } => 1,
+        };
         if terms.dimension == 0 || terms.dimension > MOST_COORDINATES {
             return Err(NoisePlanFault::Dimension {
                 dimension: terms.dimension,
@@ -105,6 +139,7 @@ impl NoisePlan {
                     attempts: terms.attempts,
                     patients_cap: terms.patients_cap,
                     batch: Batch::Everybody,
+                    placement,
                 };
                 plan.validate()?;
                 return Ok(plan);
@@ -129,6 +164,14 @@ impl NoisePlan {
         honest_shares(self.silos, self.dropouts, self.colluders)?;
         if self.attempts == 0 {
             return Err(NoisePlanFault::NoAttempts);
+        }
+        if self.releases_per_attempt() == 0
+            || self
+                .attempts
+                .checked_mul(self.releases_per_attempt())
+                .is_none()
+        {
+            return Err(NoisePlanFault::LocalSteps);
         }
         if self.patients_cap == 0 || self.patients_cap > MOST_PATIENTS {
             return Err(NoisePlanFault::PatientsCap {
@@ -167,16 +210,33 @@ impl NoisePlan {
     }
 
     /// How many independent shares of noise a view is certain to face.
+    ///
+    /// With local noise it is one in every view: what masks and other silos hide beyond a silo's own noise is not counted.
     #[must_use]
     pub fn shares_seen(&self, view: View) -> u32 {
-        match view {
-            View::MasksHold => self.silos.saturating_sub(self.dropouts),
-            View::Colluders => self
+        match (self.placement, view) {
+            (NoisePlacement::Shared, View::MasksHold) => self.silos.saturating_sub(self.dropouts),
+            (NoisePlacement::Shared, View::Colluders) => self
                 .silos
                 .saturating_sub(self.dropouts)
                 .saturating_sub(self.colluders),
-            View::MasksBroken => 1,
+            (NoisePlacement::Shared, View::MasksBroken) | (NoisePlacement::Local { .. }, _) => 1,
         }
+    }
+
+    /// Noised sums that one attempt takes from a silo's patients.
+    #[must_use]
+    pub fn releases_per_attempt(&self) -> u32 {
+        match self.placement {
+            NoisePlacement::Shared => 1,
+            NoisePlacement::Local { steps } => steps,
+        }
+    }
+
+    /// Noised sums of all attempts: what the budget is charged for.
+    #[must_use]
+    pub fn releases(&self) -> u32 {
+        self.attempts.saturating_mul(self.releases_per_attempt())
     }
 
     /// `sigma_s^2`, rounded down: what the accountant may count on.
@@ -185,15 +245,23 @@ impl NoisePlan {
         approximate(self.scale) * approximate(self.scale) * HALF_OVER_LN_2 * ROUNDING_DOWN
     }
 
-    /// How far the noise of one attempt may be from exact.
+    /// How far the noise of one attempt may be from exact: of a draw for each coordinate of each silo or, with local
+    /// noise, of each step of one silo.
     #[must_use]
     pub fn distance_from_exact(&self, dimension: u64) -> SamplerDistance {
-        SamplerDistance::of_one_attempt(self.silos, dimension)
+        let vectors = match self.placement {
+            NoisePlacement::Shared => self.silos,
+            NoisePlacement::Local { steps } => steps,
+        };
+        SamplerDistance::of_vectors(vectors, dimension)
     }
 
     /// The largest magnitude of a coordinate of the sum, but for a probability under 2^-100.
     fn largest_sum(&self) -> u128 {
-        let silos = u128::from(self.silos);
+        let silos = u128::from(match self.placement {
+            NoisePlacement::Shared => self.silos,
+            NoisePlacement::Local { .. } => 1,
+        });
         // 12 sigma_s sqrt(n), rounded up.
         let noise = (144 * u128::from(variance_above(self.scale)) * silos).isqrt() + 1;
         let data = silos
@@ -221,6 +289,9 @@ pub enum NoisePlanFault {
     /// A study without a single attempt.
     #[error("a noised study needs at least one attempt")]
     NoAttempts,
+    /// No local step, or more releases than are counted.
+    #[error("local noise needs at least one step, and attempts times steps below 2^32")]
+    LocalSteps,
     /// No coordinates, or more than 2^32.
     #[error("a vector of {dimension} coordinates cannot be noised, use 1 to 2^32")]
     Dimension {

@@ -18,7 +18,7 @@ use consilium_certs::Roster;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::signing::Signature;
-use consilium_learning::study::{Privacy, Study};
+use consilium_learning::study::Study;
 use consilium_policies::{
     BudgetUse, Date, Decision, Isolation, PatientCount, Permit, Policy, Refusal, Request, decide,
 };
@@ -205,9 +205,9 @@ impl Desk<'_> {
     /// What a person should know before saying yes to a study.
     pub(crate) fn approval_terms(&self, id: &str, permitted: &Permitted) -> ApprovalTerms {
         let Permitted { terms, policy, .. } = permitted;
-        let (epsilon, delta) = match &terms.study.privacy {
-            Privacy::None => (None, None),
-            Privacy::Distributed(noise) => (
+        let (epsilon, delta) = match terms.study.privacy.promise() {
+            None => (None, None),
+            Some(noise) => (
                 Some(noise.epsilon.to_string()),
                 Some(noise.delta.to_string()),
             ),

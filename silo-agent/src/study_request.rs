@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a study asks of a policy: the same at the hospital and in a dry run away from it.
 
-use consilium_learning::study::{Mode as StudyMode, Privacy, Study};
+use consilium_learning::study::{Mode as StudyMode, Study};
 use consilium_policies::{BudgetUse, Date, Isolation, Mode, PatientCount, Request};
 
 /// What a decision looks at beside the study itself.
@@ -26,9 +26,9 @@ pub struct Circumstances {
 /// The study as the policy is asked about it.
 #[must_use]
 pub fn study_request(study: &Study, circumstances: &Circumstances) -> Request {
-    let (epsilon, delta, expected_patients) = match &study.privacy {
-        Privacy::None => (None, None, None),
-        Privacy::Distributed(noise) => (
+    let (epsilon, delta, expected_patients) = match study.privacy.promise() {
+        None => (None, None, None),
+        Some(noise) => (
             Some(noise.epsilon),
             Some(noise.delta),
             Some(noise.expected_patients),
@@ -46,6 +46,7 @@ pub fn study_request(study: &Study, circumstances: &Circumstances) -> Request {
         mode: match study.privacy.mode() {
             StudyMode::None => Mode::None,
             StudyMode::Distributed => Mode::Distributed,
+            StudyMode::Local => Mode::Local,
         },
         epsilon,
         delta,

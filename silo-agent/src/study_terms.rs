@@ -7,7 +7,7 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::transcript::hash;
 use consilium_learning::model::{Model, ModelFault};
-use consilium_learning::study::{Privacy, Study, StudyFault};
+use consilium_learning::study::{Study, StudyFault};
 use consilium_learning::task::{Step, Task, TaskFault};
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
@@ -143,10 +143,7 @@ impl StudyTerms {
 
     /// The norm to which each patient's vector is clipped; `None` without noise.
     pub(crate) fn clip(&self) -> Option<ClippingNorm> {
-        match &self.study.privacy {
-            Privacy::None => None,
-            Privacy::Distributed(distributed) => Some(distributed.clip),
-        }
+        self.study.privacy.promise().map(|promise| promise.clip)
     }
 
     /// The invited silos' names as text.

@@ -7,6 +7,13 @@
 //! plain sum --------------------> fixed point ─────────────────┘
 //! ```
 //!
+//! With local noise the first line is walked once for each local step, the noised sum moves the model at which the next
+//! patient vectors are taken, and what is stored is the model's whole move:
+//!
+//! ```text
+//! [ patient vectors -> clip -> quantise -> sum -> noise -> step ] x local steps -> move -> fixed point -> stored input
+//! ```
+//!
 //! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, draw, add up and noise are one function of the
 //! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
@@ -20,10 +27,11 @@ use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::{
     ContributionFault as ShapeFault, ContributionKind, ContributionReader,
 };
+use consilium_learning::{LocalTraining, Model, TaskFault};
 use consilium_privacy::contribution::{ContributionFault, noised_sum};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
-use consilium_privacy::noise_plan::VectorPlan;
+use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, VectorPlan};
 use consilium_protocol::{MaskJob, PlanFault, RoundPlan, TagJob, chunk_digest, upload_root};
 
 use crate::attempt_files::{InputReader, InputWriter, MaskedSpool};
@@ -69,6 +77,9 @@ pub(crate) enum PipelineFault {
     /// The plan cuts the vector otherwise than it is stored.
     #[error("chunk {0} of the plan is no piece of the stored vector")]
     OtherChunk(u64),
+    /// A local step that does not follow from the study.
+    #[error(transparent)]
+    Steps(TaskFault),
     /// What came is no contribution, or broke off.
     #[error(transparent)]
     Shape(#[from] ShapeFault),
@@ -89,22 +100,17 @@ pub(crate) fn protect(
     input: &mut InputWriter,
 ) -> Result<(), PipelineFault> {
     match (contribution.kind(), &plan.noise, clip) {
-        (ContributionKind::PatientVectors, Some(noise), Some(clip)) => {
-            let dimension = check_dimension(contribution.dimension(), plan)?;
-            let mut torn = None;
-            let patients = std::iter::from_fn(|| match contribution.next_vector() {
-                Ok(vector) => vector,
-                Err(fault) => {
-                    torn = Some(fault);
-                    None
-                }
-            });
-            let sum = noised_sum(noise, clip, dimension, patients, random)?;
-            match torn {
-                Some(fault) => Err(fault.into()),
-                None => Ok(input.push(&sum)?),
-            }
+        // One sum of vectors is no whole round where every local step is noised.
+        (ContributionKind::PatientVectors, Some(noise), Some(clip))
+            if noise.placement == NoisePlacement::Shared =>
+        {
+            let sum = noised(contribution, plan, noise, clip, random)?;
+            Ok(input.push(&sum)?)
         }
+        (ContributionKind::PatientVectors, Some(_), Some(_)) => Err(PipelineFault::OtherKind {
+            given: "one vector per patient",
+            expected: "has several local steps",
+        }),
         (ContributionKind::Sum, None, None) => encode(contribution, plan, input),
         (ContributionKind::PatientVectors, Some(_), None) => Err(PipelineFault::OtherKind {
             given: "one vector per patient",
@@ -118,6 +124,53 @@ pub(crate) fn protect(
             given: "a sum over patients",
             expected: "clips every patient",
         }),
+    }
+}
+
+/// All local steps of a round, each on patient vectors that `vectors` reads at the model it is given; stores the move.
+///
+/// SECURITY: `vectors` gets the model and gives a sum that [`noised`] made of what it read: the raw vectors of one step never
+/// meet those of another, and nothing but noised sums moves the model.
+pub(crate) fn protect_steps<F: From<PipelineFault> + From<FileFault>>(
+    mut training: LocalTraining,
+    mut vectors: impl FnMut(&Model) -> Result<Vec<i64>, F>,
+    input: &mut InputWriter,
+) -> Result<(), F> {
+    while !training.is_finished() {
+        let sum = vectors(&training.model())?;
+        training.take(&sum).map_err(PipelineFault::Steps)?;
+    }
+    let moved = training.finish().map_err(PipelineFault::Steps)?;
+    Ok(input.push(&moved)?)
+}
+
+/// Clips, quantises, adds up and noises one vector per patient.
+pub(crate) fn noised(
+    contribution: &mut ContributionReader<impl Read>,
+    plan: &VectorPlan,
+    noise: &NoisePlan,
+    clip: ClippingNorm,
+    random: &mut RoundRandom,
+) -> Result<Vec<i64>, PipelineFault> {
+    if contribution.kind() != ContributionKind::PatientVectors {
+        return Err(PipelineFault::OtherKind {
+            given: "a sum over patients",
+            expected: "clips every patient",
+        });
+    }
+    let dimension = check_dimension(contribution.dimension(), plan)?;
+    let mut torn = None;
+    let patients = std::iter::from_fn(|| match contribution.next_vector() {
+        Ok(vector) => vector,
+        Err(fault) => {
+            torn = Some(fault);
+            None
+        }
+    });
+    let sum = noised_sum(noise, clip, dimension, patients, random)?;
+    match torn {
+        Some(fault) => Err(fault.into()),
+        None => Ok(sum),
     }
 }
 

@@ -3,6 +3,7 @@
 //! accountant says that they may be: no better, for then noise is missing, and hardly worse, for then nothing was proven.
 //!
 //! - [`canary`]: one patient of exactly the clipping norm, in many rounds and out of as many;
+//! - [`local`]: the same in one silo that takes noised local steps, without masks;
 //! - [`one_run`]: a thousand patients at once, each in or out by a coin, in one training run;
 //! - [`mutation`]: the mistakes that the two must find, as stand-ins for a silo's part in a round;
 //! - [`proof`]: what the guesses prove, with which confidence.
@@ -11,6 +12,7 @@
 //! machines of [`crate::Federation`], with masks, dropouts, votes and tags.
 
 pub mod canary;
+pub mod local;
 pub mod mutation;
 pub mod one_run;
 pub mod proof;

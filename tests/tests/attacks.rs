@@ -143,11 +143,18 @@ fn every_file_and_test_that_the_table_of_privacy_attacks_names_exists() {
 
 #[test]
 fn every_stand_in_for_a_mistake_stands_in_the_table_of_privacy_attacks() {
+    use consilium_tests::privacy_audit::local::LocalMutation;
     use consilium_tests::privacy_audit::mutation::Mutation;
     let text = fs::read_to_string(root().join("docs/privacy-attacks.md")).unwrap();
     let rows = rows(&text);
-    for mutation in [Mutation::None].iter().chain(&Mutation::MISTAKES) {
-        let name = format!("`{mutation:?}`");
+    let shared = [Mutation::None].into_iter().chain(Mutation::MISTAKES);
+    let local = [LocalMutation::Honest]
+        .into_iter()
+        .chain(LocalMutation::MISTAKES);
+    let names = shared
+        .map(|mutation| format!("`{mutation:?}`"))
+        .chain(local.map(|mutation| format!("`{mutation:?}`")));
+    for name in names {
         let count = rows.iter().filter(|row| row.get(1) == Some(&name.as_str()));
         assert_eq!(count.count(), 1, "{name}");
     }

@@ -6,11 +6,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use consilium_crypto::random::RoundRandom;
+use consilium_crypto::secret::Secret;
 use consilium_privacy::batch::Batch;
 use consilium_privacy::loss::{ClippingNorm, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 use consilium_tests::Federation;
 use consilium_tests::privacy_audit::canary::{Attack, Canary, Path, Verdict, tenth};
+use consilium_tests::privacy_audit::local::{
+    LocalAttack, LocalMutation, LocalVerdict, OTHER_AND_CANARY, Silo,
+};
 use consilium_tests::privacy_audit::mutation::{Moment, Mutation, contribution};
 use consilium_tests::privacy_audit::one_run::OneRun;
 
@@ -141,6 +146,55 @@ fn one_training_run_finds_a_missing_share_and_a_clip_of_twice_the_norm() {
 
 fn one_run(mutation: Mutation) -> consilium_tests::privacy_audit::one_run::OneRunVerdict {
     OneRun { mutation, seed: 7 }.run().unwrap()
+}
+
+fn local_attack(mutation: LocalMutation) -> LocalVerdict {
+    let attack = LocalAttack {
+        mutation,
+        rounds: 10_000,
+        seed: 42,
+    };
+    attack.run().unwrap()
+}
+
+#[test]
+fn a_silos_own_message_after_noised_local_steps_tells_what_is_claimed_and_no_more() {
+    let verdict = local_attack(LocalMutation::Honest);
+    assert!(verdict.holds(), "{} {verdict:?}", verdict.ratio());
+}
+
+#[test]
+fn the_attack_finds_noise_that_is_added_once_instead_of_at_every_local_step() {
+    // Four steps with the noise of one: half of what was promised.
+    let verdict = local_attack(LocalMutation::NoiseOnce);
+    assert!(verdict.ratio() > 1.5, "{verdict:?}");
+}
+
+#[test]
+fn the_attack_finds_a_local_step_that_divides_by_the_true_number_of_patients() {
+    let verdict = local_attack(LocalMutation::TrueCount);
+    assert!(verdict.ratio() > 1.1, "{verdict:?}");
+}
+
+#[test]
+fn the_moves_of_local_steps_add_up_under_masks_with_one_silo_gone() {
+    let silo = Silo::new().unwrap();
+    let table = silo.table(OTHER_AND_CANARY).unwrap();
+    let inputs: Vec<Vec<i64>> = (1..=4)
+        .map(|seed| {
+            let mut random = RoundRandom::from_seed(Secret::new([seed; 32]));
+            silo.message(LocalMutation::Honest, &table, &mut random)
+                .unwrap()
+        })
+        .collect();
+    let mut federation = Federation::new(&["a", "b", "c", "d"]).unwrap();
+    let released = federation
+        .sum_of_survivors(silo.plan(), &inputs, &[3])
+        .unwrap();
+    let added: Vec<i64> = (0..2)
+        .map(|at| inputs[..3].iter().map(|input| input[at]).sum())
+        .collect();
+    assert_eq!(released, added);
 }
 
 #[test]

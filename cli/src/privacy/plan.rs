@@ -259,7 +259,7 @@ fn budget_alternatives(
 impl NoisedStudy {
     pub(super) fn with_epsilon(&self, epsilon: Epsilon) -> anyhow::Result<Self> {
         let mut study = self.study.clone();
-        if let Privacy::Distributed(terms) = &mut study.privacy {
+        if let Some(terms) = study.privacy.promise_mut() {
             terms.epsilon = epsilon;
         }
         Ok(Self { study, ..*self })
@@ -267,7 +267,7 @@ impl NoisedStudy {
 
     fn with_delta(&self, delta: f64) -> anyhow::Result<Self> {
         let mut study = self.study.clone();
-        if let Privacy::Distributed(terms) = &mut study.privacy {
+        if let Some(terms) = study.privacy.promise_mut() {
             terms.delta = Delta::new(delta)?;
         }
         Ok(Self { study, ..*self })

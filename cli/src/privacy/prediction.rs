@@ -5,15 +5,15 @@
 //! hidden logistic law for the outcome. The study then runs on it by the code that runs at hospitals: the task
 //! contributes and advances, the privacy crate clips, quantises and adds every silo's noise. Only masks are left out.
 
+mod round;
+
 use super::study_loss::NoisedStudy;
 use anyhow::{Context, bail};
-use consilium_crypto::random::{InsecureSeededRandom, RandomSource, RoundRandom};
-use consilium_learning::study::{Analysis, ColumnKind, Privacy, RegressionPlan, Study};
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
+use consilium_learning::study::{Analysis, ColumnKind, RegressionPlan, Study};
 use consilium_learning::{Contribution, Step, Table, Task};
-use consilium_privacy::clipping::clip;
-use consilium_privacy::contribution::noised_sum;
 use consilium_privacy::loss::{ClippingNorm, Epsilon};
-use consilium_privacy::noise_plan::{VectorPlan, View};
+use consilium_privacy::noise_plan::{NoisePlacement, VectorPlan, View};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -98,8 +98,8 @@ fn sized(noised: &NoisedStudy) -> anyhow::Result<(RegressionPlan, Study, u64)> {
     let Analysis::LogisticRegression(plan) = study.analysis.clone() else {
         bail!("accuracy is predicted for logistic regressions only");
     };
-    let Privacy::Distributed(terms) = &mut study.privacy else {
-        bail!("accuracy is predicted for studies with noise under the masks only");
+    let Some(terms) = study.privacy.promise_mut() else {
+        bail!("accuracy is predicted for studies with noise only");
     };
     terms.expected_patients = terms.expected_patients.clamp(1, MOST_PATIENTS);
     terms.most_patients_per_silo = terms.most_patients_per_silo.max(terms.expected_patients);
@@ -195,41 +195,19 @@ impl Run<'_> {
         let mut ratio = None;
         let mut round = 0;
         let last = loop {
-            let Contribution::PatientVectors { dimension, vectors } =
-                task.contribution(&model, &population.training)?
-            else {
-                bail!("the study's method gives no vector per patient");
-            };
-            let sum = match self.noise {
-                Noise::Added => {
-                    let mut sum = vec![0_i64; dimension];
-                    for (silo, patients) in vectors
-                        .chunks(vectors.len().div_ceil(self.silos))
-                        .enumerate()
-                    {
-                        // Nobody's data are hidden here, so the seed may be known: the same question, the same answer.
-                        let mut seeds = InsecureSeededRandom::from_seed(
-                            seed << 40 | round << 12 | u64::try_from(silo)?,
-                        );
-                        let mut random = RoundRandom::from_seed(seeds.secret32());
-                        let share =
-                            noised_sum(&noise, self.clip, dimension, patients, &mut random)?;
-                        for (total, part) in sum.iter_mut().zip(share) {
-                            *total += part;
-                        }
-                    }
-                    task.decode(self.vector, &sum)?
+            let (sum, first) = match noise.placement {
+                NoisePlacement::Shared => {
+                    let sum = self.shared(&task, &model, population, seed << 40 | round << 12)?;
+                    let first = sum.values.clone();
+                    (sum, first)
                 }
-                Noise::LeftOut => {
-                    let mut sum = clipped_sum(dimension, vectors, self.clip);
-                    // Nobody is drawn either: as much of everybody as a batch holds on average.
-                    sum.iter_mut().for_each(|total| *total *= self.rate);
-                    sum.into()
+                NoisePlacement::Local { .. } => {
+                    self.local(&task, &model, population, seed << 40 | round << 12)?
                 }
             };
             ratio.get_or_insert_with(|| {
                 let deviation = share * f64::from(noise.silos).sqrt() * self.clip.value();
-                length(&sum.values) / (deviation * approximate(dimension).sqrt())
+                length(&first) / (deviation * approximate(first.len()).sqrt())
             });
             round += 1;
             match task.advance(&model, &sum)? {
@@ -253,17 +231,6 @@ impl Run<'_> {
         let accuracy = approximate(found.correct) / approximate(found.total);
         Ok((accuracy, ratio.unwrap_or_default()))
     }
-}
-
-fn clipped_sum(dimension: usize, vectors: Vec<Vec<f64>>, norm: ClippingNorm) -> Vec<f64> {
-    let mut sum = vec![0.0; dimension];
-    for mut vector in vectors {
-        clip(&mut vector, norm);
-        for (total, part) in sum.iter_mut().zip(vector) {
-            *total += part;
-        }
-    }
-    sum
 }
 
 fn features(study: &Study, plan: &RegressionPlan, random: &mut Uniform) -> Vec<(String, String)> {
@@ -415,7 +382,7 @@ mod tests {
     #[test]
     fn more_noise_drowns_more_of_the_signal() {
         let mut louder = noised();
-        let Privacy::Distributed(terms) = &mut louder.study.privacy else {
+        let Some(terms) = louder.study.privacy.promise_mut() else {
             panic!("no noise")
         };
         terms.epsilon = Epsilon::new(0.05).unwrap();

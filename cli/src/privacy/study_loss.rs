@@ -3,7 +3,7 @@
 
 use super::amounts::{CERTIFIED, Certified, Estimate, meaning, rounded_up};
 use anyhow::{Context, bail};
-use consilium_learning::study::{Distributed, Privacy, Study};
+use consilium_learning::study::{Distributed, Mode, Study};
 use consilium_privacy::accountant::{PrivacyStatement, Promise, estimate_of_plan};
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 use consilium_privacy::noise_plan::{NoisePlan, View};
@@ -23,6 +23,9 @@ pub(super) struct StudyLoss {
     pub(super) colluders_tolerated: u32,
     pub(super) delta: Delta,
     pub(super) attempts: u32,
+    pub(super) mode: &'static str,
+    /// Noised sums in each attempt: more than one where local steps are noised.
+    pub(super) releases_per_attempt: u32,
     pub(super) clip: ClippingNorm,
     pub(super) asked: Epsilon,
     /// With which probability each patient takes part in an attempt.
@@ -106,7 +109,7 @@ impl NoisedStudy {
     }
 
     pub(super) fn noise(&self) -> anyhow::Result<StudyNoise> {
-        let Privacy::Distributed(terms) = &self.study.privacy else {
+        let Some(terms) = self.study.privacy.promise() else {
             bail!(
                 "`privacy.mode` is `none`: without noise there is no epsilon, only the sum hides a patient"
             );
@@ -134,6 +137,8 @@ impl NoisedStudy {
             colluders_tolerated: self.colluders,
             delta: promised.delta,
             attempts: promised.attempts,
+            mode: self.study.privacy.mode().name(),
+            releases_per_attempt: noise.plan.releases_per_attempt(),
             clip: noise.terms.clip,
             asked: noise.terms.epsilon,
             sampling_rate: noise.plan.batch.rate(),
@@ -184,10 +189,19 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
         ..
     } = loss;
     let colluding = colluding(loss.colluders_tolerated);
+    let releases = match loss.releases_per_attempt {
+        1 => String::new(),
+        more => format!(" of {more} noised local steps each"),
+    };
+    let local = if loss.mode == Mode::Local.name() {
+        "\nlocal    each silo's own message carries the whole noise: no mask and no other silo is relied on"
+    } else {
+        ""
+    };
     format!(
         "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
          silos    {silos} invited, {} may drop out, {} may collude with the coordinator\n\
-         charged  {attempts} attempts, spare ones included; one patient of one hospital\n\
+         charged  {attempts} attempts{releases}, spare ones included; one patient of one hospital{local}\n\
          sample   {}\n\
          \n{:<34}{:<12}{:<12}{}{}{}{}\n\
          \nmeaning  {}",
@@ -247,6 +261,26 @@ mod tests {
         let words = study_words(&loss);
         assert!(
             words.contains("1 silo colludes (charged)") && words.contains("1 may drop out"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn a_local_study_keeps_its_promise_without_any_mask_and_says_so() {
+        let file = include_bytes!("../../../examples/studies/private-local.toml");
+        let loss = noised(file).loss().unwrap();
+        assert!(loss.releases_per_attempt > 1);
+        let asked = loss.asked.value();
+        for view in [&loss.masks_hold, &loss.colluders, &loss.masks_broken] {
+            let certified = view.certified.epsilon.value();
+            assert!(
+                certified <= asked && certified > 0.999 * asked,
+                "{certified}"
+            );
+        }
+        let words = study_words(&loss);
+        assert!(
+            words.contains("noised local steps each") && words.contains("no mask"),
             "{words}"
         );
     }

@@ -4,10 +4,12 @@
 use crate::crashes::charged_attempts;
 use crate::federation::Federation;
 use crate::founding::HOSPITALS;
-use crate::studies::{PRIVATE_LINEAR, PRIVATE_NETWORK, PRIVATE_SAMPLED, replaced};
+use crate::studies::{PRIVATE_LINEAR, PRIVATE_LOCAL, PRIVATE_NETWORK, PRIVATE_SAMPLED, replaced};
 use consilium_learning::result::{RegressionResult, StudyResult};
+use consilium_learning::study::Study;
+use consilium_privacy::noise_plan::View;
 
-/// A federation whose policies grant these analyses, which those of the trial do not.
+/// A federation whose policies grant these analyses and the mode `local`, which those of the trial do not.
 fn granting(analyses: &str) -> Federation {
     let mut federation = Federation::resting();
     for hospital in HOSPITALS {
@@ -16,6 +18,13 @@ fn granting(analyses: &str) -> Federation {
                 &policy,
                 "\"logistic-regression\"]",
                 &format!("\"logistic-regression\", {analyses}]"),
+            )
+        });
+        federation.edit(&format!("{hospital}/policy.toml"), |policy| {
+            replaced(
+                &policy,
+                "modes = [\"distributed\"]",
+                "modes = [\"distributed\", \"local\"]",
             )
         });
     }
@@ -97,3 +106,90 @@ fn a_perceptron_is_learned_under_noise_by_adam() {
     );
     assert!(fit.coefficients.iter().any(|value| value.abs() > 1e-3));
 }
+
+#[test]
+fn local_steps_with_noise_at_each_learn_a_model_and_each_is_charged() {
+    let mut federation = granting("\"linear-regression\"");
+    let result = complete(&mut federation, PRIVATE_LOCAL, 4);
+    let StudyResult::LogisticRegression(fit) = &result else {
+        panic!("another result: {result:?}")
+    };
+    assert!(without_unnoised_facts(fit));
+    // Without noise the intercept becomes -1.256. The noise of twelve steps, added up without any pull back, has a standard
+    // deviation of 0.23 in it: 1.2 are more than five of them, one run in 10^6. A model that learned nothing stays at 0.
+    assert!((fit.coefficients[0] + 1.256).abs() < 1.2, "{fit:?}");
+
+    let study = Study::parse(PRIVATE_LOCAL.as_bytes()).unwrap();
+    let noise = study.vector_plan(4, 1, 1).unwrap().noise.unwrap();
+    let multiplier = noise.multiplier(View::MasksBroken).unwrap().value();
+    for hospital in HOSPITALS {
+        let ledger = federation.json(&["silo", "ledger", "show", "--dir", hospital]);
+        let reserved = ledger["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| &entry["entry"]["reserved"])
+            .find(|reserved| reserved.is_object())
+            .unwrap();
+        assert_eq!(reserved["attempts"], 5);
+        // Three steps of the silo's own noise, by the closed form at order 8: no share of anybody else's.
+        let charged: f64 = reserved["curve"]["8"].as_str().unwrap().parse().unwrap();
+        let due = 3.0 * 8.0 / (2.0 * multiplier * multiplier);
+        assert!((charged / due - 1.0).abs() < 1e-9, "{charged} {due}");
+    }
+}
+
+#[test]
+fn a_number_is_learned_by_local_steps_too() {
+    let mut federation = granting("\"linear-regression\"");
+    let local = replaced(PRIVATE_LINEAR, "\"fedsgd\"", "\"fedavg\"");
+    let local = replaced(&local, "mode = \"distributed\"", "mode = \"local\"");
+    let local = replaced(&local, "momentum = 0.5", "local_steps = 2");
+    let local = replaced(&local, "most = 20", "most = 4");
+    let local = replaced(&local, "average_last = 10", "average_last = 2");
+    let local = replaced(&local, "delta =", "clip = 1.0\ndelta =");
+    let result = complete(&mut federation, &local, 4);
+    let StudyResult::LinearRegression(fit) = &result else {
+        panic!("another result: {result:?}")
+    };
+    assert!(without_unnoised_facts(fit) && fit.odds_ratios.is_empty());
+    assert!(fit.coefficients.iter().all(|value| value.is_finite()));
+    // Without noise the level becomes 2.80, and a model that learned nothing stays at 4.5. The noise of eight steps, added up
+    // without any pull back, has a standard deviation of 0.13 in it: 1.2 are more than nine of them.
+    assert!((fit.coefficients[0] - 2.80).abs() < 1.2, "{fit:?}");
+}
+
+#[test]
+fn a_number_is_fitted_by_least_squares_without_noise_as_if_all_rows_were_in_one_place() {
+    let federation = granting("\"linear-regression\"");
+    let rounds = PRIVATE_LINEAR.find("[rounds]").unwrap();
+    let exact = replaced(&PRIVATE_LINEAR[..rounds], "\"fedsgd\"", "\"newton\"");
+    let exact = format!(
+        "{exact}[rounds]\nmost = 4\nstop_when_step_below = 1e-6\n[privacy]\nmode = \"none\"\n"
+    );
+    let id = federation.submit(&exact);
+    let result: StudyResult = serde_json::from_value(federation.complete(&id)).unwrap();
+    let fit = result.regression().unwrap();
+    assert_eq!((fit.rounds, fit.converged), (2, Some(true)));
+    let errors = fit.standard_errors.as_ref().unwrap();
+    for (found, pooled) in fit.coefficients.iter().zip(POOLED) {
+        assert!((found - pooled).abs() < 1e-6, "{found} is not {pooled}");
+    }
+    for (found, pooled) in errors.iter().zip(POOLED_ERRORS) {
+        assert!((found - pooled).abs() < 1e-6, "{found} is not {pooled}");
+    }
+}
+
+/// Least squares on the rows of all four hospitals, by exact rational arithmetic: intercept, age, male, outcome.
+const POOLED: [f64; 4] = [
+    2.211_741_041_147_626_6,
+    -0.562_953_021_253_169_3,
+    -0.287_235_866_352_197_3,
+    0.312_997_355_446_445_9,
+];
+const POOLED_ERRORS: [f64; 4] = [
+    0.054_431_916_107_288_515,
+    0.106_789_505_898_849_17,
+    0.084_977_345_751_468_67,
+    0.102_456_598_556_262_68,
+];

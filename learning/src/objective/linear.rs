@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A number as a linear function: l = -(y - x . theta)^2 / 2, score = (y - x . theta) x.
 
-use super::logistic::linear_predictor;
+use super::logistic::{add_triangle, linear_predictor};
 
 /// Minus half the squared residual.
 pub fn log_likelihood(row: &[f64], number: f64, parameters: &[f64]) -> f64 {
@@ -24,4 +24,9 @@ pub fn add_score(
     for (sum, feature) in into.iter_mut().zip(row) {
         *sum += residual * feature;
     }
+}
+
+/// Adds the upper triangle of x x^T, row by row: the information where no residual is cut.
+pub fn add_information(row: &[f64], into: &mut [f64]) {
+    add_triangle(row, 1.0, into);
 }

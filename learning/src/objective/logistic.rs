@@ -39,13 +39,17 @@ pub fn add_score(row: &[f64], eta: f64, positive: bool, into: &mut [f64]) {
 /// Adds the upper triangle of the row's information matrix, row by row, to `into`.
 pub fn add_information(row: &[f64], eta: f64, into: &mut [f64]) {
     let probability = probability(eta);
-    let variance = probability * (1.0 - probability);
+    add_triangle(row, probability * (1.0 - probability), into);
+}
+
+/// Adds the upper triangle of `factor` x x^T, row by row, to `into`.
+pub(super) fn add_triangle(row: &[f64], factor: f64, into: &mut [f64]) {
     let pairs = row
         .iter()
         .enumerate()
         .flat_map(|(index, left)| row.iter().skip(index).map(move |right| left * right));
     for (sum, product) in into.iter_mut().zip(pairs) {
-        *sum += variance * product;
+        *sum += factor * product;
     }
 }
 

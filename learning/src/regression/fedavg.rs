@@ -1,60 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Federated averaging: several full-batch steps in each silo, then the mean over all rows.
+//! Federated averaging: several full-batch steps in each silo, then the mean over all rows or, with noise, over all silos.
 
 use super::design::Design;
-use super::{Advance, Regression, Tail};
+use super::{Advance, Regression, Tail, fedsgd};
 use crate::model::Model;
-use crate::objective::{Objective, logistic};
+use crate::objective::Objective;
+use crate::server_optimizer::ServerOptimizer;
 use crate::task::TaskFault;
+
+/// The steps of a silo without noise.
+pub(super) struct LocalSteps {
+    pub(super) learning_rate: f64,
+    pub(super) steps: u32,
+    pub(super) ridge: f64,
+}
 
 /// The silo's move times its rows, then log-likelihood (before the move) and rows.
 pub(super) fn contribution(
+    objective: Objective,
     design: &Design,
     parameters: &[f64],
-    learning_rate: f64,
-    local_steps: u32,
+    local: &LocalSteps,
 ) -> Vec<f64> {
     let rows = design.row_count();
-    let mut local = parameters.to_vec();
-    for _ in 0..local_steps {
-        let mut score = vec![0.0; design.width()];
+    let mut moved = parameters.to_vec();
+    for _ in 0..local.steps {
+        let mut score = vec![0.0; parameters.len()];
         for (row, outcome) in design.rows() {
-            let eta = logistic::linear_predictor(row, &local);
-            logistic::add_score(row, eta, outcome.is_positive(), &mut score);
+            objective.add_score(row, outcome, &moved, &mut score);
         }
-        for (parameter, slope) in local.iter_mut().zip(score) {
-            *parameter += learning_rate * slope / rows;
+        for (parameter, slope) in moved.iter_mut().zip(score) {
+            *parameter += local.learning_rate * (slope / rows - local.ridge * *parameter);
         }
     }
-    let mut sum: Vec<f64> = local
+    let mut sum: Vec<f64> = moved
         .iter()
         .zip(parameters)
         .map(|(after, before)| rows * (after - before))
         .collect();
-    sum.extend(Tail::of(Objective::Logistic, design, parameters));
+    sum.extend(Tail::of(objective, design, parameters));
     sum
 }
 
-/// The mean move over all rows; finished when the rounds are used up.
+/// The mean move; finished when the rounds are used up.
 pub(super) fn advance(
     regression: &Regression,
     model: &Model,
     sum: &[f64],
+    server: ServerOptimizer,
 ) -> Result<Advance, TaskFault> {
-    let (moves, tail) = Tail::split(sum)?;
-    let next = Model {
-        rounds: model.rounds.saturating_add(1),
-        parameters: model
-            .parameters
-            .iter()
-            .zip(moves)
-            .map(|(parameter, total)| parameter + total / tail.rows)
-            .collect(),
-        memory: Vec::new(),
-    };
-    if next.rounds < regression.most_rounds {
-        return Ok(Advance::Continue(next));
+    match regression.expected_batch {
+        // Each silo has divided its move by the number of silos.
+        Some(_) => fedsgd::step(regression, model, sum, server, None),
+        None => {
+            let (moves, tail) = Tail::split(sum)?;
+            let mean: Vec<f64> = moves.iter().map(|total| total / tail.rows).collect();
+            fedsgd::step(regression, model, &mean, server, Some(tail))
+        }
     }
-    let result = regression.result(&next.parameters, next.rounds, Some(tail));
-    Ok(Advance::Finished(next, result))
 }

@@ -52,6 +52,23 @@ pub(super) fn advance(
             (score, tail.rows, Some(tail))
         }
     };
+    let ridge = regression.ridge();
+    let gradient: Vec<f64> = score
+        .iter()
+        .zip(&model.parameters)
+        .map(|(slope, parameter)| slope / divisor - ridge * parameter)
+        .collect();
+    step(regression, model, &gradient, server, tail)
+}
+
+/// A step of the server along a direction; finished when the rounds are used up.
+pub(super) fn step(
+    regression: &Regression,
+    model: &Model,
+    direction: &[f64],
+    server: ServerOptimizer,
+    tail: Option<Tail>,
+) -> Result<Advance, TaskFault> {
     let expected = server.memory_length(model.rounds, model.parameters.len());
     if model.memory.len() != expected {
         return Err(TaskFault::OtherModel {
@@ -59,13 +76,7 @@ pub(super) fn advance(
             found: model.memory.len(),
         });
     }
-    let ridge = regression.plan.ridge.unwrap_or(0.0);
-    let gradient: Vec<f64> = score
-        .iter()
-        .zip(&model.parameters)
-        .map(|(slope, parameter)| slope / divisor - ridge * parameter)
-        .collect();
-    let stepped = server.step(model.rounds, &model.parameters, &model.memory, &gradient);
+    let stepped = server.step(model.rounds, &model.parameters, &model.memory, direction);
     let next = Model {
         rounds: stepped.rounds,
         parameters: stepped.parameters,

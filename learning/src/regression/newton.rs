@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Newton steps on the summed score and information: the pooled maximum-likelihood fit without pooling.
+//!
+//! Of a number the first step is the least-squares fit itself, and the second confirms it.
 
 use super::cholesky::Cholesky;
 use super::design::Design;
 use super::{Advance, Regression, Tail};
 use crate::model::Model;
-use crate::objective::{Objective, logistic};
+use crate::objective::Objective;
 use crate::result::RegressionResult;
 use crate::task::TaskFault;
 
 /// Score, upper triangle of the information, log-likelihood and rows, at `parameters`.
-pub(super) fn contribution(design: &Design, parameters: &[f64]) -> Vec<f64> {
+pub(super) fn contribution(objective: Objective, design: &Design, parameters: &[f64]) -> Vec<f64> {
     let mut score = vec![0.0; design.width()];
     let mut information = vec![0.0; triangle(design.width())];
     for (row, outcome) in design.rows() {
-        let eta = logistic::linear_predictor(row, parameters);
-        logistic::add_score(row, eta, outcome.is_positive(), &mut score);
-        logistic::add_information(row, eta, &mut information);
+        objective.add_score(row, outcome, parameters, &mut score);
+        objective.add_information(row, parameters, &mut information);
     }
     score.extend(information);
-    score.extend(Tail::of(Objective::Logistic, design, parameters));
+    score.extend(Tail::of(objective, design, parameters));
     score
 }
 
@@ -65,7 +66,8 @@ pub(super) fn triangle(size: usize) -> usize {
     size * (size + 1) / 2
 }
 
-/// Standard errors from the information, which was taken one (tiny) step before the end.
+/// Standard errors from the information, which was taken one (tiny) step before the end. Those of a number need the
+/// variance of the residuals there, over rows less coefficients, and its unit.
 fn inference(
     regression: &Regression,
     model: &Model,
@@ -73,25 +75,43 @@ fn inference(
     tail: Tail,
     converged: bool,
 ) -> RegressionResult {
+    let fit = RegressionResult {
+        converged: Some(converged),
+        ..regression.result(&model.parameters, model.rounds, Some(tail))
+    };
+    let dispersion = match regression.outcome_number() {
+        None => 1.0,
+        Some(number) => {
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^53 coefficients")]
+            let freedom = tail.rows - model.parameters.len() as f64;
+            if !converged || freedom < 1.0 {
+                return fit;
+            }
+            number.scale * number.scale * (-2.0 * tail.log_likelihood) / freedom
+        }
+    };
     let standard_errors: Vec<f64> = factor
         .inverse_diagonal()
         .iter()
-        .map(|variance| variance.sqrt())
+        .map(|variance| (variance * dispersion).sqrt())
         .collect();
-    let intervals = model
-        .parameters
+    let intervals = fit
+        .coefficients
         .iter()
         .zip(&standard_errors)
-        .map(|(parameter, error)| {
+        .map(|(coefficient, error)| {
             let reach = NORMAL_97_5 * error;
-            [(parameter - reach).exp(), (parameter + reach).exp()]
+            let ends = [coefficient - reach, coefficient + reach];
+            match regression.outcome_number() {
+                None => ends.map(f64::exp),
+                Some(_) => ends,
+            }
         })
         .collect();
     RegressionResult {
         standard_errors: Some(standard_errors),
         intervals: Some(intervals),
-        converged: Some(converged),
-        ..regression.result(&model.parameters, model.rounds, Some(tail))
+        ..fit
     }
 }
 

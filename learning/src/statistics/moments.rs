@@ -29,10 +29,13 @@ impl Sums {
             (Privacy::None, MomentOrder::Mean | MomentOrder::Variance) => {
                 (number.centre, number.scale, None)
             }
-            (Privacy::Distributed(_), MomentOrder::Sum) => {
+            (Privacy::Distributed(_) | Privacy::Local(_), MomentOrder::Sum) => {
                 (0.0, low.abs().max(high.abs()), Some(1.0))
             }
-            (Privacy::Distributed(_), MomentOrder::Mean | MomentOrder::Variance) => {
+            (
+                Privacy::Distributed(_) | Privacy::Local(_),
+                MomentOrder::Mean | MomentOrder::Variance,
+            ) => {
                 let (middle, half) = number.middle_and_half();
                 (middle, half, Some(1.0))
             }

@@ -4,7 +4,7 @@ use consilium_crypto::secret::Secret32;
 use consilium_privacy::contribution::noised_sum;
 
 use crate::result::StudyResult;
-use crate::study::Study;
+use crate::study::{Privacy, Study};
 use crate::table::Table;
 use crate::task::{Step, Task};
 use crate::{Contribution, DecodedSum, Model};

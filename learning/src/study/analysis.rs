@@ -71,6 +71,13 @@ impl Analysis {
     ) -> Result<(Self, Rounds), StudyFault> {
         let statistics = |curves| {
             move |analysis: Section, rounds: Option<Section>| {
+                if mode == Mode::Local {
+                    return Err(StudyFault::Invalid {
+                        field: "privacy.mode".to_owned(),
+                        problem: "`local` is for the local steps of a regression".to_owned(),
+                        fix: "write `distributed`".to_owned(),
+                    });
+                }
                 let plan = StatisticsPlan::read(analysis, data, curves)?;
                 Ok((Self::Statistics(plan), Rounds::single(rounds, mode)?))
             }

@@ -27,12 +27,15 @@ pub enum Method {
         #[serde(skip_serializing_if = "Optimizer::is_plain")]
         optimizer: Optimizer,
     },
-    /// Several local gradient steps per round, then the mean over patients.
+    /// Several local gradient steps per round, then the mean over rows or, with noise, over silos.
     FedAvg {
         /// The local step along the silo's mean gradient.
         learning_rate: f64,
         /// Full-batch local steps in one round.
         local_steps: u32,
+        /// The result is the mean of the parameters after this many last rounds; 1 takes the last.
+        #[serde(skip_serializing_if = "is_one")]
+        average_last: u32,
     },
 }
 
@@ -79,14 +82,18 @@ impl Method {
     ) -> Result<Self, StudyFault> {
         let method: String = analysis.required("method")?;
         let foreign = format!("the method `{method}` has no such key");
-        let private = mode == Mode::Distributed;
         match method.as_str() {
-            FEDAVG if private => Err(analysis.invalid(
+            FEDAVG if mode == Mode::Distributed => Err(analysis.invalid(
                 "method",
-                format!("`{method}` is not available with noise"),
-                "write `fedsgd`, or `[privacy] mode = \"none\"` where every hospital permits it",
+                "`fedavg` needs noise at each of its local steps",
+                "write `fedsgd`, or `[privacy] mode = \"local\"`",
             )),
-            NEWTON if private => {
+            NEWTON | FEDSGD if mode == Mode::Local => Err(analysis.invalid(
+                "method",
+                format!("`{method}` takes no local steps, which `[privacy] mode = \"local\"` adds noise to"),
+                "write `fedavg`; with `local_steps = 1` it steps along one noised gradient of each silo",
+            )),
+            NEWTON if mode == Mode::Distributed => {
                 rounds.refuse_all(
                     &["stop_when_step_below"],
                     "with noise no step becomes small: `newton` takes `rounds.most` steps",
@@ -111,11 +118,20 @@ impl Method {
                 })
             }
             FEDAVG => {
-                rounds.refuse_all(&["stop_when_step_below", "average_last"], &foreign)?;
+                rounds.refuse_all(&["stop_when_step_below"], &foreign)?;
                 rounds.refuse_all(OPTIMIZER_KEYS, &foreign)?;
+                let local_steps = at_least_one(rounds, "local_steps", None)?;
+                if local_steps > MOST_LOCAL_STEPS {
+                    return Err(rounds.invalid(
+                        "local_steps",
+                        "too many steps",
+                        format!("write at most {MOST_LOCAL_STEPS}"),
+                    ));
+                }
                 Ok(Self::FedAvg {
                     learning_rate: positive(rounds, "learning_rate")?,
-                    local_steps: at_least_one(rounds, "local_steps", None)?,
+                    local_steps,
+                    average_last: at_least_one(rounds, "average_last", Some(1))?,
                 })
             }
             other => Err(analysis.invalid(
@@ -245,7 +261,9 @@ impl Rounds {
 
     pub(super) fn check_average(&self, method: Method) -> Result<(), StudyFault> {
         match method {
-            Method::FedSgd { average_last, .. } if average_last > self.most => {
+            Method::FedSgd { average_last, .. } | Method::FedAvg { average_last, .. }
+                if average_last > self.most =>
+            {
                 Err(StudyFault::Invalid {
                     field: "rounds.average_last".to_owned(),
                     problem: "more than `rounds.most`".to_owned(),
@@ -260,11 +278,19 @@ impl Rounds {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that the serialiser calls"
+)]
+fn is_one(rounds: &u32) -> bool {
+    *rounds == 1
+}
+
 /// A tenth of the rounds, at least one; nothing is reserved without noise.
 fn default_spare(most: u32, mode: Mode) -> u32 {
     match mode {
         Mode::None => 0,
-        Mode::Distributed => most.div_ceil(10),
+        Mode::Distributed | Mode::Local => most.div_ceil(10),
     }
 }
 
@@ -312,3 +338,5 @@ const FEDSGD: &str = "fedsgd";
 const FEDAVG: &str = "fedavg";
 /// Far beyond any use; keeps the accounting of attempts in small integers.
 const MOST_ROUNDS: u32 = 100_000;
+/// Twice as many rounds, each with so many noised steps, are still counted in 32 bits.
+const MOST_LOCAL_STEPS: u32 = 10_000;

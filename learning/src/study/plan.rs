@@ -59,7 +59,30 @@ impl Study {
                             .map_err(|fault| unplanned("privacy", fault.into()))
                     })
             }
-            (Privacy::None, Aggregation::Quantised)
+            (
+                Privacy::Local(promise),
+                Aggregation::FixedPoint {
+                    fraction_bits,
+                    word_bits,
+                },
+            ) => {
+                let terms = NoiseTerms {
+                    multiplier: self.multiplier(promise, 1, dimension)?,
+                    silos,
+                    dropouts,
+                    colluders,
+                    attempts: self.attempts(),
+                    patients_cap: promise.most_patients_per_silo,
+                    dimension,
+                };
+                NoisePlan::derive_local(&terms, self.releases_per_attempt())
+                    .map_err(|fault| unplanned("privacy", fault.into()))
+                    .and_then(|noise| {
+                        VectorPlan::noised_locally(dimension, word_bits, fraction_bits, noise)
+                            .map_err(|fault| unplanned("aggregation", fault.into()))
+                    })
+            }
+            (Privacy::None | Privacy::Local(_), Aggregation::Quantised)
             | (Privacy::Distributed(_), Aggregation::FixedPoint { .. }) => Err(unplanned(
                 "aggregation",
                 "the aggregation does not fit the privacy mode".into(),
@@ -77,33 +100,33 @@ impl Study {
         dropouts: u32,
         colluders: u32,
     ) -> Result<Option<PrivacyStatement>, StudyFault> {
-        let Privacy::Distributed(distributed) = &self.privacy else {
+        let Some(promise) = self.privacy.promise() else {
             return Ok(None);
         };
         let plan = self.vector_plan(silos, dropouts, colluders)?;
         match plan.noise {
             None => Ok(None),
-            Some(noise) => PrivacyStatement::of_plan(&noise, plan.dimension, distributed.delta)
+            Some(noise) => PrivacyStatement::of_plan(&noise, plan.dimension, promise.delta)
                 .map(Some)
                 .map_err(|fault| unplanned("privacy", fault.into())),
         }
     }
 
-    /// The least noise that meets the study's epsilon.
+    /// The least noise that meets the study's epsilon, where so many vectors of noise are drawn for each sum.
     fn multiplier(
         &self,
-        distributed: &Distributed,
-        silos: u32,
+        promise: &Distributed,
+        vectors: u32,
         dimension: u64,
     ) -> Result<NoiseMultiplier, StudyFault> {
         Target {
-            epsilon: distributed.epsilon,
-            delta: distributed.delta,
-            sampling: Sampling::Poisson(distributed.sampling_rate),
+            epsilon: promise.epsilon,
+            delta: promise.delta,
+            sampling: Sampling::Poisson(promise.sampling_rate),
             adjacency: Adjacency::AddRemove,
-            attempts: self.attempts(),
+            attempts: self.attempts().saturating_mul(self.releases_per_attempt()),
         }
-        .calibrate_as_sampled(SamplerDistance::of_one_attempt(silos, dimension))
+        .calibrate_as_sampled(SamplerDistance::of_vectors(vectors, dimension))
         .map_err(|fault| unplanned("privacy.epsilon", fault.into()))
     }
 }

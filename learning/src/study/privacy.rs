@@ -17,6 +17,8 @@ pub enum Mode {
     None,
     /// Every silo adds a share under the masks; the sum carries the whole.
     Distributed,
+    /// Every silo adds the whole to each of its own sums, at every local step, and relies on no mask.
+    Local,
 }
 
 /// `[privacy]`: with what noise patients are protected.
@@ -27,6 +29,8 @@ pub enum Privacy {
     None,
     /// Noise shares under the masks.
     Distributed(Distributed),
+    /// Whole noise at every local step of each silo.
+    Local(Distributed),
 }
 
 /// The promise to each patient and the public constants it rests on.
@@ -54,7 +58,7 @@ pub struct Distributed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aggregation {
-    /// Unnoised: fixed-point numbers.
+    /// Unnoised, or noised before: fixed-point numbers.
     FixedPoint {
         /// Binary digits after the point.
         fraction_bits: u8,
@@ -81,11 +85,15 @@ impl Mode {
         section
             .word(
                 "mode",
-                &[("none", Self::None), ("distributed", Self::Distributed)],
+                &[
+                    ("none", Self::None),
+                    ("distributed", Self::Distributed),
+                    ("local", Self::Local),
+                ],
             )?
             .ok_or_else(|| StudyFault::Missing {
                 field: section.field("mode"),
-                expected: "`distributed` or, where every hospital permits it, `none`",
+                expected: "`distributed`, `local` or, where every hospital permits it, `none`",
             })
     }
 
@@ -94,6 +102,7 @@ impl Mode {
         match self {
             Self::None => "none",
             Self::Distributed => "distributed",
+            Self::Local => "local",
         }
     }
 }
@@ -104,15 +113,38 @@ impl Privacy {
         match self {
             Self::None => Mode::None,
             Self::Distributed(_) => Mode::Distributed,
+            Self::Local(_) => Mode::Local,
+        }
+    }
+
+    /// What patients are promised and the public constants behind it; `None` without noise.
+    pub fn promise(&self) -> Option<&Distributed> {
+        match self {
+            Self::None => None,
+            Self::Distributed(promise) | Self::Local(promise) => Some(promise),
+        }
+    }
+
+    /// The same, to ask what other amounts would lead to.
+    pub fn promise_mut(&mut self) -> Option<&mut Distributed> {
+        match self {
+            Self::None => None,
+            Self::Distributed(promise) | Self::Local(promise) => Some(promise),
         }
     }
 
     /// Batches are for rounds of gradients: another analysis asks once, and everybody.
     pub(crate) fn check_sampling(&self, analysis: &Analysis) -> Result<(), StudyFault> {
-        let is_sampled = match self {
-            Self::None => false,
-            Self::Distributed(distributed) => !is_everybody(&distributed.sampling_rate),
-        };
+        let is_sampled = self
+            .promise()
+            .is_some_and(|promise| !is_everybody(&promise.sampling_rate));
+        if is_sampled && self.mode() == Mode::Local {
+            return Err(StudyFault::Invalid {
+                field: "privacy.sampling_rate".to_owned(),
+                problem: "in mode `local` every local step is on all patients of a silo".to_owned(),
+                fix: "write 1.0, or leave it out".to_owned(),
+            });
+        }
         let takes_batches = analysis
             .regression()
             .is_some_and(|plan| matches!(plan.method, Method::FedSgd { .. }));
@@ -140,14 +172,19 @@ impl Privacy {
                 section.refuse_all(noise_keys, "a study in mode `none` has no such key")?;
                 Ok(Self::None)
             }
-            Mode::Distributed => {
+            Mode::Distributed | Mode::Local => {
                 if data.patient.is_none() {
                     return Err(StudyFault::Missing {
                         field: "data.patient".to_owned(),
                         expected: "the column that marks the rows of one patient, whom the noise protects",
                     });
                 }
-                Distributed::read(section, row_bound).map(Self::Distributed)
+                let promise = Distributed::read(section, row_bound)?;
+                Ok(if mode == Mode::Local {
+                    Self::Local(promise)
+                } else {
+                    Self::Distributed(promise)
+                })
             }
         }
     }
@@ -252,7 +289,7 @@ impl Aggregation {
     pub(crate) fn read(section: Option<Section>, mode: Mode) -> Result<Self, StudyFault> {
         let Some(mut section) = section else {
             return Ok(match mode {
-                Mode::None => Self::FixedPoint {
+                Mode::None | Mode::Local => Self::FixedPoint {
                     fraction_bits: 32,
                     word_bits: 64,
                 },
@@ -265,7 +302,7 @@ impl Aggregation {
                 section.refuse_all(&["fraction_bits", "word_bits"], problem)?;
                 Ok(Self::Quantised)
             }
-            Mode::None => {
+            Mode::None | Mode::Local => {
                 let fraction_bits: u32 = section.optional("fraction_bits")?.unwrap_or(32);
                 let word_bits: u32 = section.optional("word_bits")?.unwrap_or(64);
                 match (u8::try_from(fraction_bits), u8::try_from(word_bits)) {

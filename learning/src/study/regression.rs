@@ -76,21 +76,22 @@ impl RegressionPlan {
         let features: Vec<String> = section.required("features")?;
         check_features(&section, &features, &outcome, data)?;
         let method = Method::read(&mut section, rounds, mode)?;
-        let finds_it = match method {
-            Method::FedSgd { .. } => true,
-            Method::PrivateNewton => matches!(kind, ModelKind::Logistic | ModelKind::Linear),
-            Method::Newton { .. } | Method::FedAvg { .. } => kind == ModelKind::Logistic,
-        };
-        if !finds_it {
+        if matches!(kind, ModelKind::Softmax | ModelKind::Perceptron)
+            && matches!(method, Method::Newton { .. } | Method::PrivateNewton)
+        {
             return Err(section.invalid(
                 "method",
-                format!("`{}` does not find such a model here", method.name()),
-                "write `fedsgd`",
+                "`newton` finds logistic and linear regressions only",
+                if mode == Mode::None {
+                    "write `fedsgd` or `fedavg`"
+                } else {
+                    "write `fedsgd`"
+                },
             ));
         }
         let ridge = positive_number(&mut section, "ridge")?;
         let longest_row = positive_number(&mut section, "longest_row")?;
-        if !matches!(method, Method::FedSgd { .. } | Method::PrivateNewton)
+        if matches!(method, Method::Newton { .. })
             && let Some(key) = [("ridge", ridge), ("longest_row", longest_row)]
                 .into_iter()
                 .find_map(|(key, value)| value.map(|_| key))

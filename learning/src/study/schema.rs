@@ -148,7 +148,7 @@ impl DataSchema {
     /// SECURITY: with noise every vector must depend on its own patient and on public values only.
     pub(crate) fn check_scaling(&self, mode: Mode) -> Result<(), StudyFault> {
         match (mode, self.scaling) {
-            (Mode::Distributed, Scaling::PerSite) => Err(StudyFault::Invalid {
+            (Mode::Distributed | Mode::Local, Scaling::PerSite) => Err(StudyFault::Invalid {
                 field: "data.scaling".to_owned(),
                 problem: "a z-score of a silo's own rows lets every patient's vector depend on all others, which the \
                           noise does not cover"
@@ -156,7 +156,7 @@ impl DataSchema {
                 fix: "write `public-ranges`, or leave it out: `range`, `centre` and `scale` of each column are used"
                     .to_owned(),
             }),
-            (Mode::Distributed, Scaling::PublicRanges) | (Mode::None, _) => Ok(()),
+            (Mode::Distributed | Mode::Local, Scaling::PublicRanges) | (Mode::None, _) => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::task::Task;
 
 const GOOD: &str = include_str!("../../../examples/studies/logistic.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
+const LOCAL: &str = include_str!("../../../examples/studies/private-local.toml");
 const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
 
 const PRIVATE_STATISTICS: &str = include_str!("../../../examples/studies/private-statistics.toml");
@@ -138,8 +139,8 @@ fn values_that_cannot_be_are_refused_with_a_way_out() {
         (
             GOOD,
             "mode = \"none\"",
-            "mode = \"local\"",
-            "`privacy.mode`: `local` is not available; write `none` or `distributed`",
+            "mode = \"shuffled\"",
+            "`privacy.mode`: `shuffled` is not available; write `none` or `distributed` or `local`",
         ),
         (
             GOOD,
@@ -199,8 +200,45 @@ fn values_that_cannot_be_are_refused_with_a_way_out() {
             PRIVATE,
             "method = \"fedsgd\"",
             "method = \"fedavg\"",
-            "`fedavg` is not available with noise",
+            "`fedavg` needs noise at each of its local steps; write `fedsgd`, or `[privacy] mode = \"local\"`",
         ),
+        (
+            PRIVATE,
+            "mode = \"distributed\"",
+            "mode = \"local\"",
+            "`fedsgd` takes no local steps",
+        ),
+        (
+            PRIVATE_STATISTICS,
+            "mode = \"distributed\"",
+            "mode = \"local\"",
+            "`privacy.mode`: `local` is for the local steps of a regression; write `distributed`",
+        ),
+        (
+            LOCAL,
+            "sampling_rate = 1.0",
+            "sampling_rate = 0.5",
+            "`privacy.sampling_rate`: in mode `local` every local step is on all patients of a silo; write 1.0, or leave it out",
+        ),
+        (
+            LOCAL,
+            "local_steps = 3",
+            "local_steps = 10001",
+            "`rounds.local_steps`: too many steps",
+        ),
+        (
+            LOCAL,
+            "average_last = 2",
+            "average_last = 5",
+            "`rounds.average_last`: more than `rounds.most`",
+        ),
+        (
+            LOCAL,
+            "missing = \"complete-case\"",
+            "missing = \"complete-case\"\nscaling = \"per-site\"",
+            "`data.scaling`",
+        ),
+        (LOCAL, "patient = \"id\"", "", "`data.patient`"),
         (
             PRIVATE,
             "epsilon = \"3\"",

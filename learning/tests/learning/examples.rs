@@ -34,6 +34,7 @@ fn every_example_is_a_study_and_has_a_plan() {
         "logistic",
         "overspend",
         "private-linear",
+        "private-local",
         "private-logistic",
         "private-network",
         "private-newton",

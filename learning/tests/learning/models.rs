@@ -76,6 +76,103 @@ fn a_linear_regression_reaches_least_squares_in_the_outcomes_own_unit() {
     assert!((fit.log_likelihood.unwrap() + 12.0 * 0.0025).abs() < 1e-9);
 }
 
+/// Twenty-four rows whose features correlate and whose residuals are no pattern.
+fn uneven() -> Vec<String> {
+    (0_u32..24)
+        .map(|at| {
+            let (x, noise) = (f64::from(at % 7) / 2.0 - 1.5, f64::from(at * at % 11));
+            let y = 0.3 * x + f64::from(at % 5) / 4.0 - 0.5;
+            let number = 90.0 + 12.0 * x - 7.0 * y + 3.0 * noise;
+            format!("{at},{x},{y},{number},a,p")
+        })
+        .collect()
+}
+
+const LINEAR: &str = "[analysis]\nkind = \"linear-regression\"\noutcome = { column = \"number\" }\nfeatures = [\"x\", \"y\"]\n";
+
+/// Least squares of the uneven rows in half-ranges, by Gram-Schmidt on the columns: no normal equations, no Cholesky.
+fn least_squares() -> [f64; 3] {
+    let rows: Vec<[f64; 4]> = uneven()
+        .iter()
+        .map(|row| {
+            let cells: Vec<f64> = row
+                .split(',')
+                .skip(1)
+                .take(3)
+                .map(|cell| cell.parse().unwrap())
+                .collect();
+            [1.0, cells[0] / 2.0, cells[1] / 2.0, cells[2]]
+        })
+        .collect();
+    let column = |at: usize| -> Vec<f64> { rows.iter().map(|row| row[at]).collect() };
+    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
+    let (one, x, y, number) = (column(0), column(1), column(2), column(3));
+    let minus = |a: &[f64], factor: f64, b: &[f64]| -> Vec<f64> {
+        a.iter().zip(b).map(|(a, b)| a - factor * b).collect()
+    };
+    let x_on_one = dot(&x, &one) / dot(&one, &one);
+    let x_alone = minus(&x, x_on_one, &one);
+    let y_on_one = dot(&y, &one) / dot(&one, &one);
+    let y_on_x = dot(&y, &x_alone) / dot(&x_alone, &x_alone);
+    let y_alone = minus(&minus(&y, y_on_one, &one), y_on_x, &x_alone);
+    let slope_y = dot(&number, &y_alone) / dot(&y_alone, &y_alone);
+    let slope_x = dot(&number, &x_alone) / dot(&x_alone, &x_alone) - slope_y * y_on_x;
+    let level = dot(&number, &one) / dot(&one, &one) - slope_x * x_on_one - slope_y * y_on_one;
+    [level, slope_x, slope_y]
+}
+
+#[test]
+fn every_method_without_noise_finds_the_least_squares_of_the_pooled_rows() {
+    let pooled = least_squares();
+    for (method, reach) in [
+        (
+            "method = \"newton\"\n[rounds]\nmost = 5\nstop_when_step_below = 1e-9\n",
+            1e-9,
+        ),
+        (
+            "method = \"fedsgd\"\n[rounds]\nmost = 4000\nlearning_rate = 0.8\nmomentum = 0.5\n",
+            1e-6,
+        ),
+        (
+            "method = \"fedavg\"\n[rounds]\nmost = 4000\nlearning_rate = 0.8\nlocal_steps = 1\n",
+            1e-6,
+        ),
+    ] {
+        let study = study(&format!("{LINEAR}{method}[privacy]\nmode = \"none\"\n"));
+        let outcome = run_plain(&study, &tables(&study, &uneven()));
+        let fit = outcome.result.regression().unwrap();
+        for (found, expected) in fit.coefficients.iter().zip(pooled) {
+            assert!(
+                (found - expected).abs() < reach,
+                "{method} {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn newton_of_a_number_ends_in_two_rounds_with_the_standard_errors_of_least_squares() {
+    let method = "method = \"newton\"\n[rounds]\nmost = 5\nstop_when_step_below = 1e-9\n";
+    let study = study(&format!("{LINEAR}{method}[privacy]\nmode = \"none\"\n"));
+    let outcome = run_plain(&study, &tables(&study, &uneven()));
+    let fit = outcome.result.regression().unwrap();
+    assert_eq!((fit.rounds, fit.converged), (2, Some(true)));
+    let errors = fit.standard_errors.as_ref().unwrap();
+    for (found, expected) in errors.iter().zip(STANDARD_ERRORS) {
+        assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+    }
+    let [low, high] = fit.intervals.as_ref().unwrap()[1];
+    assert!(((low + high) / 2.0 - fit.coefficients[1]).abs() < 1e-9);
+    assert!(((high - low) / errors[1] - 2.0 * 1.959_963_984_540_054).abs() < 1e-9);
+}
+
+/// By exact rational arithmetic on the uneven rows, and one square root.
+const STANDARD_ERRORS: [f64; 3] = [
+    1.548_791_953_798_141,
+    4.073_067_497_058_945,
+    8.881_955_014_717_736,
+];
+
 #[test]
 fn a_saturated_softmax_gives_the_frequencies_of_every_group() {
     let study = study(

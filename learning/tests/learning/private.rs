@@ -1,51 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The private study, noise aside: what clipping and quantising leave of the fit.
 
-use consilium_learning::study::Privacy;
-use consilium_learning::{Contribution, Step, Task};
+use consilium_learning::result::RegressionResult;
+use consilium_learning::{Contribution, Step, Study, Task};
 use consilium_privacy::clipping::quantise_patient;
+use consilium_privacy::noise_plan::NoisePlan;
 
-use crate::federation::{example_study, example_tables};
+use crate::federation::{example_study, example_tables, examples};
 
 #[test]
 fn clipped_and_quantised_gradients_lead_close_to_the_pooled_fit() {
-    let study = example_study("private-logistic");
-    let Privacy::Distributed(promise) = &study.privacy else {
-        panic!("the study is noised")
-    };
-    let tables = example_tables(&study);
-    let task = Task::new(&study).unwrap();
-    let plan = study.vector_plan(4, 1, 1).unwrap();
-    let clip_integer = plan.noise.unwrap().clip_integer;
-
-    let mut model = task.initial_model();
-    let fit = loop {
-        let mut sum = vec![0_i64; task.dimension()];
-        for table in &tables {
-            let Contribution::PatientVectors { vectors, .. } =
-                task.contribution(&model, table).unwrap()
-            else {
-                panic!("the study is noised");
-            };
-            assert_eq!(vectors.len(), table.patient_count());
-            for vector in vectors {
-                for (total, value) in
-                    sum.iter_mut()
-                        .zip(quantise_patient(&vector, promise.clip, clip_integer))
-                {
-                    *total += value;
-                }
-            }
-        }
-        match task
-            .advance(&model, &task.decode(&plan, &sum).unwrap())
-            .unwrap()
-        {
-            Step::Continue(next) => model = next,
-            Step::Finished(outcome) => break outcome,
-        }
-    };
-    let fit = fit.result.regression().unwrap().clone();
+    let fit = clipped_fit(&example_study("private-logistic"));
     assert_eq!(fit.names, ["intercept", "treatment", "age", "male", "risk"]);
     // Within about one standard error of the pooled fit.
     let pooled = [
@@ -62,4 +27,108 @@ fn clipped_and_quantised_gradients_lead_close_to_the_pooled_fit() {
     assert!(
         fit.standard_errors.is_none() && fit.log_likelihood.is_none() && fit.examples.is_none()
     );
+}
+
+/// The fit of a study with shared noise, but for the noise.
+fn clipped_fit(study: &Study) -> RegressionResult {
+    let clip = study.privacy.promise().unwrap().clip;
+    let tables = example_tables(study);
+    let task = Task::new(study).unwrap();
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    let clip_integer = plan.noise.unwrap().clip_integer;
+
+    let mut model = task.initial_model();
+    loop {
+        let mut sum = vec![0_i64; task.dimension()];
+        for table in &tables {
+            let Contribution::PatientVectors { vectors, .. } =
+                task.contribution(&model, table).unwrap()
+            else {
+                panic!("the study is noised");
+            };
+            assert_eq!(vectors.len(), table.patient_count());
+            for vector in vectors {
+                for (total, value) in
+                    sum.iter_mut()
+                        .zip(quantise_patient(&vector, clip, clip_integer))
+                {
+                    *total += value;
+                }
+            }
+        }
+        match task
+            .advance(&model, &task.decode(&plan, &sum).unwrap())
+            .unwrap()
+        {
+            Step::Continue(next) => model = next,
+            Step::Finished(outcome) => return outcome.result.regression().unwrap().clone(),
+        }
+    }
+}
+
+/// What every hospital does in a round of the local study, but for the noise; `noise` gives it by hospital.
+fn local_fit(
+    study: &Study,
+    noise: &mut dyn FnMut(usize, &NoisePlan) -> Vec<i64>,
+) -> RegressionResult {
+    let tables = example_tables(study);
+    let task = Task::new(study).unwrap();
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    let clip = study.privacy.promise().unwrap().clip;
+    let mut model = task.initial_model();
+    loop {
+        let mut total = vec![0_i64; task.dimension()];
+        for (silo, table) in tables.iter().enumerate() {
+            let mut training = task.local_training(&plan, &model).unwrap();
+            while !training.is_finished() {
+                let Contribution::PatientVectors { vectors, .. } =
+                    task.contribution(&training.model(), table).unwrap()
+                else {
+                    panic!("a local step gives one vector per patient");
+                };
+                let mut sum = noise(silo, training.noise());
+                for vector in vectors {
+                    let quantised = quantise_patient(&vector, clip, training.noise().clip_integer);
+                    sum.iter_mut()
+                        .zip(quantised)
+                        .for_each(|(sum, value)| *sum += value);
+                }
+                training.take(&sum).unwrap();
+            }
+            total
+                .iter_mut()
+                .zip(training.finish().unwrap())
+                .for_each(|(total, moved)| *total += moved);
+        }
+        match task
+            .advance(&model, &task.decode(&plan, &total).unwrap())
+            .unwrap()
+        {
+            Step::Continue(next) => model = next,
+            Step::Finished(outcome) => return outcome.result.regression().unwrap().clone(),
+        }
+    }
+}
+
+#[test]
+fn local_steps_lead_where_gradient_steps_of_all_hospitals_together_lead() {
+    let study = example_study("private-local");
+    let fit = local_fit(&study, &mut |_, _| vec![0; 5]);
+    println!("{:?}", fit.coefficients);
+    assert!(fit.log_likelihood.is_none() && fit.examples.is_none());
+    // One local step is a step along the clipped gradients of all hospitals' patients, as FedSGD takes it, but for the
+    // rounding of either encoding.
+    let shipped = std::fs::read_to_string(examples().join("studies/private-local.toml")).unwrap();
+    let single = shipped.replace("local_steps = 3", "local_steps = 1");
+    let pooled = single
+        .replace("method = \"fedavg\"", "method = \"fedsgd\"")
+        .replace("mode = \"local\"", "mode = \"distributed\"")
+        .replace("local_steps = 1", "");
+    let local = local_fit(&Study::parse(single.as_bytes()).unwrap(), &mut |_, _| {
+        vec![0; 5]
+    });
+    let pooled = clipped_fit(&Study::parse(pooled.as_bytes()).unwrap());
+    for (local, pooled) in local.coefficients.iter().zip(&pooled.coefficients) {
+        assert!((local - pooled).abs() < 1e-3, "{local} {pooled}");
+    }
 }

@@ -16,12 +16,12 @@ impl SamplerDistance {
     /// Exact noise.
     pub const NONE: Self = Self(0.0);
 
-    /// 2^-96 for every coordinate of every silo: the sampler is nearer than that.
+    /// 2^-96 for every coordinate of so many vectors of noise: the sampler is nearer than that.
     #[must_use]
-    pub fn of_one_attempt(silos: u32, dimension: u64) -> Self {
+    pub fn of_vectors(vectors: u32, dimension: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "at most 2^32 in every plan")]
         let coordinates = dimension as f64;
-        Self(f64::from(silos) * coordinates * PER_SAMPLE)
+        Self(f64::from(vectors) * coordinates * PER_SAMPLE)
     }
 
     /// The distance of several attempts together.
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn a_distance_is_charged_upwards() {
         // 4 silos, 5 coordinates, 22 attempts: 440/2^96 = 5.5535...e-27.
-        let distance = SamplerDistance::of_one_attempt(4, 5).times(22);
+        let distance = SamplerDistance::of_vectors(4, 5).times(22);
         assert_eq!(
             distance.charged().to_string(),
             "0.000000000000000000000000005554"

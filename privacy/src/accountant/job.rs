@@ -55,17 +55,18 @@ pub struct Job {
 }
 
 impl Job {
-    /// What a view faces in so many attempts of a plan, for vectors of `dimension` coordinates.
+    /// What a view faces in so many attempts of a plan, with all releases of each, for vectors of `dimension` coordinates.
     pub fn of_plan(
         plan: &NoisePlan,
         view: View,
         dimension: u64,
         attempts: u32,
     ) -> Result<Self, NoisePlanFault> {
+        let releases = attempts.checked_mul(plan.releases_per_attempt());
         Ok(Self {
             event: NoiseEvent::of_plan(plan, view, dimension)?,
             sampling: plan.batch.sampling(),
-            attempts,
+            attempts: releases.ok_or(NoisePlanFault::LocalSteps)?,
         })
     }
 }

@@ -36,7 +36,7 @@ pub struct Promise {
 }
 
 impl PrivacyStatement {
-    /// For all attempts of a plan, in the batches that it has drawn.
+    /// For all releases of all attempts of a plan, in the batches that it has drawn.
     pub fn of_plan(plan: &NoisePlan, dimension: u64, delta: Delta) -> Result<Self, NoisePlanFault> {
         let distance = plan.distance_from_exact(dimension).times(plan.attempts);
         let promise = |view| -> Result<Promise, NoisePlanFault> {
@@ -82,8 +82,9 @@ pub fn estimate_of_plan(
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::accountant::EstimateMethod;
+    use crate::accountant::{EstimateMethod, NoiseEvent};
     use crate::batch::Batch;
+    use crate::budget::Charge;
     use crate::calibration::calibrate;
     use crate::loss::SamplingRate;
     use crate::noise_plan::NoiseTerms;
@@ -148,6 +149,37 @@ mod tests {
         };
         let loud = PrivacyStatement::of_plan(&everybody, 5, delta()).unwrap();
         assert!(loud.colluders.epsilon.value() > 10.0);
+    }
+
+    #[test]
+    fn with_local_noise_every_step_is_charged_and_no_view_rests_on_masks() {
+        let (epsilon, delta) = (Epsilon::new(3.0).unwrap(), Delta::new(1e-5).unwrap());
+        let multiplier = calibrate(epsilon, delta, SamplingRate::EVERYBODY, 22 * 5).unwrap();
+        let terms = NoiseTerms {
+            multiplier,
+            silos: 4,
+            dropouts: 1,
+            colluders: 1,
+            attempts: 22,
+            patients_cap: 1_000,
+            dimension: 5,
+        };
+        let plan = NoisePlan::derive_local(&terms, 5).unwrap();
+        let local = PrivacyStatement::of_plan(&plan, 5, delta).unwrap();
+        assert_eq!(local.masks_hold, local.masks_broken);
+        assert_eq!(local.colluders, local.masks_broken);
+        let certified = local.masks_broken.epsilon.value();
+        assert!(certified <= 3.0 && certified > 2.999, "{certified}");
+        // One attempt costs what five releases cost, and all attempts what the study promises.
+        let charge = Charge::of_plan(&plan, View::Colluders, 5).unwrap();
+        let event = NoiseEvent::of_plan(&plan, View::MasksBroken, 5).unwrap();
+        for order in [2, 8, 64] {
+            let (charged, one) = (
+                charge.curve.at(order),
+                RdpCurve::full_batch(&event, 1).at(order),
+            );
+            assert!((charged.unwrap() / one.unwrap() - 5.0).abs() < 1e-12);
+        }
     }
 
     #[test]

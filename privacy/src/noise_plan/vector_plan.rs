@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{NoisePlan, NoisePlanFault};
+use super::{NoisePlacement, NoisePlan, NoisePlanFault};
 use crate::fixed_point::{FixedPoint, FixedPointFault, MOST_CLAMP};
 
 /// One vector of a study; equal at every silo, so it holds integers only.
@@ -15,9 +15,9 @@ pub struct VectorPlan {
     pub dimension: u64,
     /// Bits of a word on the wire; sums are taken modulo `2^word_bits`.
     pub word_bits: u8,
-    /// The largest magnitude that one silo may put into a coordinate, before noise.
+    /// The largest magnitude that one silo may put into a coordinate, before shared noise.
     pub clamp: u64,
-    /// Fractional bits of an encoded real; 0 with noise, where a patient's vector is scaled by `D/C`.
+    /// Fractional bits of an encoded real; 0 with shared noise, where a patient's vector is scaled by `D/C`.
     pub fraction_bits: u8,
     /// The noise that each silo adds, if any.
     pub noise: Option<NoisePlan>,
@@ -56,6 +56,9 @@ impl VectorPlan {
             return Err(VectorPlanFault::Empty);
         }
         noise.validate()?;
+        if noise.placement != NoisePlacement::Shared {
+            return Err(VectorPlanFault::Contradiction);
+        }
         Ok(Self {
             dimension,
             word_bits: noise.word_bits()?,
@@ -65,11 +68,36 @@ impl VectorPlan {
         })
     }
 
+    /// A vector of what each silo made of its own noised sums: encoded as without noise, for the noise is inside already.
+    pub fn noised_locally(
+        dimension: u64,
+        word_bits: u8,
+        fraction_bits: u8,
+        noise: NoisePlan,
+    ) -> Result<Self, VectorPlanFault> {
+        noise.validate()?;
+        if noise.placement == NoisePlacement::Shared {
+            return Err(VectorPlanFault::Contradiction);
+        }
+        Ok(Self {
+            noise: Some(noise),
+            ..Self::plain(dimension, noise.silos, word_bits, fraction_bits)?
+        })
+    }
+
     /// Whether a plan that came from elsewhere is one that this version would make for `silos` silos.
     pub fn validate(&self, silos: u32) -> Result<(), VectorPlanFault> {
         let expected = match &self.noise {
             Some(noise) if noise.silos != silos => return Err(VectorPlanFault::Contradiction),
-            Some(noise) => Self::noised(self.dimension, *noise)?,
+            Some(noise) => match noise.placement {
+                NoisePlacement::Shared => Self::noised(self.dimension, *noise)?,
+                NoisePlacement::Local { .. } => Self::noised_locally(
+                    self.dimension,
+                    self.word_bits,
+                    self.fraction_bits,
+                    *noise,
+                )?,
+            },
             None => Self::plain(self.dimension, silos, self.word_bits, self.fraction_bits)?,
         };
         if expected == *self {
@@ -79,7 +107,7 @@ impl VectorPlan {
         }
     }
 
-    /// How reals are encoded in a study without noise.
+    /// How reals are encoded in a study without noise or with local noise.
     pub fn fixed_point(&self) -> Result<FixedPoint, FixedPointFault> {
         FixedPoint::new(self.fraction_bits, self.clamp)
     }
@@ -113,7 +141,7 @@ pub enum VectorPlanFault {
 mod tests {
     use super::*;
     use crate::loss::NoiseMultiplier;
-    use crate::noise_plan::NoiseTerms;
+    use crate::noise_plan::{NoiseTerms, View};
 
     fn noise() -> NoisePlan {
         NoisePlan::derive(&NoiseTerms {
@@ -175,8 +203,55 @@ mod tests {
     }
 
     #[test]
+    fn local_noise_is_whole_and_its_vector_is_encoded_as_without_noise() {
+        let terms = NoiseTerms {
+            multiplier: NoiseMultiplier::new(7.0).unwrap(),
+            silos: 4,
+            dropouts: 1,
+            colluders: 1,
+            attempts: 22,
+            patients_cap: 1_000,
+            dimension: 5,
+        };
+        let local = NoisePlan::derive_local(&terms, 5).unwrap();
+        assert_eq!((local.releases_per_attempt(), local.releases()), (5, 110));
+        for view in View::ALL {
+            let seen = local.multiplier(view).unwrap().value();
+            assert!((seen / 7.0 - 1.0).abs() < 1e-4, "{view:?} {seen}");
+        }
+        let plan = VectorPlan::noised_locally(5, 64, 32, local).unwrap();
+        plan.validate(4).unwrap();
+        assert_eq!(
+            VectorPlan {
+                noise: None,
+                ..plan
+            },
+            VectorPlan::plain(5, 4, 64, 32).unwrap()
+        );
+        // Neither kind of noise passes for the other, and no step is not one.
+        assert!(VectorPlan::noised(5, local).is_err());
+        assert!(VectorPlan::noised_locally(5, 64, 32, noise()).is_err());
+        let shared = NoisePlan {
+            placement: NoisePlacement::Shared,
+            ..local
+        };
+        let exchanged = VectorPlan {
+            noise: Some(shared),
+            ..plan
+        };
+        assert_eq!(exchanged.validate(4), Err(VectorPlanFault::Contradiction));
+        assert!(NoisePlan::derive_local(&terms, 0).is_err());
+        assert!(NoisePlan::derive_local(&terms, u32::MAX).is_err());
+    }
+
+    #[test]
     fn a_plan_travels_in_json_and_in_binary() {
         let plan = VectorPlan::noised(5, noise()).unwrap();
+        assert!(
+            serde_json::to_string(&plan)
+                .unwrap()
+                .contains("\"placement\":\"shared\"")
+        );
         let json = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<VectorPlan>(&json).unwrap(), plan);
         let bytes = postcard::to_allocvec(&plan).unwrap();

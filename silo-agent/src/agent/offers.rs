@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use consilium_audit::entry::{EventKind, Outcome, PrivacyStatement};
-use consilium_learning::study::{Privacy, Study};
+use consilium_learning::study::Study;
 use consilium_policies::{Approval, Date};
 use consilium_protocol::SiloEvent;
 use consilium_wire::StudyId;
@@ -273,7 +273,7 @@ impl Agent {
             CrashPoint::reached(self.crash_point, CrashPlace::LedgerReserved, 1);
         }
         let reference = study_reference(id, &terms.study, permit);
-        if let Privacy::Distributed(noise) = &terms.study.privacy {
+        if let Some(noise) = terms.study.privacy.promise() {
             let reserved = self
                 .own_log
                 .event(EventKind::PrivacyReserved)?

@@ -5,9 +5,10 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
 use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::{ContributionFault, ContributionReader};
+use consilium_learning::{LocalTraining, Model};
 use consilium_policies::Isolation;
 use consilium_privacy::loss::ClippingNorm;
-use consilium_privacy::noise_plan::VectorPlan;
+use consilium_privacy::noise_plan::{NoisePlacement, VectorPlan};
 use consilium_protocol::{AttemptId, MaskJob, RoundPlan, TagJob};
 
 use super::Agent;
@@ -34,7 +35,9 @@ pub(crate) struct Prepared {
 /// Everything a trainer and the pipeline need for one round.
 pub(super) struct TrainingOrder {
     job: Job,
-    model: Vec<u8>,
+    model: Model,
+    /// Where every local step is noised: the steps.
+    local: Option<LocalTraining>,
     dimension: usize,
     vector: VectorPlan,
     clip: Option<ClippingNorm>,
@@ -48,6 +51,8 @@ pub(super) enum PrepareFault {
     Trainer(#[from] TrainerFault),
     #[error(transparent)]
     Contribution(#[from] ContributionFault),
+    #[error("the study's plan names no clipping norm")]
+    NoClip,
     #[error(transparent)]
     Pipeline(#[from] PipelineFault),
     #[error(transparent)]
@@ -65,15 +70,19 @@ pub(super) fn prepare(
     if let Some(input) = files.stored_input(id)? {
         return Ok(Prepared { input, facts: None });
     }
+    if let Some(training) = order.local.clone() {
+        return prepare_locally(files, trainer, id, &order, training);
+    }
     let TrainingOrder {
         job,
         model,
+        local: _,
         dimension,
         vector,
         clip,
         isolation,
     } = order;
-    let (input, facts) = trainer.contribute(job, model, isolation, |pipe| {
+    let (input, facts) = trainer.contribute(job, model.to_bytes(), isolation, |pipe| {
         let mut contribution = ContributionReader::open(pipe, dimension)?;
         let mut input = files.store_input(id)?;
         let mut random = randomness::round_random();
@@ -83,6 +92,47 @@ pub(super) fn prepare(
     Ok(Prepared {
         input,
         facts: Some(facts),
+    })
+}
+
+/// The same for a round of local steps that are all noised. Each has a trainer of its own, which knows the public study,
+/// the data and the model, and nothing of the other steps.
+///
+/// COST: the table is read once for each local step.
+fn prepare_locally(
+    files: &AttemptFiles,
+    trainer: &Trainer,
+    id: AttemptId,
+    order: &TrainingOrder,
+    training: LocalTraining,
+) -> Result<Prepared, PrepareFault> {
+    let TrainingOrder {
+        job,
+        dimension,
+        vector,
+        clip,
+        isolation,
+        ..
+    } = order;
+    let (noise, clip) = (*training.noise(), clip.ok_or(PrepareFault::NoClip)?);
+    let mut random = randomness::round_random();
+    let mut seen = None;
+    let mut input = files.store_input(id)?;
+    let step = |model: &Model| {
+        let (sum, facts) =
+            trainer.contribute(job.clone(), model.to_bytes(), *isolation, |pipe| {
+                let mut contribution = ContributionReader::open(pipe, *dimension)?;
+                let sum =
+                    update_pipeline::noised(&mut contribution, vector, &noise, clip, &mut random)?;
+                Ok::<_, PrepareFault>(sum)
+            })?;
+        seen.get_or_insert(facts);
+        Ok::<_, PrepareFault>(sum)
+    };
+    update_pipeline::protect_steps(training, step, &mut input)?;
+    Ok(Prepared {
+        input: input.finish()?,
+        facts: seen,
     })
 }
 
@@ -134,9 +184,17 @@ impl Agent {
             .map_err(|fault| explain(&fault))?;
         let policy = PolicyFile::read(&self.folder.policy(), self.name.as_str())
             .map_err(|fault| explain(&fault))?;
+        let local = match terms.vector.noise.map(|noise| noise.placement) {
+            Some(NoisePlacement::Local { .. }) => {
+                let steps = terms.task.local_training(&terms.vector, &model);
+                Some(steps.map_err(|fault| explain(&fault))?)
+            }
+            Some(NoisePlacement::Shared) | None => None,
+        };
         Ok(TrainingOrder {
             job: job(&data_set, &record.offer.study),
-            model: model.to_bytes(),
+            model,
+            local,
             dimension: terms.task.dimension(),
             vector: terms.vector,
             clip: terms.clip(),

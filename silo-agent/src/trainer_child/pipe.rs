@@ -32,7 +32,7 @@ pub(crate) enum Request {
 }
 
 /// A study and the data set that it is computed on.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// The file.
     pub(crate) data: String,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::Contribution;
+use consilium_learning::{Study, Task};
 use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
 use consilium_protocol::AttemptId;
@@ -216,4 +217,81 @@ fn a_contribution_that_breaks_off_is_refused_and_leaves_nothing() {
         drop(writer);
         assert!(files.stored_input(id).unwrap().is_none());
     }
+}
+
+const LOCAL: &str = include_str!("../../../examples/studies/private-local.toml");
+
+#[test]
+fn every_local_step_asks_at_the_model_that_the_noised_sums_led_to_and_only_the_move_is_stored() {
+    let study = Study::parse(LOCAL.as_bytes()).unwrap();
+    let task = Task::new(&study).unwrap();
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    let training = task.local_training(&plan, &task.initial_model()).unwrap();
+    let (clip, noise) = (study.privacy.promise().unwrap().clip, *training.noise());
+    let id = AttemptId {
+        epoch: 1,
+        round: 1,
+        attempt: 1,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let files = AttemptFiles::open(folder.path()).unwrap();
+    let mut random = random();
+    let (mut asked, mut sums) = (Vec::new(), Vec::new());
+    let mut writer = files.store_input(id).unwrap();
+    protect_steps(
+        training.clone(),
+        |model| {
+            asked.push(model.clone());
+            let contribution = Contribution::PatientVectors {
+                dimension: 5,
+                vectors: vec![vec![0.3, 0.0, -0.2, 0.0, 9.0]; 20],
+            };
+            let bytes = contribution.to_bytes();
+            let mut reader = ContributionReader::open(bytes.as_slice(), 5)?;
+            let sum = noised(&mut reader, &plan, &noise, clip, &mut random)?;
+            sums.push(sum.clone());
+            Ok::<_, PipelineFault>(sum)
+        },
+        &mut writer,
+    )
+    .unwrap();
+    let name = writer.finish().unwrap();
+    let stored = files
+        .read_input(id, &name, 5)
+        .unwrap()
+        .next_piece()
+        .unwrap();
+    assert_eq!(asked.len(), 3);
+    // Noise of its own at each step, in coordinates that no patient fills too.
+    assert!(sums[0][1] != sums[1][1] && sums[1][1] != sums[2][1]);
+    let mut again = training;
+    for (model, sum) in asked.iter().zip(&sums) {
+        assert_eq!(*model, again.model());
+        again.take(sum).unwrap();
+    }
+    assert_eq!(stored, again.finish().unwrap());
+}
+
+#[test]
+fn one_noised_sum_does_not_pass_for_a_round_of_local_steps() {
+    let study = Study::parse(LOCAL.as_bytes()).unwrap();
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    let clip = study.privacy.promise().unwrap().clip;
+    let vectors = Contribution::PatientVectors {
+        dimension: 5,
+        vectors: vec![vec![0.0; 5]],
+    };
+    let sum = Contribution::Sum(vec![0.5; 5]);
+    for contribution in [vectors, sum.clone()] {
+        let refused = protect(contribution, &plan, Some(clip), &mut random());
+        assert!(matches!(refused, Err(PipelineFault::OtherKind { .. })));
+    }
+    // A trainer that gives a sum where a local step clips every patient is refused too.
+    let bytes = sum.to_bytes();
+    let mut reader = ContributionReader::open(bytes.as_slice(), 5).unwrap();
+    let noise = plan.noise.unwrap();
+    assert!(matches!(
+        noised(&mut reader, &plan, &noise, clip, &mut random()),
+        Err(PipelineFault::OtherKind { .. })
+    ));
 }

@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use consilium_privacy::batch::Batch;
 use consilium_tests::privacy_audit::canary::{Attack, Canary, Path, tenth};
+use consilium_tests::privacy_audit::local::{LocalAttack, LocalMutation};
 use consilium_tests::privacy_audit::mutation::Mutation;
 use consilium_tests::privacy_audit::one_run::{DELTA, OneRun};
 
@@ -109,6 +110,32 @@ fn main() -> Result<()> {
         println!("  {mutation:?}: ratio {:.4}, {word}", verdict.ratio());
         found &= !verdict.holds();
     }
+    let local = |mutation| {
+        let attack = LocalAttack {
+            mutation,
+            rounds: arguments.rounds,
+            seed: arguments.seed,
+        };
+        attack.run()
+    };
+    let honest = local(LocalMutation::Honest)?;
+    println!(
+        "local: {} rounds each way, 4 noised steps of one silo, no mask\n  distance {:.4} of {:.4} proven (one-sided 99 % bounds), ratio {:.4}",
+        arguments.rounds,
+        honest.proven,
+        honest.claimed,
+        honest.ratio()
+    );
+    for mutation in LocalMutation::MISTAKES {
+        let verdict = local(mutation)?;
+        let word = if verdict.holds() { "MISSED" } else { "found" };
+        println!("  {mutation:?}: ratio {:.4}, {word}", verdict.ratio());
+        found &= !verdict.holds();
+    }
+    ensure!(
+        honest.holds(),
+        "the local canary proves too much or too little"
+    );
     ensure!(verdict.holds(), "the canary proves too much or too little");
     ensure!(
         drawn.holds(),

@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, bail, ensure};
 use consilium_crypto::random::RoundRandom;
 use consilium_crypto::secret::Secret32;
-use consilium_learning::study::Privacy;
 use consilium_learning::{Contribution, Model, Step, Study, Table, Task};
 use consilium_privacy::accountant::gaussian;
 use consilium_privacy::clipping::quantise_patient;
@@ -38,7 +37,7 @@ impl Setting {
         if self == Self::Certified {
             return Ok(study.vector_plan(silos, 1, 1)?);
         }
-        let Privacy::Distributed(promise) = &study.privacy else {
+        let Some(promise) = study.privacy.promise() else {
             bail!("the study is not noised")
         };
         let attempts = study.attempts();
@@ -72,7 +71,7 @@ pub(super) fn train(
     noise: Noise,
 ) -> Result<Model> {
     let task = Task::new(study)?;
-    let (Privacy::Distributed(promise), Some(noise_plan)) = (&study.privacy, &plan.noise) else {
+    let (Some(promise), Some(noise_plan)) = (study.privacy.promise(), &plan.noise) else {
         bail!("the study is not noised")
     };
     let mut model = task.initial_model();

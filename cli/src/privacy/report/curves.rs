@@ -62,16 +62,12 @@ impl Curves {
 }
 
 fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
-    let whole = charged(noise)?;
     let all = noise.plan.attempts;
     let step = all.div_ceil(MOST_POINTS).max(1);
     (1..=all)
         .filter(|rounds| rounds % step == 0 || *rounds == 1 || *rounds == all)
         .map(|rounds| {
-            let jobs = [Job {
-                attempts: rounds,
-                ..whole
-            }];
+            let jobs = [charged(noise, rounds)?];
             Ok(Spent {
                 rounds,
                 certified: noise.certified(rounds)?.value(),
@@ -81,9 +77,8 @@ fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
         .collect()
 }
 
-/// All attempts as the ledger counts them.
-fn charged(noise: &StudyNoise) -> anyhow::Result<Job> {
-    let attempts = noise.plan.attempts;
+/// So many attempts as the ledger counts them.
+fn charged(noise: &StudyNoise, attempts: u32) -> anyhow::Result<Job> {
     Ok(Job::of_plan(
         &noise.plan,
         View::Colluders,

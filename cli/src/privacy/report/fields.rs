@@ -10,7 +10,7 @@ use consilium_privacy::accountant::meaning::Meaning;
 use consilium_privacy::accountant::zcdp;
 use consilium_privacy::batch::Batch;
 use consilium_privacy::loss::{Delta, Epsilon, Rho};
-use consilium_privacy::noise_plan::{NoisePlan, View};
+use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, View};
 use serde::Serialize;
 
 /// The whole report.
@@ -61,6 +61,8 @@ pub(super) struct MechanismFacts {
     pub(super) mechanism: &'static str,
     pub(super) clip: f64,
     pub(super) noise_multiplier: f64,
+    /// Noised sums in each attempt.
+    pub(super) releases_per_attempt: u32,
     pub(super) sampling_rate: String,
     pub(super) coordinates: u64,
     /// The integers that every silo derived.
@@ -116,21 +118,40 @@ impl PrivacyReport {
                 digest: sha256(file).to_string(),
             },
             guarantee: Guarantee {
-                flavour: "(epsilon, delta)-differential privacy, certified by Renyi differential privacy",
+                flavour: match noise.plan.placement {
+                    NoisePlacement::Shared => {
+                        "(epsilon, delta)-differential privacy, certified by Renyi differential privacy"
+                    }
+                    NoisePlacement::Local { .. } => {
+                        "inter-silo record-level (epsilon, delta)-differential privacy (ISRL-DP), certified by Renyi differential privacy"
+                    }
+                },
                 unit: "one patient of one hospital, with all of that patient's rows",
                 adjacency: "add-remove: the patient took part, or did not",
                 epsilon: noise.terms.epsilon,
                 delta: noise.terms.delta,
-                rho: (batch == Batch::Everybody).then(|| zcdp::rho(charged, noise.plan.attempts)),
-                trust_model: format!(
-                    "distributed: each silo adds its share under masks; no coordinator is trusted; {} of {} silos may collude, {} may drop out",
-                    noised.colluders, noised.silos, views.dropouts_tolerated
-                ),
+                rho: (batch == Batch::Everybody).then(|| zcdp::rho(charged, noise.plan.releases())),
+                trust_model: match noise.plan.placement {
+                    NoisePlacement::Shared => format!(
+                        "distributed: each silo adds its share under masks; no coordinator is trusted; {} of {} silos may collude, {} may drop out",
+                        noised.colluders, noised.silos, views.dropouts_tolerated
+                    ),
+                    NoisePlacement::Local { .. } => "local: each silo's own message is private by itself; neither coordinator, masks nor other silos are trusted"
+                        .to_owned(),
+                },
             },
             mechanism: MechanismFacts {
-                mechanism: "sum of discrete Gaussians on the integers, one of each silo",
+                mechanism: match noise.plan.placement {
+                    NoisePlacement::Shared => {
+                        "sum of discrete Gaussians on the integers, one of each silo"
+                    }
+                    NoisePlacement::Local { .. } => {
+                        "discrete Gaussian on the integers, at every local step of each silo"
+                    }
+                },
                 clip: noise.terms.clip.value(),
                 noise_multiplier: charged.value(),
+                releases_per_attempt: noise.plan.releases_per_attempt(),
                 sampling_rate: format!(
                     "{}: {}",
                     views.sampling_rate,
@@ -162,12 +183,15 @@ impl PrivacyReport {
                 composition: "all attempts of this study, spare ones included; other studies of the same patients add up in each hospital's ledger",
             },
             boundary: Boundary {
-                released: match batch {
-                    Batch::Everybody => {
+                released: match (noise.plan.placement, batch) {
+                    (NoisePlacement::Shared, Batch::Everybody) => {
                         "the noised sum of one clipped vector per patient, once per attempt; models computed from these sums"
                     }
-                    Batch::Drawn(_) => {
+                    (NoisePlacement::Shared, Batch::Drawn(_)) => {
                         "the noised sum of one clipped vector per patient drawn, once per attempt, divided by a public number; models computed from these sums"
+                    }
+                    (NoisePlacement::Local { .. }, _) => {
+                        "the sum of the silos' moves, once per attempt, each computed from noised sums of one clipped vector per patient; charged as if every silo's noised sum of every local step were seen"
                     }
                 },
                 not_released: "single vectors, sums of one hospital, batch sizes, who was drawn, counts of examples, losses and metrics",
@@ -181,7 +205,7 @@ impl PrivacyReport {
                 enforced_by: "agent: the hospital's agent clips, quantises, draws where a study samples, adds up and noises built-in objectives",
                 audit: "not measured for this study; a canary audit of the release path runs among the project's tests",
             },
-            limits: limits(batch),
+            limits: limits(&noise.plan),
             meaning: Meaning::of(views.colluders.certified.epsilon, noise.terms.delta),
             prediction: predict(noised).ok(),
             curves: Curves::of(noised, &noise)?,
@@ -191,16 +215,23 @@ impl PrivacyReport {
 }
 
 /// What the numbers do not cover.
-fn limits(batch: Batch) -> Vec<&'static str> {
+fn limits(plan: &NoisePlan) -> Vec<&'static str> {
     let mut limits = vec![
         "A patient who is known to several of the hospitals is protected less: the promise is per hospital.",
-        "When more silos survive than promised, more noise is in the sum than accounted for; the excess is not removed, and the charge is not lowered.",
+        match plan.placement {
+            NoisePlacement::Shared => {
+                "When more silos survive than promised, more noise is in the sum than accounted for; the excess is not removed, and the charge is not lowered."
+            }
+            NoisePlacement::Local { .. } => {
+                "The noise of the other silos hides more than is accounted for; the excess is not removed, and the charge is not lowered."
+            }
+        },
         "The estimate does not bound the rounding of its own arithmetic; nothing rests on it.",
         "That a study took place, and which hospitals took part, is public.",
         "What one learns about everybody, a smoker's risk for instance, is learned about a patient too: that is the study's purpose.",
         "Nobody outside the project has reviewed this software.",
     ];
-    if let Batch::Drawn(_) = batch {
+    if let Batch::Drawn(_) = plan.batch {
         limits.push(
             "For a patient replaced by another nothing is certified on samples; and the promise rests on nobody learning who was drawn.",
         );
