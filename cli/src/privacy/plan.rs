@@ -10,7 +10,7 @@ use crate::output::OutputArguments;
 use anyhow::{Context, bail};
 use budget::{BudgetAfter, Percent, Room};
 use clap::Args;
-use consilium_learning::study::{Analysis, Method, Privacy};
+use consilium_learning::study::{Analysis, Method};
 use consilium_privacy::loss::{Delta, Epsilon};
 use consilium_privacy::noise_plan::View;
 use drowned::drowned;
@@ -281,7 +281,8 @@ impl NoisedStudy {
         | Analysis::LinearRegression(plan)
         | Analysis::SoftmaxRegression(plan)
         | Analysis::NeuralNetwork(plan) = &mut study.analysis
-            && let Method::FedSgd { average_last, .. } = &mut plan.method
+            && let Method::FedSgd { average_last, .. } | Method::FedAvg { average_last, .. } =
+                &mut plan.method
         {
             *average_last = rounds.min(*average_last);
         }
@@ -290,7 +291,7 @@ impl NoisedStudy {
 
     fn with_patients(&self, patients: u64) -> anyhow::Result<Self> {
         let mut study = self.study.clone();
-        if let Privacy::Distributed(terms) = &mut study.privacy {
+        if let Some(terms) = study.privacy.promise_mut() {
             terms.expected_patients = patients;
         }
         Ok(Self { study, ..*self })
