@@ -45,6 +45,16 @@ impl Design {
         })
     }
 
+    /// Rows that stand in no table.
+    #[cfg(test)]
+    pub(super) fn of_rows(width: usize, features: Vec<f64>, outcomes: Vec<Outcome>) -> Self {
+        Self {
+            width,
+            features,
+            outcomes,
+        }
+    }
+
     /// Feature rows with their outcomes.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&[f64], Outcome)> {
         self.features

@@ -12,7 +12,7 @@ const GOOD: &str = include_str!("../../../examples/studies/logistic.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 const LOCAL: &str = include_str!("../../../examples/studies/private-local.toml");
 const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
-
+const PRIVATE_NEWTON: &str = include_str!("../../../examples/studies/private-newton.toml");
 const PRIVATE_STATISTICS: &str = include_str!("../../../examples/studies/private-statistics.toml");
 
 /// The text of the fault that a change of a good study leads to.
@@ -280,6 +280,18 @@ fn values_that_cannot_be_are_refused_with_a_way_out() {
             "mode = \"distributed\"",
             "mode = \"distributed\"\nsampling_rate = 0.5",
             "`privacy.sampling_rate`: only rounds of the method `fedsgd` are on a sample of the patients; write 1.0, or leave it out",
+        ),
+        (
+            PRIVATE_NEWTON,
+            "sampling_rate = 1.0",
+            "sampling_rate = 0.5",
+            "`privacy.sampling_rate`: only rounds of the method `fedsgd` are on a sample of the patients; write 1.0, or leave it out",
+        ),
+        (
+            PRIVATE_NEWTON,
+            "most = 4",
+            "most = 4\nstop_when_step_below = 1e-9",
+            "`rounds.stop_when_step_below`: with noise no step becomes small",
         ),
         (
             STATISTICS,

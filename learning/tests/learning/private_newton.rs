@@ -7,7 +7,7 @@ use consilium_learning::study::Privacy;
 use consilium_learning::{Contribution, Step, Study, Task};
 use consilium_privacy::clipping::quantise_patient;
 
-use crate::federation::{example_study, example_tables, examples, run_plain};
+use crate::federation::{SILOS, example_study, example_tables, examples, run_plain};
 
 /// The example without what biases it, with as many steps as plain Newton needs.
 fn unbiased() -> Study {
@@ -78,6 +78,74 @@ fn without_noise_it_is_plain_newton_but_for_the_quantising() {
         assert!((found / expected - 1.0).abs() < 0.05, "{found} {expected}");
     }
     assert!(private.log_likelihood.is_none() && private.examples.is_none());
+}
+
+/// The linear example by Newton's steps.
+fn linear() -> Study {
+    let text = std::fs::read_to_string(examples().join("studies/private-linear.toml")).unwrap();
+    let own = ["learning_rate", "momentum", "average_last"];
+    let lines = text
+        .lines()
+        .filter(|line| !own.iter().any(|key| line.starts_with(key)))
+        .map(|line| {
+            line.replace("\"fedsgd\"", "\"newton\"")
+                .replace("most = 20", "most = 4")
+        });
+    Study::parse(lines.collect::<Vec<_>>().join("\n").as_bytes()).unwrap()
+}
+
+/// Least squares of the risk on intercept, (age - 59)/41, male and outcome, by the normal equations and elimination.
+fn least_squares() -> Vec<f64> {
+    let mut equations = vec![vec![0.0_f64; 5]; 4];
+    for silo in SILOS {
+        let path = examples().join(format!("data/indo-rct/{silo}.csv"));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.starts_with("rownames,id,site,age,risk,gender,outcome,"));
+        for line in text.lines().skip(1) {
+            let cells: Vec<&str> = line.split(',').collect();
+            let number = |place: usize| cells[place].parse::<f64>().unwrap();
+            let is = |place: usize, value: &str| f64::from(u8::from(cells[place] == value));
+            let age = (number(3) - 59.0) / 41.0;
+            let row = [1.0, age, is(5, "2_male"), is(6, "1_yes"), number(4)];
+            for (equation, left) in equations.iter_mut().zip(row) {
+                equation
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, right)| *sum += left * right);
+            }
+        }
+    }
+    for pivot in 0..4 {
+        let divisor = equations[pivot][pivot];
+        equations[pivot]
+            .iter_mut()
+            .for_each(|value| *value /= divisor);
+        let solved = equations[pivot].clone();
+        for (_, other) in equations
+            .iter_mut()
+            .enumerate()
+            .filter(|(place, _)| *place != pivot)
+        {
+            let factor = other[pivot];
+            other
+                .iter_mut()
+                .zip(&solved)
+                .for_each(|(value, of)| *value -= factor * of);
+        }
+    }
+    equations.iter().map(|equation| equation[4]).collect()
+}
+
+#[test]
+fn without_noise_a_number_is_fitted_by_least_squares() {
+    let fit = run(&linear(), 0.0);
+    assert_eq!(fit.names, ["intercept", "age", "male", "yes"]);
+    for (found, expected) in fit.coefficients.iter().zip(least_squares()) {
+        assert!((found - expected).abs() < 0.02, "{found} {expected}");
+    }
+    // The spread of the residuals is in no coordinate.
+    assert!(fit.standard_errors.is_none() && fit.intervals.is_none());
+    assert!(fit.odds_ratios.is_empty());
 }
 
 #[test]
