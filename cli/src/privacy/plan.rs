@@ -62,7 +62,7 @@ struct Planned {
     warnings: Vec<PlanRefusal>,
 }
 
-/// The noise in numbers that can be compared with gradients.
+/// The noise in numbers that can be compared with patients' vectors.
 #[derive(Debug, Serialize)]
 struct NoiseFacts {
     coordinates: u64,
@@ -70,7 +70,7 @@ struct NoiseFacts {
     share_standard_deviation: f64,
     /// In the sum of all silos, per coordinate, in units of the clip.
     sum_standard_deviation: f64,
-    /// In the mean over the expected patients, per coordinate, in units of the gradient.
+    /// In the mean over the expected patients, per coordinate, in units of a patient's vector.
     mean_standard_deviation: f64,
 }
 
@@ -306,7 +306,7 @@ fn words(planned: &Planned) -> String {
         mean_standard_deviation,
     } = planned.noise;
     let mut text = format!(
-        "{}\n\nnoise    in {coordinates} coordinates: {share_standard_deviation:.2} clips by each silo, {sum_standard_deviation:.2} in the sum, {mean_standard_deviation:.4} in the mean gradient",
+        "{}\n\nnoise    in {coordinates} coordinates: {share_standard_deviation:.2} clips by each silo, {sum_standard_deviation:.2} in the sum, {mean_standard_deviation:.4} in the mean vector",
         study_words(&planned.loss)
     );
     if let Some(Raised {

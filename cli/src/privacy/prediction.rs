@@ -10,7 +10,7 @@ mod round;
 use super::study_loss::NoisedStudy;
 use anyhow::{Context, bail};
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
-use consilium_learning::study::{Analysis, ColumnKind, RegressionPlan, Study};
+use consilium_learning::study::{Analysis, ColumnKind, Method, Optimizer, RegressionPlan, Study};
 use consilium_learning::{Contribution, Step, Table, Task};
 use consilium_privacy::loss::{ClippingNorm, Epsilon};
 use consilium_privacy::noise_plan::{NoisePlacement, VectorPlan, View};
@@ -129,7 +129,7 @@ impl Population {
         let mut outcomes = vec![true; all];
         // With everybody's outcome positive and no coefficients yet, a patient's score is half the features.
         let everybody = table(study, plan, &rows, &outcomes)?;
-        let task = Task::new(study)?;
+        let task = Task::new(&by_gradients(study, plan))?;
         let Contribution::PatientVectors { vectors, .. } =
             task.contribution(&task.initial_model(), &everybody)?
         else {
@@ -166,6 +166,23 @@ impl Population {
             test: part(split..all)?,
             guessing: share.max(1.0 - share),
         })
+    }
+}
+
+/// The same study by steps along gradients, in which a patient's vector is the score alone.
+fn by_gradients(study: &Study, plan: &RegressionPlan) -> Study {
+    let method = Method::FedSgd {
+        learning_rate: 1.0,
+        average_last: 1,
+        optimizer: Optimizer::Momentum(0.0),
+    };
+    let plan = RegressionPlan {
+        method,
+        ..plan.clone()
+    };
+    Study {
+        analysis: Analysis::LogisticRegression(plan),
+        ..study.clone()
     }
 }
 
@@ -376,6 +393,24 @@ mod tests {
         assert!(
             first.accuracy_without_noise > first.accuracy_of_guessing + 0.05,
             "{first:?}"
+        );
+    }
+
+    #[test]
+    fn newtons_steps_find_the_hidden_law_in_a_few_rounds() {
+        let file = include_bytes!("../../../examples/studies/private-newton.toml");
+        let study = Study::parse(file).unwrap();
+        let newton = NoisedStudy { study, ..noised() };
+        let quiet = predict(&newton).unwrap();
+        let slow = predict(&noised()).unwrap();
+        // The same patients: their outcomes follow from features, and not from what the method sends.
+        assert_eq!(quiet.accuracy_of_guessing, slow.accuracy_of_guessing);
+        assert!((quiet.accuracy_without_noise - slow.accuracy_without_noise).abs() < 0.02);
+        assert!(quiet.accuracy > quiet.accuracy_of_guessing, "{quiet:?}");
+        let loud = newton.with_epsilon(Epsilon::new(0.05).unwrap()).unwrap();
+        assert!(
+            predict(&loud).unwrap().accuracy < quiet.accuracy,
+            "{quiet:?}"
         );
     }
 
