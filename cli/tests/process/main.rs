@@ -17,6 +17,7 @@ mod measuring;
 mod memory;
 mod privacy;
 mod private_models;
+mod private_newton;
 mod private_statistics;
 mod replays;
 mod researchers;

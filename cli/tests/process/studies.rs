@@ -26,11 +26,15 @@ pub(crate) const PRIVATE_SAMPLED: &str =
 /// The logistic regression by local steps, each under noise.
 pub(crate) const PRIVATE_LOCAL: &str = include_str!("../../../examples/studies/private-local.toml");
 
+/// A logistic regression by Newton's steps under noise.
+pub(crate) const PRIVATE_NEWTON: &str =
+    include_str!("../../../examples/studies/private-newton.toml");
+
 /// A perceptron, under noise.
 pub(crate) const PRIVATE_NETWORK: &str =
     include_str!("../../../examples/studies/private-network.toml");
 
-const POOLED: &str = include_str!("../../../examples/data/indo-rct/pooled.toml");
+pub(crate) const POOLED: &str = include_str!("../../../examples/data/indo-rct/pooled.toml");
 
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 
