@@ -69,7 +69,8 @@ pub enum SiloMessage {
         sum: Digest,
         /// H(c).
         challenge: Digest,
-        /// The masked inner product, modulo 2^61 - 1.
+        /// The masked inner product, modulo 2^61 - 1; in eight bytes, whatever it is.
+        #[serde(with = "postcard::fixint::le")]
         tag: u64,
     },
     /// This silo computed its part of the sum again, from the signed uploads and the seeds, and found it equal.
