@@ -29,6 +29,16 @@ impl Model {
         self.parameters.is_empty()
     }
 
+    /// The model one round later, each parameter moved by its step; nothing else is remembered.
+    pub(crate) fn moved_by(&self, steps: &[f64]) -> Self {
+        let pairs = self.parameters.iter().zip(steps);
+        Self {
+            rounds: self.rounds.saturating_add(1),
+            parameters: pairs.map(|(parameter, step)| parameter + step).collect(),
+            memory: Vec::new(),
+        }
+    }
+
     /// Canonical bytes: rounds (u32), the two lengths (u64), then every number (f64), little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(20 + 8 * (self.parameters.len() + self.memory.len()));

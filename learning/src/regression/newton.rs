@@ -42,16 +42,7 @@ pub(super) fn advance(
     let largest_step = steps
         .iter()
         .fold(0.0_f64, |largest, step| largest.max(step.abs()));
-    let next = Model {
-        rounds: model.rounds.saturating_add(1),
-        parameters: model
-            .parameters
-            .iter()
-            .zip(&steps)
-            .map(|(parameter, step)| parameter + step)
-            .collect(),
-        memory: Vec::new(),
-    };
+    let next = model.moved_by(&steps);
     let converged = largest_step < stop_when_step_below;
     if converged || next.rounds >= regression.most_rounds {
         let result = inference(regression, &next, &factor, tail, converged);

@@ -13,7 +13,7 @@ use super::design::Design;
 use super::symmetric::raised;
 use super::{Advance, Regression};
 use crate::model::Model;
-use crate::objective::{Objective, logistic};
+use crate::objective::Objective;
 use crate::result::RegressionResult;
 use crate::task::TaskFault;
 
@@ -53,7 +53,7 @@ impl Scales {
             let mut information = vec![0.0; factors.len()];
             for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
                 objective.add_score(row, outcome, parameters, &mut score);
-                add_information(objective, row, parameters, &mut information);
+                objective.add_information(row, parameters, &mut information);
             }
             let score = score
                 .iter()
@@ -64,23 +64,6 @@ impl Scales {
             score.chain(information).collect()
         };
         patients.iter().map(vector).collect()
-    }
-}
-
-fn add_information(objective: Objective, row: &[f64], parameters: &[f64], into: &mut [f64]) {
-    match objective {
-        Objective::Linear { .. } => {
-            let pairs = row
-                .iter()
-                .enumerate()
-                .flat_map(|(index, left)| row.iter().skip(index).map(move |right| left * right));
-            into.iter_mut()
-                .zip(pairs)
-                .for_each(|(sum, product)| *sum += product);
-        }
-        Objective::Logistic | Objective::Softmax { .. } | Objective::Perceptron(_) => {
-            logistic::add_information(row, logistic::linear_predictor(row, parameters), into);
-        }
     }
 }
 
@@ -132,16 +115,7 @@ pub(super) fn advance(
     let factor =
         Cholesky::of_upper_triangle(&curvature, size).ok_or(TaskFault::NotPositiveDefinite)?;
     let steps = factor.solve(&score);
-    let next = Model {
-        rounds: model.rounds.saturating_add(1),
-        parameters: model
-            .parameters
-            .iter()
-            .zip(&steps)
-            .map(|(parameter, step)| parameter + step)
-            .collect(),
-        memory: Vec::new(),
-    };
+    let next = model.moved_by(&steps);
     if next.rounds < regression.most_rounds {
         return Ok(Advance::Continue(next));
     }
