@@ -7,7 +7,7 @@ use consilium_audit::entry::{EventKind, Outcome};
 use consilium_wire::v1::{self, silo_frame};
 use tracing::info;
 
-use super::offers::today;
+use super::deciding::today;
 use super::{Agent, AgentFault, now_milliseconds};
 use crate::consent::{Permitted, Refused};
 use crate::journal::{Answer, Offer, StudyState};

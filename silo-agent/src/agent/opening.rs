@@ -11,7 +11,7 @@ use consilium_audit::entry::{EventKind, Outcome};
 use consilium_protocol::{AttemptId, Delivery, SiloEvent, peek_plan};
 use tracing::{info, warn};
 
-use super::offers::today;
+use super::deciding::today;
 use super::rounds::attempt_name;
 use super::{Agent, AgentFault};
 use crate::explain;

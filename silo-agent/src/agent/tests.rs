@@ -8,10 +8,13 @@ use std::fs;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
 use consilium_protocol::{SiloMessage, peek_plan};
+use consilium_wire::limits::STUDY_BYTES;
+use consilium_wire::v1::{self, coordinator_frame};
 
 use super::*;
 use crate::journal::StudyState;
 use crate::test_federation;
+use frames::MOST_OPEN_STUDIES;
 use hospital::{Hospital, POLICY, open, trainer};
 
 fn declined(hospital: &Hospital) -> Vec<(&str, &str)> {

@@ -22,12 +22,14 @@ use consilium_learning::contribution::Contribution;
 use consilium_policies::Policy;
 use consilium_protocol::{
     ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine, CoordinatorSurroundings,
-    Deadlines, LogVerifier, RecordKind, SiloEffect, SiloEvent, SiloMessage, SumChunks,
+    Deadlines, Delivery, LogVerifier, RecordKind, SiloEffect, SiloEvent, SiloMessage, SumChunks,
     chunk_digest, upload_root,
 };
+use consilium_wire::v1::{self, coordinator_frame};
 
 use super::super::*;
 use crate::coordinator_link::Outgoing;
+use crate::randomness;
 use crate::registration::Behind;
 use crate::test_federation::{self, Federation, NAMES, RESEARCHER, STATISTICS};
 use crate::trainer::TrainerCommand;
