@@ -74,6 +74,18 @@ impl Budget {
         })
     }
 
+    /// Whether charges up to the capacity and the linear delta keep the promise of epsilon and delta. What was read from
+    /// a file need not have been made by [`Budget::create`]; rounding up leaves room for another platform's logarithm.
+    pub(crate) fn keeps_its_promise(&self) -> bool {
+        if !ORDERS.contains(&self.order) {
+            return false;
+        }
+        let capacity = self.epsilon.value() - conversion(self.order, self.delta_rdp);
+        let delta_linear = self.delta.value() - self.delta_rdp.value();
+        self.capacity <= RdpAmount::rounded_up(capacity)
+            && self.delta_linear <= DeltaAmount::rounded_up(delta_linear)
+    }
+
     /// What noise at a distance from exact costs of delta: what is (epsilon, delta)-private exactly is
     /// (epsilon, delta + (1 + e^epsilon) distance)-private as it is sampled.
     fn price_of(&self, distance: DeltaAmount) -> DeltaAmount {

@@ -412,6 +412,49 @@ fn a_ledger_is_bound_to_its_installation_by_its_first_entry_and_no_other() {
 }
 
 #[test]
+fn a_budget_that_permits_more_than_it_promises_is_refused() {
+    let honest = budget();
+    let forged = [
+        Budget {
+            capacity: RdpAmount::rounded_up(99.0),
+            ..honest
+        },
+        Budget {
+            capacity: honest.capacity.plus("0.001".parse().unwrap()),
+            ..honest
+        },
+        Budget {
+            delta_linear: DeltaAmount::rounded_up(1.0),
+            ..honest
+        },
+        Budget {
+            delta_rdp: honest.delta,
+            ..honest
+        },
+        Budget { order: 3, ..honest },
+        Budget { order: 1, ..honest },
+        Budget {
+            epsilon: Epsilon::new(3.9).unwrap(),
+            ..honest
+        },
+    ];
+    for budget in forged {
+        assert_eq!(
+            Ledger::new().create(DATA, budget).unwrap_err(),
+            BudgetRefusal::BrokenPromise {
+                data_set: DATA.to_owned()
+            },
+            "{budget:?}"
+        );
+    }
+    for (epsilon, delta) in [(0.1, 1e-5), (1.0, 1e-3), (8.0, 1e-9), (40.0, 1e-5)] {
+        let budget =
+            Budget::create(Epsilon::new(epsilon).unwrap(), Delta::new(delta).unwrap()).unwrap();
+        assert!(Ledger::new().create(DATA, budget).is_ok());
+    }
+}
+
+#[test]
 fn a_chain_that_is_whole_but_breaks_the_rules_is_refused() {
     use consilium_privacy::budget::encode_line;
     let (ledger, mut text) = founded();

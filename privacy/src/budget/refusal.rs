@@ -39,6 +39,12 @@ pub enum BudgetRefusal {
         /// The data set.
         data_set: String,
     },
+    /// What it permits together exceeds its epsilon or delta.
+    #[error("the budget of `{data_set}` permits more than its epsilon and delta promise")]
+    BrokenPromise {
+        /// The data set.
+        data_set: String,
+    },
     /// A budget that may not grow like this.
     #[error("the budget of `{data_set}` is not raised: {reason}")]
     TopUp {

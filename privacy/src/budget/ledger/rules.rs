@@ -19,8 +19,13 @@ impl Ledger {
                     Err(BudgetRefusal::AlreadyBegun)
                 }
             }
-            LedgerEntry::Created { data_set, .. } => {
+            LedgerEntry::Created { data_set, budget } => {
                 checked_name(data_set)?;
+                if !budget.keeps_its_promise() {
+                    return Err(BudgetRefusal::BrokenPromise {
+                        data_set: data_set.clone(),
+                    });
+                }
                 if self.accounts.contains_key(data_set) {
                     return Err(BudgetRefusal::BudgetExists {
                         data_set: data_set.clone(),
