@@ -2,7 +2,7 @@
 //! What one attempt keeps outside the journal and outside backups: `attempts/`.
 //!
 //! - `instance`: names this installation; a folder restored elsewhere without it sits running attempts out;
-//! - `highest`: the highest attempt that this installation ever had secrets of;
+//! - `reached`: how far the journal has gone; an older copy of the journal has not;
 //! - `<attempt>/secrets.<step>`: the attempt's keys and shares as of one step of the journal;
 //! - `<attempt>/input`: the clipped, quantised and noised vector;
 //! - `<attempt>/masked`: the same vector under its masks, packed, as it leaves.
@@ -13,10 +13,11 @@
 //! the journal's step and the secrets always match: a journal restored from a backup finds none.
 
 mod input;
+mod reached;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -27,6 +28,7 @@ use consilium_protocol::AttemptId;
 use crate::durable_file::{self, FileFault};
 use crate::randomness;
 pub(crate) use input::{InputReader, InputWriter};
+pub(crate) use reached::Reached;
 
 /// The folder `attempts/` of one silo.
 #[derive(Clone, Debug)]
@@ -81,34 +83,8 @@ impl AttemptFiles {
         step: u64,
         secrets: &Secret<Vec<u8>>,
     ) -> Result<(), FileFault> {
-        let highest = self.highest_attempt()?.map(|highest| highest.order());
-        if highest < Some(id.order()) {
-            let text = format!("{} {} {}", id.epoch, id.round, id.attempt);
-            durable_file::write_secret(&self.folder.join("highest"), text.as_bytes())?;
-        }
         durable_file::private_folder(&self.of(id))?;
         durable_file::write_secret(&self.secrets_path(id, step), secrets.expose())
-    }
-
-    /// The highest attempt that this installation ever had secrets of, whatever the journal remembers.
-    pub(crate) fn highest_attempt(&self) -> Result<Option<AttemptId>, FileFault> {
-        let path = self.folder.join("highest");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(absent) if absent.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(fault) => return Err(FileFault::io(&path, "read")(fault)),
-        };
-        let mut numbers = text.split(' ');
-        let read = (|| {
-            let id = AttemptId {
-                epoch: numbers.next()?.parse().ok()?,
-                round: numbers.next()?.parse().ok()?,
-                attempt: numbers.next()?.parse().ok()?,
-            };
-            numbers.next().is_none().then_some(id)
-        })();
-        let damaged = || FileFault::io(&path, "read")(std::io::ErrorKind::InvalidData.into());
-        read.map(Some).ok_or_else(damaged)
     }
 
     /// Makes the secrets of one step those of a later one as well.
@@ -141,6 +117,7 @@ impl AttemptFiles {
         kept: Option<(AttemptId, u64)>,
     ) -> Result<(), FileFault> {
         let kept = kept.map(|(id, step)| self.secrets_path(id, step));
+        let kept_inode = kept.as_deref().map(inode).transpose()?;
         for path in self.files_of_all_attempts()? {
             let is_secret = path
                 .file_name()
@@ -148,12 +125,10 @@ impl AttemptFiles {
             if !is_secret || Some(&path) == kept.as_ref() {
                 continue;
             }
-            // Under another name these are the kept secrets themselves, which must not be overwritten.
-            let same_folder = kept
-                .as_ref()
-                .is_some_and(|kept| kept.parent() == path.parent());
-            if same_folder {
+            // Under another name these may be the kept secrets themselves, which must not be overwritten.
+            if Some(inode(&path)?) == kept_inode {
                 fs::remove_file(&path).map_err(FileFault::io(&path, "erased"))?;
+                durable_file::sync_folder_of(&path)?;
             } else {
                 durable_file::erase(&path)?;
             }
@@ -323,6 +298,12 @@ fn read_whole(path: &Path) -> Result<Secret<Vec<u8>>, FileFault> {
     Ok(Secret::new(bytes))
 }
 
+/// The device and the number of a file: what two names of one file share.
+fn inode(path: &Path) -> Result<(u64, u64), FileFault> {
+    let metadata = fs::metadata(path).map_err(FileFault::io(path, "inspected"))?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FileFault> {
     let fault = || FileFault::io(folder, "listed");
     let mut paths = Vec::new();
@@ -371,6 +352,28 @@ mod tests {
         );
         files.keep_only_secrets(None).unwrap();
         assert!(files.read_secrets(ID, 6).unwrap().is_none());
+    }
+
+    #[test]
+    fn secrets_that_were_superseded_are_overwritten_before_they_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        files
+            .write_secrets(ID, 5, &Secret::new(vec![1; 9_000]))
+            .unwrap();
+        // Another name of the file shows what becomes of its bytes.
+        let witness = folder.path().join("witness");
+        fs::hard_link(files.secrets_path(ID, 5), &witness).unwrap();
+        files
+            .write_secrets(ID, 6, &Secret::new(vec![2; 10]))
+            .unwrap();
+        files.keep_only_secrets(Some((ID, 6))).unwrap();
+        assert!(!files.secrets_path(ID, 5).exists());
+        assert_eq!(fs::read(&witness).unwrap(), vec![0; 9_000]);
+        assert_eq!(
+            files.read_secrets(ID, 6).unwrap().unwrap().expose(),
+            &vec![2; 10]
+        );
     }
 
     #[test]

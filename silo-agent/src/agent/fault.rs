@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why an agent stops working: what it cannot read or write, it cannot answer for.
 
+use std::path::PathBuf;
+
 use consilium_audit::log::LogFault;
 use consilium_audit::note::NoteFault;
 use consilium_certs::IdentityFolderFault;
@@ -50,6 +52,18 @@ pub enum AgentFault {
         "the pinned roster does not hold `{0}` with the keys in `identity/`; sign a roster that does"
     )]
     NotAMember(String),
+    /// The journal is older than what this installation has said: a copy of it was put back.
+    #[error(
+        "the journal in `{}` is an old copy: it ends at {journal}, and this installation has gone to {known}; put back the newest journal and ledger, or see \"After a loss\" in docs/operating.md", folder.display()
+    )]
+    OldJournal {
+        /// The silo's folder.
+        folder: PathBuf,
+        /// How far the journal goes.
+        journal: String,
+        /// How far it went.
+        known: String,
+    },
     /// The trainer.
     #[error("the trainer process cannot be used: {0}")]
     Trainer(String),

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use consilium_audit::entry::{EventKind, Outcome};
 use consilium_protocol::{AttemptId, Delivery, SiloEvent, peek_plan};
 use tracing::{info, warn};
 
@@ -41,19 +40,6 @@ impl Agent {
         if released >= Some(offered.id.round) {
             info!(study, id = %offered.id, "a late Open was left alone: its round was released");
             return Ok(());
-        }
-        // SECURITY: a journal that was put back does not know the attempts that this installation has answered: another
-        // answer would be other keys for the same question.
-        let answered = self.files.highest_attempt()?.map(|id| id.order());
-        if answered >= Some(offered.id.order()) {
-            let reason = "the journal has forgotten the attempt or a later one: it is sat out; was it put back from a backup?";
-            warn!(study, id = %offered.id, "{reason}");
-            let details = [("reason", reason)];
-            let kind = EventKind::RoundAbandoned;
-            let failed = Outcome::Failed;
-            return Ok(self
-                .own_log
-                .record_attempt(kind, study, offered.id, failed, &details)?);
         }
         let Some(record) = self.journal.study(study)? else {
             return self.decline(

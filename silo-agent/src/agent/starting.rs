@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::releases::ReleaseParts;
 use super::{Agent, AgentFault, Input};
-use crate::attempt_files::AttemptFiles;
+use crate::attempt_files::{AttemptFiles, Reached};
 use crate::crash::CrashPoint;
 use crate::explain;
 use crate::journal::Journal;
@@ -60,6 +60,7 @@ impl Agent {
         }
         let mut journal = Journal::open(&folder.journal())?;
         let files = AttemptFiles::open(&folder.attempts())?;
+        let reached = newest_journal(&folder, &journal, &files)?;
         let ledger = Ledger::open(&folder.ledger(), &mut journal, files.instance())?;
         let own_log = OwnLog::open(&folder.log(), name.as_str(), folder.identity_key()?)?;
         let bait = folder.identity().join("identity.json");
@@ -75,7 +76,7 @@ impl Agent {
             data_sets: DataSets::of(folder.path()),
             machine: SiloMachine::new(files.instance()),
             start_nonce: randomness::digest(),
-            step_number: 0,
+            step_number: reached.step,
             recorded: None,
             secrets_at: None,
             attempt: None,
@@ -134,4 +135,30 @@ impl Agent {
         self.own_log.record(&with_details(entered, &details))?;
         Ok(())
     }
+}
+
+/// How far the journal has gone. SECURITY: an old copy of it has forgotten votes, charges and what it cosigned, and
+/// would answer the same questions otherwise.
+fn newest_journal(
+    folder: &SiloFolder,
+    journal: &Journal,
+    files: &AttemptFiles,
+) -> Result<Reached, AgentFault> {
+    let reached = Reached {
+        step: journal.last_step()?.map_or(0, |step| step.number),
+        cosigned: journal.witnessed()?.size,
+    };
+    let known = files.reached()?;
+    if known.is_beyond(reached) {
+        return Err(AgentFault::OldJournal {
+            folder: folder.path().to_owned(),
+            journal: reached.to_string(),
+            known: known.to_string(),
+        });
+    }
+    // A crash came between the two.
+    if known != reached {
+        files.record_reached(reached)?;
+    }
+    Ok(reached)
 }

@@ -9,6 +9,7 @@ use consilium_crypto::transcript::sha256;
 use consilium_protocol::{AttemptId, SiloEffect, SiloEvent, SiloMachine};
 
 use super::{ActiveAttempt, Agent, AgentFault};
+use crate::attempt_files::Reached;
 use crate::crash::{CrashPlace, CrashPoint};
 use crate::journal::{Advance, Step};
 use crate::randomness;
@@ -123,10 +124,19 @@ impl Agent {
         };
         self.journal.record_step(&step)?;
         self.step_number = number;
+        self.record_reached()?;
         self.recorded = Some(digest);
         Ok(self
             .files
             .keep_only_secrets(self.secrets_at.map(|(id, number, _)| (id, number)))?)
+    }
+
+    /// The journal has gone further; nobody was told of it yet.
+    pub(super) fn record_reached(&self) -> Result<(), AgentFault> {
+        Ok(self.files.record_reached(Reached {
+            step: self.step_number,
+            cosigned: self.witness.head().size,
+        })?)
     }
 
     /// A phase was reached and is durable.

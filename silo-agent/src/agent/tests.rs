@@ -4,6 +4,7 @@
 mod hospital;
 
 use std::fs;
+use std::path::PathBuf;
 
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
@@ -15,7 +16,7 @@ use super::*;
 use crate::journal::StudyState;
 use crate::test_federation;
 use frames::MOST_OPEN_STUDIES;
-use hospital::{Hospital, POLICY, open, trainer};
+use hospital::{Hospital, POLICY, open, trainer, try_open};
 
 fn declined(hospital: &Hospital) -> Vec<(&str, &str)> {
     hospital
@@ -299,49 +300,71 @@ fn an_attempt_of_another_roster_is_given_up_at_the_next_start() {
 }
 
 #[test]
-fn a_journal_from_before_an_open_answers_that_open_with_no_other_keys() {
-    let mut hospital = Hospital::new();
-    let study = hospital.consented("ages");
-    let (silo, roster) = (hospital.silo(), hospital.federation.roster.clone());
-    let journals = |folder: &std::path::Path| -> Vec<std::path::PathBuf> {
-        let files = fs::read_dir(folder).unwrap();
-        let files = files.map(|file| file.unwrap().path());
-        let is_journal = |path: &std::path::PathBuf| {
-            let name = path.file_name().unwrap().to_string_lossy();
-            name.starts_with("journal.sqlite")
-        };
-        files.filter(is_journal).collect()
-    };
-    let backup: Vec<_> = journals(silo.path())
-        .into_iter()
-        .map(|path| (fs::read(&path).unwrap(), path))
-        .collect();
-    hospital.open(&study, 1, &[]);
-    let opened = hospital.to_agent.front().unwrap().clone();
-    hospital.deliver(&study, &opened);
-    assert!(hospital.agent.machine.attempt().is_some());
+fn a_journal_from_before_an_answer_or_a_cosignature_is_not_started_with() {
+    let deeds: [(&str, fn(&mut Hospital, &str)); 3] = [
+        ("an Open", |hospital, study| {
+            hospital.open(study, 1, &[]);
+            hospital.advance(study);
+            assert!(hospital.agent.machine.attempt().is_some());
+        }),
+        ("a whole round", |hospital, study| {
+            hospital.open(study, 1, &[]);
+            hospital.finish(study);
+        }),
+        ("a cosignature", |hospital, _| {
+            hospital.ask_to_cosign();
+            let cosigned = silo_frame::Frame::Cosignature(v1::Cosignature::default());
+            let is_one = |frame: &silo_frame::Frame| {
+                std::mem::discriminant(frame) == std::mem::discriminant(&cosigned)
+            };
+            hospital.settle();
+            assert!(hospital.said.iter().any(is_one));
+        }),
+    ];
+    for (deed, do_it) in deeds {
+        let mut hospital = Hospital::new();
+        let study = hospital.consented("ages");
+        let backup = backed_up(&hospital.silo(), &["journal.sqlite", "ledger.jsonl"]);
+        do_it(&mut hospital, &study);
+        let newest = backed_up(&hospital.silo(), &["journal.sqlite", "ledger.jsonl"]);
 
-    let Hospital { folder, agent, .. } = hospital;
-    agent.files.close();
-    drop(agent);
-    for path in journals(silo.path()) {
+        let (silo, roster) = (hospital.silo(), hospital.federation.roster.clone());
+        let Hospital { folder, agent, .. } = hospital;
+        agent.files.close();
+        drop(agent);
+        put_back(&silo, &backup);
+        let fault = try_open(&silo, roster.clone(), trainer(folder.path())).map(|_| ());
+        let fault = fault.unwrap_err();
+        assert!(
+            matches!(fault, AgentFault::OldJournal { .. }),
+            "{deed}: {fault}"
+        );
+        put_back(&silo, &newest);
+        open(&silo, roster, trainer(folder.path()));
+    }
+}
+
+/// The files of a silo's folder whose names begin like this, with their bytes.
+fn backed_up(silo: &SiloFolder, names: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(silo.path()).unwrap();
+    files
+        .map(|file| file.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            names.iter().any(|begin| name.starts_with(begin))
+        })
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+/// Puts files of a backup in the place of those that are there.
+fn put_back(silo: &SiloFolder, backup: &[(PathBuf, Vec<u8>)]) {
+    for (path, _) in backed_up(silo, &["journal.sqlite", "ledger.jsonl"]) {
         fs::remove_file(path).unwrap();
     }
-    for (bytes, path) in backup {
-        crate::durable_file::write_secret(&path, &bytes).unwrap();
+    for (path, bytes) in backup {
+        crate::durable_file::write_secret(path, bytes).unwrap();
     }
-    let (mut agent, _inputs) = open(&silo, roster, trainer(folder.path()));
-    assert_eq!(
-        agent.machine.highest_attempt(),
-        None,
-        "the journal is the old one"
-    );
-    agent.opened(&study, opened).unwrap();
-    assert_eq!(agent.machine.attempt(), None);
-    assert_eq!(agent.machine.highest_attempt(), None);
-    agent.own_log.sign_head().unwrap();
-    let log = fs::read_to_string(silo.log().join("entries.jsonl")).unwrap();
-    assert!(log.contains("forgotten the attempt"), "{log}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl Agent {
             Ok(line) => {
                 let head = self.witness.head().clone();
                 self.journal.record_witnessed(&head)?;
+                self.record_reached()?;
                 let (size, root) = (head.size.to_string(), head.root.to_string());
                 let cosigned = self.own_log.event(EventKind::AuditCosigned)?;
                 self.own_log

@@ -77,6 +77,36 @@ fn a_backup_without_the_secrets_of_a_running_attempt_does_not_start_until_all_of
 }
 
 #[test]
+fn journal_and_ledger_of_a_backup_beside_newer_attempts_do_not_start() {
+    let mut federation = Federation::resting();
+    copy(&federation.path(VICTIM), &federation.path("backup"));
+    federation.start();
+    let id = federation.submit(&private(4, 2));
+    let last = federation.watch(&id);
+    assert_eq!(last["state"], "completed", "{last}\n{}", federation.logs());
+    federation.stop_silo(VICTIM);
+    copy(&federation.path(VICTIM), &federation.path("newest"));
+    // What a restore does where backups leave `attempts/` out, as they should.
+    copy(
+        &federation.path("3_UK/attempts"),
+        &federation.path("attempts"),
+    );
+    put_back(&federation, "backup");
+    fs::remove_dir_all(federation.path("3_UK/attempts")).unwrap_or_default();
+    copy(
+        &federation.path("attempts"),
+        &federation.path("3_UK/attempts"),
+    );
+    let run = federation.run(&["silo", "run", "--dir", VICTIM]);
+    run.failed(2, &["journal", "old copy", "docs/operating.md"]);
+
+    put_back(&federation, "newest");
+    federation.start_silo(VICTIM);
+    let next = federation.submit(STATISTICS);
+    assert_completes_exactly(&mut federation, &next);
+}
+
+#[test]
 fn a_folder_from_the_middle_of_an_attempt_gives_no_second_answer_to_it() {
     let mut federation = Federation::resting();
     // The vector is noised and stored, and has not left.

@@ -476,6 +476,16 @@ impl Hospital {
         self.log.append(&event).unwrap()
     }
 
+    /// Asks the agent to cosign the log as it is.
+    pub(super) fn ask_to_cosign(&mut self) {
+        let checkpoint = self.log.checkpoint().unwrap().to_string();
+        self.frame(coordinator_frame::Frame::Cosign(v1::CosignRequest {
+            checkpoint,
+            old_size: 0,
+            consistency: Vec::new(),
+        }));
+    }
+
     /// The proof of the newest release.
     pub(super) fn release_proof(&mut self) -> Vec<u8> {
         self.proof(self.newest_release.unwrap())
@@ -588,6 +598,15 @@ pub(super) fn open(
     roster: VerifiedRoster,
     trainer: Trainer,
 ) -> (Agent, Receiver<Input>) {
+    try_open(silo, roster, trainer).unwrap()
+}
+
+/// Opens an agent on a folder that it may not accept.
+pub(super) fn try_open(
+    silo: &SiloFolder,
+    roster: VerifiedRoster,
+    trainer: Trainer,
+) -> Result<(Agent, Receiver<Input>), AgentFault> {
     let (inputs, received) = sync_channel(32);
     let parts = AgentParts {
         folder: silo.clone(),
@@ -597,7 +616,7 @@ pub(super) fn open(
         inputs,
         log_size: watch::channel(0).0,
     };
-    (Agent::open(parts).unwrap(), received)
+    Ok((Agent::open(parts)?, received))
 }
 
 /// Answers by the kind of the question, which is the first byte after the length, and notes the kind.
