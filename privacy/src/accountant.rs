@@ -6,6 +6,7 @@
 //! where it holds exactly for integer noise. [`pld`], [`gaussian`] and [`zcdp`] are estimates to show beside
 //! it: the curve of the continuous Gaussian is no upper bound for discrete noise of small variance.
 
+mod closeness;
 mod distance;
 mod event;
 mod fixed_size;

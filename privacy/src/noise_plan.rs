@@ -30,6 +30,9 @@ use crate::accountant::SamplerDistance;
 use crate::batch::Batch;
 use crate::loss::SamplingRate;
 
+/// The most silos of one round. Messages of everybody about everybody grow with the square of their number.
+pub const MOST_SILOS: u32 = 1000;
+
 /// On what the noise is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -208,7 +211,6 @@ const LEAST_SCALE: u64 = 1 << 14;
 /// Keeps the variance below 2^60, where the sampler's arithmetic fits 128 bits.
 const MOST_SCALE: u64 = 1 << 30;
 const MOST_CLIP_INTEGER: u64 = 1 << 30;
-const MOST_SILOS: u32 = 500;
 const MOST_PATIENTS: u64 = 1 << 32;
 /// The verification of a sum needs it below 2^60.
 const MOST_SUM_BITS: u8 = 60;

@@ -9,6 +9,7 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::transcript::hash;
+pub use consilium_privacy::noise_plan::MOST_SILOS;
 use consilium_privacy::noise_plan::VectorPlan;
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +18,6 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Fields in one upload chunk: a multiple of 128, so that every chunk is whole bytes at every width.
 pub const CHUNK_FIELDS: u32 = 32_768;
-
-/// The most silos of one round. Messages of everybody about everybody grow with the square of their number.
-pub const MOST_SILOS: usize = 1000;
 
 /// The public grid on which silos announce that they are ready, in milliseconds after Open.
 pub const READY_GRID_MILLISECONDS: u32 = 200;
@@ -253,7 +251,7 @@ impl RoundPlan {
             return Err(PlanFault::UnknownSilo(stranger.clone()));
         }
         let count = u32::try_from(silos.len()).unwrap_or(u32::MAX);
-        if silos.len() > MOST_SILOS {
+        if count > MOST_SILOS {
             return Err(PlanFault::TooManySilos(silos.len()));
         }
         let plan = Self {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Zero-concentrated differential privacy: one number, `rho`, whose curve is `order * rho`.
 
-use super::event::closeness;
+use super::closeness::closeness;
 use crate::loss::{Delta, Epsilon, NoiseMultiplier, Rho};
 
 /// The rho of `attempts` full-batch releases: `T/(2 z^2)`.

@@ -102,7 +102,7 @@ fn impossible_terms_are_refused() {
     let wide = NoiseTerms {
         patients_cap: 1 << 32,
         dimension: 1 << 30,
-        silos: 500,
+        silos: MOST_SILOS,
         ..terms(10.0, 4, 1, 1)
     };
     assert_eq!(NoisePlan::derive(&wide), Err(NoisePlanFault::SumTooWide));
@@ -129,7 +129,7 @@ proptest! {
     #[test]
     fn no_plan_gives_less_noise_than_was_asked_for(
         z in 0.05_f64..500.0,
-        silos in 2_u32..500,
+        silos in 2..=MOST_SILOS,
         lost in 0.0_f64..1.0,
         dimension in 1_u64..1_000_000,
     ) {

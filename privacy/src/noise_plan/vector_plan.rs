@@ -141,7 +141,7 @@ pub enum VectorPlanFault {
 mod tests {
     use super::*;
     use crate::loss::NoiseMultiplier;
-    use crate::noise_plan::{NoiseTerms, View};
+    use crate::noise_plan::{MOST_SILOS, NoiseTerms, View};
 
     fn noise() -> NoisePlan {
         NoisePlan::derive(&NoiseTerms {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_sum_of_all_clamps_does_not_wrap() {
-        for (silos, bits) in [(4, 16), (500, 24), (3, 8), (500, 63)] {
+        for (silos, bits) in [(4, 16), (MOST_SILOS, 24), (3, 8), (MOST_SILOS, 63)] {
             let plan = VectorPlan::plain(7, silos, bits, 0).unwrap();
             let sum = u128::from(plan.clamp) * u128::from(silos);
             assert!(sum < 1 << (bits - 1));

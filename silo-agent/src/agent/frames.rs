@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Frames of the coordinator: each is checked for what any frame must be, and goes to the file that answers it.
 
+use consilium_protocol::MOST_SILOS;
 use consilium_wire::StudyId;
 use consilium_wire::limits::STUDY_BYTES;
 use consilium_wire::v1::{self, coordinator_frame};
@@ -53,7 +54,7 @@ impl Agent {
     /// SECURITY: offers are kept, so they are bounded in size and in number before anything else looks at them.
     fn offer_arrived(&mut self, offer: v1::StudyOffer) -> Result<(), AgentFault> {
         let fits = offer.study.len() <= STUDY_BYTES
-            && offer.invited.len() <= MOST_INVITED
+            && u32::try_from(offer.invited.len()).is_ok_and(|invited| invited <= MOST_SILOS)
             && offer.invited.iter().all(|name| name.len() <= LONGEST_NAME)
             && offer.researcher.len() <= LONGEST_NAME
             && offer.signature.len() <= LONGEST_NAME;
@@ -73,7 +74,5 @@ impl Agent {
 
 /// Studies that may be offered, undecided or running at one time.
 pub(super) const MOST_OPEN_STUDIES: u64 = 64;
-/// As many silos as a round may have.
-const MOST_INVITED: usize = 500;
 /// Names and signatures are shorter.
 const LONGEST_NAME: usize = 256;
