@@ -9,8 +9,12 @@
 //! | FedSGD with noise | one score per patient | the same along score / patients expected in a round |
 //! | FedAvg | rows * (local parameters - parameters), log-likelihood, rows | parameters += mean of the moves |
 //! | FedAvg with noise | one score per patient at each local step; then (local parameters - parameters) / silos | parameters += mean of the moves |
+//! | FedSGD, silo as unit | one mean score of the whole silo | a step along the mean over all invited silos |
+//! | FedAvg, silo as unit | local parameters - parameters, noised once | parameters += mean over all invited silos |
 //!
 //! The steps of everybody use + - * / and square root only, so that all silos get the same bits.
+
+use consilium_privacy::noise_plan::Unit;
 
 use crate::contribution::Contribution;
 use crate::decoded_sum::DecodedSum;
@@ -46,6 +50,8 @@ pub(crate) struct Regression {
     most_rounds: u32,
     /// Patients whose vectors a sum with noise holds, by public numbers.
     expected_batch: Option<f64>,
+    /// Whom the noise hides, if there is noise.
+    unit: Option<Unit>,
 }
 
 /// What the sum of a round leads to.
@@ -80,6 +86,7 @@ impl Regression {
             data: study.data.clone(),
             most_rounds: study.rounds.most,
             expected_batch,
+            unit: study.privacy.promise().map(|promise| promise.unit),
         })
     }
 
@@ -109,6 +116,11 @@ impl Regression {
         self.check(model)?;
         let design = Design::new(&self.plan, &self.data, table)?;
         let parameters = &model.parameters;
+        if self.unit == Some(Unit::Silo) {
+            return self
+                .of_whole_silo(&design, parameters)
+                .map(Contribution::Sum);
+        }
         Ok(match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => {
                 Contribution::Sum(newton::contribution(self.objective, &design, parameters))
@@ -155,6 +167,27 @@ impl Regression {
         })
     }
 
+    /// Everything that one silo contributes, as the one vector that the agent clips. Every silo weighs the same: by how
+    /// many rows would be a number of its own that no noise hides.
+    fn of_whole_silo(&self, design: &Design, parameters: &[f64]) -> Result<Vec<f64>, TaskFault> {
+        match self.plan.method {
+            Method::FedSgd { .. } => Ok(fedsgd::mean_score(self.objective, design, parameters)),
+            Method::FedAvg {
+                learning_rate,
+                local_steps,
+                ..
+            } => {
+                let local = fedavg::LocalSteps {
+                    learning_rate,
+                    steps: local_steps,
+                    ridge: self.ridge(),
+                };
+                Ok(fedavg::moves(self.objective, design, parameters, &local))
+            }
+            Method::Newton { .. } | Method::PrivateNewton => Err(TaskFault::OtherPlan),
+        }
+    }
+
     pub(crate) fn advance(&self, model: &Model, sum: &DecodedSum) -> Result<Advance, TaskFault> {
         self.check(model)?;
         let noise = sum.noise;
@@ -194,6 +227,9 @@ impl Regression {
 
     /// The noised local steps of one silo, if the study has such.
     pub(crate) fn local_step(&self) -> Option<LocalStep> {
+        if self.unit == Some(Unit::Silo) {
+            return None;
+        }
         match (self.plan.method, self.expected_batch) {
             (
                 Method::FedAvg {

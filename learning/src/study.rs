@@ -31,6 +31,7 @@ mod regression;
 mod schema;
 mod section;
 mod statistics;
+mod unit;
 
 /// A study whose every field has been checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,14 +89,17 @@ impl Study {
             DataSchema::read(file.section("data", &["patient", "missing", "scaling", "columns"])?)?;
         let mut privacy = file.section("privacy", privacy::PRIVACY_KEYS)?;
         let mode = Mode::read(&mut privacy)?;
+        let unit = unit::read(&mut privacy, mode)?;
         data.check_scaling(mode)?;
         let (analysis, rounds) = Analysis::read(
             file.section("analysis", &analysis::analysis_keys())?,
             file.optional_section("rounds", method::ROUNDS_KEYS)?,
             &data,
             mode,
+            unit,
         )?;
-        let privacy = Privacy::read(privacy, mode, &data, analysis.row_bound(&data))?;
+        let bound = analysis.row_bound(&data, unit);
+        let privacy = Privacy::read(privacy, mode, unit, &data, bound)?;
         privacy.check_sampling(&analysis)?;
         let aggregation = Aggregation::read(
             file.optional_section("aggregation", &["fraction_bits", "word_bits"])?,
@@ -139,7 +143,7 @@ impl Study {
         serde_json::to_vec(&text).expect("a checked study is expressible as JSON")
     }
 
-    /// Whether noise protects each patient.
+    /// Whether noise protects each patient, alone or with the whole silo.
     pub fn is_noised(&self) -> bool {
         self.privacy.mode() != Mode::None
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One study as the coordinator and the silos run it: contribute, add up, advance.
 
-use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, VectorPlan, View};
+use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, VectorPlan, View};
 use thiserror::Error;
 
 use crate::contribution::Contribution;
@@ -123,7 +123,7 @@ impl Task {
     }
 
     /// The reals that a centred integer sum stands for: fixed-point numbers, or quantised vectors
-    /// scaled back by C/D.
+    /// scaled back by C/D. Where the silo is the unit it is the mean over all invited silos, however many survived.
     ///
     /// # Errors
     /// [`TaskFault`] when the sum or the plan belong to another study.
@@ -137,10 +137,13 @@ impl Task {
         match (&plan.noise, self.clip) {
             (None, None) => fixed_point(),
             (Some(noise), Some(clip)) => match noise.placement {
-                NoisePlacement::Shared => Ok(DecodedSum {
-                    values: in_reals(sum, noise, clip),
-                    noise: Some(noise_of_sum(noise, clip)?),
-                }),
+                NoisePlacement::Shared => {
+                    let clip = clip / contributors(noise);
+                    Ok(DecodedSum {
+                        values: in_reals(sum, noise, clip),
+                        noise: Some(noise_of_sum(noise, clip)?),
+                    })
+                }
                 NoisePlacement::Local { .. } => fixed_point(),
             },
             (Some(_), None) | (None, Some(_)) => Err(TaskFault::OtherPlan),
@@ -238,6 +241,14 @@ pub(crate) fn in_reals(sum: &[i64], noise: &NoisePlan, clip: f64) -> Vec<f64> {
     sum.iter()
         .map(|integer| *integer as f64 * clip / noise.clip_integer as f64)
         .collect()
+}
+
+/// What a sum is divided by when it is decoded: a public number, and never who turned up.
+fn contributors(noise: &NoisePlan) -> f64 {
+    match noise.unit {
+        Unit::Patient => 1.0,
+        Unit::Silo => f64::from(noise.silos),
+    }
 }
 
 /// The shares of all invited silos together, in the study's reals.

@@ -11,11 +11,14 @@
 //!
 //! A plan says too who takes part in an attempt: everybody, or a [`Batch`] that each silo draws and tells nobody.
 //!
+//! Whom the noise hides is a patient or, as [`Unit::Silo`], everything that one silo contributes.
+//!
 //! The plan carries the integers `k` and `D`, with `sigma_s^2 = k^2/(2 ln 2)`: the sampler draws exactly
 //! that, the accountant counts on the real number below it.
 
 mod derivation;
 mod fault;
+mod unit;
 mod vector_plan;
 mod view;
 
@@ -23,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use derivation::NoiseTerms;
 pub use fault::NoisePlanFault;
+pub use unit::Unit;
 pub use vector_plan::{VectorPlan, VectorPlanFault};
 pub use view::View;
 
@@ -62,12 +66,15 @@ pub struct NoisePlan {
     pub colluders: u32,
     /// Attempts that the budget is charged for, `T`.
     pub attempts: u32,
-    /// The public bound on the patients of one silo.
+    /// The public bound on the patients of one silo; 1, for its one vector, where the silo is the unit.
     pub patients_cap: u64,
     /// Who takes part in an attempt.
     pub batch: Batch,
     /// On what the noise is added.
     pub placement: NoisePlacement,
+    /// Whom it hides.
+    #[serde(default)]
+    pub unit: Unit,
 }
 
 impl NoisePlan {
@@ -80,6 +87,12 @@ impl NoisePlan {
             batch: Batch::of(rate),
             ..self
         }
+    }
+
+    /// The same noise for another unit: what is clipped to `D` is then a silo's one vector.
+    #[must_use]
+    pub fn with_unit(self, unit: Unit) -> Self {
+        Self { unit, ..self }
     }
 
     /// Whether the integers of a plan that came from elsewhere belong together.
@@ -95,6 +108,14 @@ impl NoisePlan {
                 .is_none()
         {
             return Err(NoisePlanFault::LocalSteps);
+        }
+        // INVARIANT: one vector of each silo, in every attempt, with the noise on the sum of all of them.
+        if self.unit == Unit::Silo
+            && (self.patients_cap != 1
+                || self.batch != Batch::Everybody
+                || self.placement != NoisePlacement::Shared)
+        {
+            return Err(NoisePlanFault::SiloUnit);
         }
         if self.patients_cap == 0 || self.patients_cap > MOST_PATIENTS {
             return Err(NoisePlanFault::PatientsCap {

@@ -22,6 +22,7 @@ use consilium_learning::study::Study;
 use consilium_policies::{
     BudgetUse, Date, Decision, Isolation, PatientCount, Permit, Policy, Refusal, Request, decide,
 };
+use consilium_privacy::noise_plan::Unit;
 use consilium_protocol::Membership;
 
 use crate::explain;
@@ -175,7 +176,9 @@ impl Desk<'_> {
         };
         // SECURITY: the bound is held against what was announced at registration, so that no researcher finds the true
         // count by asking with one bound after the other.
+        // Where the silo is the unit nothing depends on how many patients it has.
         if let Some(noise) = terms.vector.noise
+            && noise.unit == Unit::Patient
             && data_set.patients_at_most > noise.patients_cap
         {
             let statement = format!(

@@ -14,6 +14,12 @@
 //! [ patient vectors -> clip -> quantise -> sum -> noise -> step ] x local steps -> move -> fixed point -> stored input
 //! ```
 //!
+//! Where the silo is the unit, its whole contribution goes the first line's way as one vector:
+//!
+//! ```text
+//! plain sum -> clip -> quantise -> noise -> stored input -> mod 2^bits -> mask -> packed spool
+//! ```
+//!
 //! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, draw, add up and noise are one function of the
 //! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
@@ -31,7 +37,7 @@ use consilium_learning::{LocalTraining, Model, TaskFault};
 use consilium_privacy::contribution::{ContributionFault, noised_sum};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
-use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, VectorPlan};
+use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, VectorPlan};
 use consilium_protocol::{MaskJob, PlanFault, RoundPlan, TagJob, chunk_digest, upload_root};
 
 use crate::attempt_files::{InputReader, InputWriter, MaskedSpool};
@@ -91,7 +97,7 @@ pub(crate) enum PipelineFault {
 /// Turns a contribution, while it is read, into the integers that will be masked, and stores them. `clip` is the study's,
 /// and absent without noise.
 ///
-/// COST: without noise one piece is in memory; with noise the sum, and one patient's vector as it is quantised.
+/// COST: without noise one piece is in memory; with noise the sum, and one patient's (or the silo's) vector as it is quantised.
 pub(crate) fn protect(
     contribution: &mut ContributionReader<impl Read>,
     plan: &VectorPlan,
@@ -102,10 +108,23 @@ pub(crate) fn protect(
     match (contribution.kind(), &plan.noise, clip) {
         // One sum of vectors is no whole round where every local step is noised.
         (ContributionKind::PatientVectors, Some(noise), Some(clip))
-            if noise.placement == NoisePlacement::Shared =>
+            if noise.placement == NoisePlacement::Shared && noise.unit == Unit::Patient =>
         {
             let sum = noised(contribution, plan, noise, clip, random)?;
             Ok(input.push(&sum)?)
+        }
+        // SECURITY: one vector, clipped as a whole. Patients' vectors, each clipped to the same norm, would add up to more.
+        (ContributionKind::Sum, Some(noise), Some(clip))
+            if noise.placement == NoisePlacement::Shared && noise.unit == Unit::Silo =>
+        {
+            let sum = noised_whole(contribution, plan, noise, clip, random)?;
+            Ok(input.push(&sum)?)
+        }
+        (ContributionKind::PatientVectors, Some(noise), Some(_)) if noise.unit == Unit::Silo => {
+            Err(PipelineFault::OtherKind {
+                given: "one vector per patient",
+                expected: "clips a silo's whole contribution",
+            })
         }
         (ContributionKind::PatientVectors, Some(_), Some(_)) => Err(PipelineFault::OtherKind {
             given: "one vector per patient",
@@ -171,6 +190,22 @@ pub(crate) fn noised(
     match torn {
         Some(fault) => Err(fault.into()),
         None => Ok(sum),
+    }
+}
+
+/// Clips, quantises and noises the one vector of a whole silo. One that is not finite counts as zero, like a patient's.
+fn noised_whole(
+    contribution: &mut ContributionReader<impl Read>,
+    plan: &VectorPlan,
+    noise: &NoisePlan,
+    clip: ClippingNorm,
+    random: &mut RoundRandom,
+) -> Result<Vec<i64>, PipelineFault> {
+    let dimension = check_dimension(contribution.dimension(), plan)?;
+    // Whatever follows the vector is more than was asked for.
+    match (contribution.next_vector()?, contribution.next_vector()?) {
+        (Some(whole), None) => Ok(noised_sum(noise, clip, dimension, [whole], random)?),
+        _ => Err(ShapeFault::Shape.into()),
     }
 }
 

@@ -23,6 +23,20 @@ pub(super) fn contribution(
     local: &LocalSteps,
 ) -> Vec<f64> {
     let rows = design.row_count();
+    let moves = moves(objective, design, parameters, local);
+    let mut sum: Vec<f64> = moves.into_iter().map(|moved| rows * moved).collect();
+    sum.extend(Tail::of(objective, design, parameters));
+    sum
+}
+
+/// How far the parameters move in all local steps.
+pub(super) fn moves(
+    objective: Objective,
+    design: &Design,
+    parameters: &[f64],
+    local: &LocalSteps,
+) -> Vec<f64> {
+    let rows = design.row_count();
     let mut moved = parameters.to_vec();
     for _ in 0..local.steps {
         let mut score = vec![0.0; parameters.len()];
@@ -33,13 +47,11 @@ pub(super) fn contribution(
             *parameter += local.learning_rate * (slope / rows - local.ridge * *parameter);
         }
     }
-    let mut sum: Vec<f64> = moved
+    moved
         .iter()
         .zip(parameters)
-        .map(|(after, before)| rows * (after - before))
-        .collect();
-    sum.extend(Tail::of(objective, design, parameters));
-    sum
+        .map(|(after, before)| after - before)
+        .collect()
 }
 
 /// The mean move; finished when the rounds are used up.
@@ -50,7 +62,7 @@ pub(super) fn advance(
     server: ServerOptimizer,
 ) -> Result<Advance, TaskFault> {
     match regression.expected_batch {
-        // Each silo has divided its move by the number of silos.
+        // A mean already: each silo has divided its move by the number of silos, or everybody does so when decoding.
         Some(_) => fedsgd::step(regression, model, sum, server, None),
         None => {
             let (moves, tail) = Tail::split(sum)?;

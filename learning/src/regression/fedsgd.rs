@@ -19,6 +19,16 @@ pub(super) fn contribution(objective: Objective, design: &Design, parameters: &[
     score
 }
 
+/// The score over the number of rows: what a whole silo contributes where it is the unit. Zero without rows.
+pub(super) fn mean_score(objective: Objective, design: &Design, parameters: &[f64]) -> Vec<f64> {
+    let mut score = vec![0.0; parameters.len()];
+    for (row, outcome) in design.rows() {
+        objective.add_score(row, outcome, parameters, &mut score);
+    }
+    let rows = design.row_count().max(1.0);
+    score.into_iter().map(|slope| slope / rows).collect()
+}
+
 /// One score per patient, over all of that patient's rows. The agent clips them.
 pub(super) fn patient_scores(
     objective: Objective,

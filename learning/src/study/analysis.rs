@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `[analysis]`: what is computed, from which columns.
 
+use consilium_privacy::noise_plan::Unit;
 use serde::Serialize;
 
 use super::method::Rounds;
@@ -9,7 +10,7 @@ use super::regression::{ModelKind, REGRESSION_KEYS, RegressionPlan};
 use super::schema::DataSchema;
 use super::section::Section;
 use super::statistics::{Curves, STATISTICS_KEYS, StatisticsPlan};
-use super::{Mode, StudyFault};
+use super::{Mode, StudyFault, unit};
 
 /// What the study computes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,14 +52,14 @@ impl Analysis {
         }
     }
 
-    /// What the public ranges say about the vector of one row.
-    pub(crate) fn row_bound(&self, data: &DataSchema) -> RowBound {
+    /// What the public ranges say about the vector of one row, or of a whole silo where that is the unit.
+    pub(crate) fn row_bound(&self, data: &DataSchema, unit: Unit) -> RowBound {
         match self {
             Self::Statistics(plan) => RowBound::Counts(plan.row_bound()),
             Self::LogisticRegression(plan)
             | Self::LinearRegression(plan)
             | Self::SoftmaxRegression(plan)
-            | Self::NeuralNetwork(plan) => plan.row_bound(data),
+            | Self::NeuralNetwork(plan) => plan.row_bound(data, unit),
         }
     }
 
@@ -68,6 +69,7 @@ impl Analysis {
         rounds: Option<Section>,
         data: &DataSchema,
         mode: Mode,
+        unit: Unit,
     ) -> Result<(Self, Rounds), StudyFault> {
         let statistics = |curves| {
             move |analysis: Section, rounds: Option<Section>| {
@@ -78,6 +80,7 @@ impl Analysis {
                         fix: "write `distributed`".to_owned(),
                     });
                 }
+                unit::refused_for(unit, "statistics")?;
                 let plan = StatisticsPlan::read(analysis, data, curves)?;
                 Ok((Self::Statistics(plan), Rounds::single(rounds, mode)?))
             }
@@ -109,7 +112,7 @@ impl Analysis {
             field: "rounds".to_owned(),
             expected: "a section `[rounds]`",
         })?;
-        let plan = RegressionPlan::read(kind, analysis, &mut rounds, data, mode)?;
+        let plan = RegressionPlan::read(kind, analysis, &mut rounds, data, mode, unit)?;
         let rounds = Rounds::read(rounds, None, mode)?;
         rounds.check_average(plan.method)?;
         Ok((make(plan), rounds))

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `[rounds]` and the method it belongs to: how the coefficients are found, and how often silos are asked.
 
+use consilium_privacy::noise_plan::Unit;
 use serde::Serialize;
 
 use super::section::Section;
-use super::{Mode, StudyFault};
+use super::{Mode, StudyFault, unit};
 
 /// How the coefficients are found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -27,7 +28,8 @@ pub enum Method {
         #[serde(skip_serializing_if = "Optimizer::is_plain")]
         optimizer: Optimizer,
     },
-    /// Several local gradient steps per round, then the mean over rows or, with noise, over silos.
+    /// Several local gradient steps per round, then the mean over rows or, with noise, over silos. The noise is on each step
+    /// or, where the silo is the unit, on what it moved in all of them.
     FedAvg {
         /// The local step along the silo's mean gradient.
         learning_rate: f64,
@@ -79,14 +81,15 @@ impl Method {
         analysis: &mut Section,
         rounds: &mut Section,
         mode: Mode,
+        unit: Unit,
     ) -> Result<Self, StudyFault> {
         let method: String = analysis.required("method")?;
         let foreign = format!("the method `{method}` has no such key");
         match method.as_str() {
-            FEDAVG if mode == Mode::Distributed => Err(analysis.invalid(
+            FEDAVG if mode == Mode::Distributed && unit == Unit::Patient => Err(analysis.invalid(
                 "method",
                 "`fedavg` needs noise at each of its local steps",
-                "write `fedsgd`, or `[privacy] mode = \"local\"`",
+                "write `fedsgd`, or `[privacy] mode = \"local\"`, or `unit = \"silo\"`",
             )),
             NEWTON | FEDSGD if mode == Mode::Local => Err(analysis.invalid(
                 "method",
@@ -94,6 +97,7 @@ impl Method {
                 "write `fedavg`; with `local_steps = 1` it steps along one noised gradient of each silo",
             )),
             NEWTON if mode == Mode::Distributed => {
+                unit::refused_for(unit, "the steps of `newton`")?;
                 rounds.refuse_all(
                     &["stop_when_step_below"],
                     "with noise no step becomes small: `newton` takes `rounds.most` steps",

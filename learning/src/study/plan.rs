@@ -3,7 +3,7 @@
 //!
 //! Every silo and the coordinator derive the same plan from public numbers.
 
-use consilium_privacy::accountant::{Adjacency, PrivacyStatement, SamplerDistance, Sampling};
+use consilium_privacy::accountant::{PrivacyStatement, SamplerDistance, Sampling};
 use consilium_privacy::calibration::Target;
 use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
@@ -52,7 +52,11 @@ impl Study {
                     dimension,
                 };
                 NoisePlan::derive(&terms)
-                    .map(|noise| noise.with_sampling_rate(distributed.sampling_rate))
+                    .map(|noise| {
+                        noise
+                            .with_sampling_rate(distributed.sampling_rate)
+                            .with_unit(distributed.unit)
+                    })
                     .map_err(|fault| unplanned("privacy", fault.into()))
                     .and_then(|noise| {
                         VectorPlan::noised(dimension, noise)
@@ -90,7 +94,7 @@ impl Study {
         }
     }
 
-    /// What the study promises each patient; `None` without noise.
+    /// What the study promises each patient, or each silo; `None` without noise.
     ///
     /// # Errors
     /// As [`Self::vector_plan`].
@@ -123,7 +127,7 @@ impl Study {
             epsilon: promise.epsilon,
             delta: promise.delta,
             sampling: Sampling::Poisson(promise.sampling_rate),
-            adjacency: Adjacency::AddRemove,
+            adjacency: promise.unit.adjacency(),
             attempts: self.attempts().saturating_mul(self.releases_per_attempt()),
         }
         .calibrate_as_sampled(SamplerDistance::of_vectors(vectors, dimension))

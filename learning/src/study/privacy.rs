@@ -2,6 +2,7 @@
 //! `[privacy]` and `[aggregation]`: the noise of the study and the integers it is summed in.
 
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, SamplingRate};
+use consilium_privacy::noise_plan::Unit;
 use serde::Serialize;
 
 use super::StudyFault;
@@ -9,6 +10,7 @@ use super::analysis::Analysis;
 use super::method::Method;
 use super::schema::DataSchema;
 use super::section::Section;
+use super::unit::is_patient;
 
 /// Who adds noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +35,19 @@ pub enum Privacy {
     Local(Distributed),
 }
 
-/// The promise to each patient and the public constants it rests on.
+/// The promise to each patient, or to each silo, and the public constants it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Distributed {
-    /// The privacy loss of the whole study, for one patient added or removed.
+    /// The privacy loss of the whole study, for one patient added or removed or, where the silo is the unit, for all data of
+    /// one silo exchanged for others.
     pub epsilon: Epsilon,
     /// The probability with which `epsilon` may not hold.
     pub delta: Delta,
-    /// The L2 norm to which one patient's vector is clipped.
+    /// The L2 norm to which one patient's vector is clipped, or a silo's whole contribution where it is the unit.
     pub clip: ClippingNorm,
     /// The nominal number of patients in all silos: a public constant, never the true count.
     pub expected_patients: u64,
-    /// A public bound on the patients of one silo; it sizes the words of the sum.
+    /// A public bound on the patients of one silo; it sizes the words of the sum. 1, for one vector, where the silo is the unit.
     pub most_patients_per_silo: u64,
     /// A public number of rows that one patient may have before the clip shortens that patient's vector.
     #[serde(skip_serializing_if = "is_one")]
@@ -52,6 +55,9 @@ pub struct Distributed {
     /// The probability with which each patient, on its own, takes part in a round; each attempt draws anew.
     #[serde(skip_serializing_if = "is_everybody")]
     pub sampling_rate: SamplingRate,
+    /// Whom the noise hides.
+    #[serde(skip_serializing_if = "is_patient")]
+    pub unit: Unit,
 }
 
 /// `[aggregation]`: the integers in which contributions are summed.
@@ -145,6 +151,17 @@ impl Privacy {
                 fix: "write 1.0, or leave it out".to_owned(),
             });
         }
+        let whole_silos = self
+            .promise()
+            .is_some_and(|promise| promise.unit == Unit::Silo);
+        if is_sampled && whole_silos {
+            return Err(StudyFault::Invalid {
+                field: "privacy.sampling_rate".to_owned(),
+                problem: "where the silo is the unit every silo takes part in every round"
+                    .to_owned(),
+                fix: "write 1.0, or leave it out".to_owned(),
+            });
+        }
         let takes_batches = analysis
             .regression()
             .is_some_and(|plan| matches!(plan.method, Method::FedSgd { .. }));
@@ -163,6 +180,7 @@ impl Privacy {
     pub(crate) fn read(
         section: Section,
         mode: Mode,
+        unit: Unit,
         data: &DataSchema,
         row_bound: RowBound,
     ) -> Result<Self, StudyFault> {
@@ -173,13 +191,13 @@ impl Privacy {
                 Ok(Self::None)
             }
             Mode::Distributed | Mode::Local => {
-                if data.patient.is_none() {
+                if data.patient.is_none() && unit == Unit::Patient {
                     return Err(StudyFault::Missing {
                         field: "data.patient".to_owned(),
                         expected: "the column that marks the rows of one patient, whom the noise protects",
                     });
                 }
-                let promise = Distributed::read(section, row_bound)?;
+                let promise = Distributed::read(section, unit, row_bound)?;
                 Ok(if mode == Mode::Local {
                     Self::Local(promise)
                 } else {
@@ -191,7 +209,7 @@ impl Privacy {
 }
 
 impl Distributed {
-    fn read(mut section: Section, row_bound: RowBound) -> Result<Self, StudyFault> {
+    fn read(mut section: Section, unit: Unit, row_bound: RowBound) -> Result<Self, StudyFault> {
         let epsilon: String = section.required("epsilon")?;
         let epsilon = Epsilon::parse(&epsilon).map_err(|fault| {
             section.invalid("epsilon", fault.to_string(), "write it as \"1.0\"")
@@ -214,9 +232,13 @@ impl Distributed {
             delta,
             clip,
             expected_patients: section.required("expected_patients")?,
-            most_patients_per_silo: section.required("most_patients_per_silo")?,
+            most_patients_per_silo: match unit {
+                Unit::Patient => section.required("most_patients_per_silo")?,
+                Unit::Silo => 1,
+            },
             most_rows_per_patient,
             sampling_rate,
+            unit,
         };
         for (key, count) in [
             ("expected_patients", distributed.expected_patients),
@@ -240,8 +262,12 @@ impl Distributed {
         Ok(distributed)
     }
 
-    /// The patients that take part in a round by public numbers: what a sum is divided by.
+    /// The patients that take part in a round by public numbers: what a sum is divided by. 1 where the silo is the unit, whose
+    /// sum is decoded as a mean over all invited.
     pub fn expected_batch(&self) -> f64 {
+        if self.unit == Unit::Silo {
+            return 1.0;
+        }
         #[expect(
             clippy::cast_precision_loss,
             reason = "a study states at most 10^9 patients"
@@ -326,6 +352,7 @@ impl Aggregation {
 /// The keys of `[privacy]`; `mode` first.
 pub(crate) const PRIVACY_KEYS: &[&str] = &[
     "mode",
+    "unit",
     "epsilon",
     "delta",
     "clip",

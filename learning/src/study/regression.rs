@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `[analysis]` of a regression: the outcome, the features, the model between them.
 
+use consilium_privacy::noise_plan::Unit;
 use serde::Serialize;
 
 use super::method::Method;
@@ -67,6 +68,7 @@ impl RegressionPlan {
         rounds: &mut Section,
         data: &DataSchema,
         mode: Mode,
+        unit: Unit,
     ) -> Result<Self, StudyFault> {
         section.refuse_all(
             super::statistics::STATISTICS_KEYS,
@@ -75,7 +77,7 @@ impl RegressionPlan {
         let (outcome, positive) = read_outcome(kind, &mut section, data)?;
         let features: Vec<String> = section.required("features")?;
         check_features(&section, &features, &outcome, data)?;
-        let method = Method::read(&mut section, rounds, mode)?;
+        let method = Method::read(&mut section, rounds, mode, unit)?;
         if matches!(kind, ModelKind::Softmax | ModelKind::Perceptron)
             && matches!(method, Method::Newton { .. } | Method::PrivateNewton)
         {
@@ -115,9 +117,12 @@ impl RegressionPlan {
 
     /// A gradient is a residual times the row, and both lie within public bounds; but for a perceptron, whose gradient
     /// grows with its parameters.
-    pub(super) fn row_bound(&self, data: &DataSchema) -> RowBound {
+    ///
+    /// A silo's mean gradient is no longer than the longest of its rows'; how far it moves in several steps has no such bound.
+    pub(super) fn row_bound(&self, data: &DataSchema, unit: Unit) -> RowBound {
         match (self.longest_feature_row(data), self.method) {
             (None, _) => RowBound::Unknown,
+            (Some(_), Method::FedAvg { .. }) if unit == Unit::Silo => RowBound::Unknown,
             // Gradient and information are scaled by their bounds, so that together they have norm 1 at most.
             (Some(_), Method::PrivateNewton) => RowBound::Gradient(1.0),
             (Some(row), Method::Newton { .. } | Method::FedSgd { .. } | Method::FedAvg { .. }) => {

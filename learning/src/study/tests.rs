@@ -5,12 +5,15 @@ use std::error::Error;
 
 use proptest::prelude::*;
 
+use consilium_privacy::noise_plan::{MOST_SILOS, Unit};
+
 use super::*;
 use crate::task::Task;
 
 const GOOD: &str = include_str!("../../../examples/studies/logistic.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 const LOCAL: &str = include_str!("../../../examples/studies/private-local.toml");
+const SILO: &str = include_str!("../../../examples/studies/private-silo.toml");
 const STATISTICS: &str = include_str!("../../../examples/studies/statistics.toml");
 const PRIVATE_NEWTON: &str = include_str!("../../../examples/studies/private-newton.toml");
 const PRIVATE_STATISTICS: &str = include_str!("../../../examples/studies/private-statistics.toml");
@@ -474,6 +477,124 @@ fn models_and_optimizers_that_cannot_be_are_refused_with_a_way_out() {
         let found = fault(study, old, new);
         assert!(found.contains(expected), "`{found}` lacks `{expected}`");
     }
+}
+
+#[test]
+fn a_whole_silo_is_the_unit_only_where_its_contribution_is_one_vector() {
+    for (study, old, new, expected) in [
+        (
+            SILO,
+            "mode = \"distributed\"",
+            "mode = \"local\"",
+            "`privacy.unit`: mode `local`",
+        ),
+        (
+            SILO,
+            "mode = \"distributed\"",
+            "mode = \"none\"",
+            "`privacy.unit`: without noise nobody is hidden",
+        ),
+        (
+            SILO,
+            "clip = 1.0 ",
+            "sampling_rate = 0.5\nclip = 1.0 ",
+            "`privacy.sampling_rate`: where the silo is the unit",
+        ),
+        (
+            SILO,
+            "clip = 1.0 ",
+            "most_patients_per_silo = 1000\nclip = 1.0 ",
+            "`privacy.most_patients_per_silo`: where the silo is the unit",
+        ),
+        (SILO, "clip = 1.0 ", "# ", "`privacy.clip` is missing"),
+        (
+            PRIVATE_STATISTICS,
+            "mode = \"distributed\"",
+            "mode = \"distributed\"\nunit = \"silo\"",
+            "`privacy.unit`: statistics are sums over patients",
+        ),
+        (
+            PRIVATE_NEWTON,
+            "mode = \"distributed\"",
+            "mode = \"distributed\"\nunit = \"silo\"",
+            "`privacy.unit`: the steps of `newton` are sums over patients",
+        ),
+        (
+            SILO,
+            "unit = \"silo\"",
+            "unit = \"patient\"",
+            "`fedavg` needs noise at each of its local steps",
+        ),
+        (SILO, "unit = \"silo\"", "unit = \"ward\"", "`patient`"),
+    ] {
+        let kept = study.lines().filter(|line| {
+            !line.starts_with("most_patients_per_silo")
+                && !line.starts_with("most_rows_per_patient")
+        });
+        let study = kept.collect::<Vec<_>>().join("\n");
+        let found = fault(&study, old, new);
+        assert!(found.contains(expected), "`{found}` lacks `{expected}`");
+    }
+}
+
+#[test]
+fn the_unit_decides_what_is_computed_and_patients_are_it_where_nothing_is_said() {
+    let silo = Study::parse(SILO.as_bytes()).unwrap();
+    let promise = silo.privacy.promise().unwrap();
+    assert_eq!(
+        (promise.unit, promise.most_patients_per_silo),
+        (Unit::Silo, 1)
+    );
+    let text = |study: &Study| String::from_utf8(study.task_bytes()).unwrap();
+    assert!(text(&silo).contains("\"unit\":\"silo\""));
+    let said = PRIVATE.replace("epsilon =", "unit = \"patient\"\nepsilon =");
+    let (said, unsaid) = (
+        Study::parse(said.as_bytes()).unwrap(),
+        Study::parse(PRIVATE.as_bytes()).unwrap(),
+    );
+    assert_eq!(said.task_bytes(), unsaid.task_bytes());
+    assert!(!text(&unsaid).contains("\"unit\":\"patient\""));
+    // A gradient of one step has a public bound, so that no clip need be stated: the one of a single row.
+    let gradients = SILO
+        .replace("\"fedavg\"", "\"fedsgd\"")
+        .replace("local_steps = 3 ", "# ")
+        .replace("clip = 1.0 ", "# ");
+    let gradients = Study::parse(gradients.as_bytes()).unwrap();
+    let patients = PRIVATE.replace("clip = 2.0 ", "# ");
+    let patients = Study::parse(patients.as_bytes()).unwrap();
+    assert_eq!(
+        gradients.privacy.promise().unwrap().clip,
+        patients.privacy.promise().unwrap().clip
+    );
+}
+
+#[test]
+fn a_silo_is_promised_its_epsilon_whatever_its_data_are_exchanged_for() {
+    let study = Study::parse(SILO.as_bytes()).unwrap();
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    plan.validate(4).unwrap();
+    let noise = plan.noise.unwrap();
+    assert_eq!((noise.unit, noise.patients_cap), (Unit::Silo, 1));
+    let statement = study.privacy_statement(4, 1, 1).unwrap().unwrap();
+    let charged = statement.colluders.epsilon.value();
+    assert!(charged <= 3.0 && charged > 2.99, "{charged}");
+    // Two clips apart instead of one: exactly twice the noise of the same promise to a patient, on a grid of 2^-20.
+    let patients = PRIVATE
+        .replace("most = 20", "most = 4")
+        .replace("spare_attempts = 2", "spare_attempts = 1")
+        .replace("average_last = 10", "average_last = 2");
+    let patients = Study::parse(patients.as_bytes()).unwrap();
+    assert_eq!(patients.attempts(), study.attempts());
+    let of_patient = patients.privacy_statement(4, 1, 1).unwrap().unwrap();
+    let ratio = statement.colluders.multiplier.value() / of_patient.colluders.multiplier.value();
+    assert!((ratio - 2.0).abs() < 1e-3, "{ratio}");
+    // As many silos as a round may have.
+    study
+        .vector_plan(MOST_SILOS, 333, 333)
+        .unwrap()
+        .validate(MOST_SILOS)
+        .unwrap();
+    patients.vector_plan(MOST_SILOS, 333, 333).unwrap();
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn every_example_is_a_study_and_has_a_plan() {
         "private-network",
         "private-newton",
         "private-sampled",
+        "private-silo",
         "private-statistics",
         "statistics",
     ];

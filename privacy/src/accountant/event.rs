@@ -12,7 +12,7 @@ use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 pub enum Adjacency {
     /// One patient is added or removed.
     AddRemove,
-    /// One patient is replaced by another, which doubles the sensitivity.
+    /// One patient, or all data of one silo, is replaced by another, which doubles the sensitivity.
     Replace,
 }
 
@@ -152,7 +152,7 @@ impl NoiseEvent {
             },
             standard_deviation: plan.multiplier(view)?.value() * clip.value(),
             clip,
-            adjacency: Adjacency::AddRemove,
+            adjacency: plan.unit.adjacency(),
         })
     }
 

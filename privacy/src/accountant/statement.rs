@@ -7,7 +7,8 @@ use super::{Certificate, Estimate, Job, RdpCurve, Sampling, estimate};
 use crate::loss::{Delta, Epsilon, NoiseMultiplier};
 use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
-/// What a noise plan promises to one patient of one hospital, added or removed.
+/// What a noise plan promises to one patient of one hospital, added or removed, or to one hospital whose data are
+/// exchanged for others where that is the unit.
 ///
 /// A patient who is in several hospitals is protected less; the numbers here do not cover that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 
 use super::{
     HALF_OVER_LN_2, LEAST_SCALE, MOST_CLIP_INTEGER, MOST_SCALE, NoisePlacement, NoisePlan,
-    NoisePlanFault, approximate, honest_shares,
+    NoisePlanFault, Unit, approximate, honest_shares,
 };
 use crate::batch::Batch;
 use crate::loss::NoiseMultiplier;
@@ -21,7 +21,7 @@ pub struct NoiseTerms {
     pub colluders: u32,
     /// Rounds plus spare attempts, `T`: each one releases a sum.
     pub attempts: u32,
-    /// The public bound on the patients of one silo.
+    /// The public bound on the patients of one silo; 1 where the silo is the unit.
     pub patients_cap: u64,
     /// Coordinates of the vector.
     pub dimension: u64,
@@ -70,6 +70,7 @@ impl NoisePlan {
                     patients_cap: terms.patients_cap,
                     batch: Batch::Everybody,
                     placement,
+                    unit: Unit::Patient,
                 };
                 plan.validate()?;
                 return Ok(plan);

@@ -38,6 +38,11 @@ pub enum NoisePlanFault {
         /// The cap.
         patients_cap: u64,
     },
+    /// A silo as the unit where patients are counted, drawn or noised.
+    #[error(
+        "where the silo is the unit, each silo has one vector in every attempt and noise is shared"
+    )]
+    SiloUnit,
     /// The clip integer is not a power of two in its range.
     #[error("clip integer {clip_integer} is not a power of two from 2^14 to 2^30")]
     ClipInteger {

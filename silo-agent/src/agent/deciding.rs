@@ -180,7 +180,7 @@ impl Agent {
             let reserved = reserved
                 .with_object(data.clone())
                 .with_privacy(PrivacyStatement {
-                    unit: "patient".to_owned(),
+                    unit: noise.unit.name().to_owned(),
                     accountant: "rdp".to_owned(),
                     epsilon: noise.epsilon.to_string(),
                     delta: noise.delta.to_string(),

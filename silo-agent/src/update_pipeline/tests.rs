@@ -3,7 +3,7 @@ use consilium_crypto::secret::Secret;
 use consilium_learning::contribution::Contribution;
 use consilium_learning::{Study, Task};
 use consilium_privacy::loss::NoiseMultiplier;
-use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
+use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, Unit};
 use consilium_protocol::AttemptId;
 
 use super::*;
@@ -155,6 +155,78 @@ fn a_sum_over_patients_is_refused_where_noise_is_promised() {
         protect(sum(), &plain, None, &mut random()).unwrap(),
         [1 << 32, 2 << 32, 3 << 32]
     );
+}
+
+/// A plan in which the silo is the unit.
+fn for_silos() -> NoisePlan {
+    let one_vector = NoisePlan {
+        patients_cap: 1,
+        ..noise_plan()
+    };
+    one_vector.with_unit(Unit::Silo)
+}
+
+/// What the silo adds to the noise, as [`clipped_sum`].
+fn clipped_whole(whole: Vec<f64>) -> Vec<i64> {
+    let plan = VectorPlan::noised(3, for_silos()).unwrap();
+    let stored = |sum| protect(Contribution::Sum(sum), &plan, Some(norm()), &mut random()).unwrap();
+    let nothing = stored(vec![0.0; 3]);
+    stored(whole)
+        .iter()
+        .zip(nothing)
+        .map(|(sum, noise)| sum - noise)
+        .collect()
+}
+
+#[test]
+fn a_whole_silo_is_clipped_as_one_vector_however_many_patients_made_it_long() {
+    let bound = i64::try_from(for_silos().clip_integer).unwrap();
+    // A gradient sum of a thousand patients of norm 1, in opposite directions: the farthest apart that two silos can be.
+    let one = clipped_whole(vec![1000.0, 0.0, 0.0]);
+    let other = clipped_whole(vec![-1000.0, 0.0, 0.0]);
+    assert_eq!((one[0], other[0]), (bound, -bound));
+    assert_eq!((&one[1..], &other[1..]), (&[0, 0][..], &[0, 0][..]));
+    // A short one is left as it is, and one that is not finite counts as zero and is no reason to fail.
+    assert_eq!(clipped_whole(vec![0.5, 0.0, 0.0]), [bound / 2, 0, 0]);
+    for bad in [f64::NAN, f64::INFINITY] {
+        assert_eq!(clipped_whole(vec![bad, 1.0, 1.0]), [0, 0, 0]);
+    }
+}
+
+#[test]
+fn patients_clipped_one_by_one_do_not_pass_for_a_whole_silo() {
+    let plan = VectorPlan::noised(3, for_silos()).unwrap();
+    // Each is within the clip. Their sum is not, whether there is one of them or a hundred.
+    for patients in [1, 100] {
+        let vectors = Contribution::PatientVectors {
+            dimension: 3,
+            vectors: vec![vec![1.0, 0.0, 0.0]; patients],
+        };
+        assert!(matches!(
+            protect(vectors, &plan, Some(norm()), &mut random()),
+            Err(PipelineFault::OtherKind { .. })
+        ));
+    }
+    // Nor do two vectors in the place of one, nor one without a clip.
+    let mut two = Contribution::Sum(vec![1.0, 0.0, 0.0]).to_bytes();
+    two.extend(
+        [1.0_f64, 0.0, 0.0]
+            .iter()
+            .flat_map(|number| number.to_le_bytes()),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let files = AttemptFiles::open(folder.path()).unwrap();
+    let id = AttemptId {
+        epoch: 1,
+        round: 1,
+        attempt: 1,
+    };
+    let mut reader = ContributionReader::open(two.as_slice(), 3).unwrap();
+    let mut writer = files.store_input(id).unwrap();
+    let refused = super::protect(&mut reader, &plan, Some(norm()), &mut random(), &mut writer);
+    assert!(matches!(refused, Err(PipelineFault::Shape(_))));
+    let sum = Contribution::Sum(vec![1.0, 0.0, 0.0]);
+    assert!(protect(sum, &plan, None, &mut random()).is_err());
 }
 
 #[test]
