@@ -2,17 +2,25 @@
 //! One silo's data, typed by the study's columns and grouped by patient.
 //!
 //! Rules: a cell is missing when it is empty, `NA` or `?`; only declared columns are looked at;
-//! numbers beyond the public range are clipped to it; everything else that does not fit refuses the
-//! whole table. Faults name line and column and never repeat the value of a cell.
+//! numbers beyond the public range are clipped to it. Without noise, everything else that does not fit refuses the
+//! whole table; faults name line and column and never repeat the value of a cell.
+//!
+//! SECURITY: with noise no cell refuses anything. A row with a missing cell, an unknown level, a text where a number
+//! belongs or no patient is left out, whatever the study says about missing values: whether a table was refused would
+//! otherwise tell exactly, and uncharged, what single patients have. What a patient contributes then depends on that
+//! patient's rows only, and a patient without a row left contributes zero.
 
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use crate::study::DataSchema;
+use crate::study::{DataSchema, Study};
+
+use read::Unfit;
 
 pub use fault::TableFault;
 pub use warning::TableWarning;
 
+mod column;
 mod fault;
 mod read;
 mod warning;
@@ -36,12 +44,26 @@ pub enum Values {
 }
 
 impl Table {
-    /// Reads a CSV file with a header line.
+    /// Reads a CSV file with a header line as this study may: with noise no cell refuses it.
+    ///
+    /// # Errors
+    /// [`TableFault`]: with noise, the header alone decides.
+    pub fn of_study(csv: impl Read, study: &Study) -> Result<Self, TableFault> {
+        let unfit = if study.is_noised() {
+            Unfit::LeftOut
+        } else {
+            Unfit::Refuses
+        };
+        read::read(csv, &study.data, unfit)
+    }
+
+    /// Reads a CSV file with a header line and refuses what does not fit, by line and column: for a study without noise,
+    /// and for a hospital that looks at its own data.
     ///
     /// # Errors
     /// [`TableFault`] names the line and the column that do not fit the study.
     pub fn read(csv: impl Read, schema: &DataSchema) -> Result<Self, TableFault> {
-        read::read(csv, schema)
+        read::read(csv, schema, Unfit::Refuses)
     }
 
     /// The cells of a column, if the study declares it.

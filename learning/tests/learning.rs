@@ -21,5 +21,7 @@ mod models;
 mod private;
 #[path = "learning/private_newton.rs"]
 mod private_newton;
+#[path = "learning/unfit.rs"]
+mod unfit;
 #[path = "learning/veterans.rs"]
 mod veterans;

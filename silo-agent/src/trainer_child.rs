@@ -164,7 +164,7 @@ fn table(job: &Job, study: &Study, file: File) -> Result<Table, String> {
             "the data file was changed after it was registered; register it again".to_owned(),
         );
     }
-    Table::read(bytes.as_slice(), &study.data).map_err(|fault| fault.to_string())
+    Table::of_study(bytes.as_slice(), study).map_err(|fault| fault.to_string())
 }
 
 fn facts(task: &Task, table: &Table) -> TableFacts {

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-//! From CSV text to typed columns.
+//! From CSV text to typed columns: a row's cells are all judged before any of them enters.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Read;
 
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 
-use super::{Table, TableFault, TableWarning, Values};
-use crate::study::{Category, Column, ColumnKind, DataSchema, Missing, Number, nearest};
+use super::column::{Cell, Misfit, Reading, is_missing, position};
+use super::{Table, TableFault, TableWarning};
+use crate::study::{DataSchema, Missing};
 
-pub(super) fn read(csv: impl Read, schema: &DataSchema) -> Result<Table, TableFault> {
+/// What becomes of a row with a cell that does not fit the study.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unfit {
+    /// The whole table is refused, by line and column.
+    Refuses,
+    /// The row is left out, and counted for the hospital alone.
+    LeftOut,
+}
+
+pub(super) fn read(csv: impl Read, schema: &DataSchema, unfit: Unfit) -> Result<Table, TableFault> {
     let mut reader = reader(csv);
     let header = reader.headers().map_err(TableFault::Unreadable)?.clone();
     let mut columns = schema
@@ -26,46 +36,100 @@ pub(super) fn read(csv: impl Read, schema: &DataSchema) -> Result<Table, TableFa
     let mut patients = Patients::default();
     let mut rows = 0;
     let mut left_out = 0;
+    let mut cells = Vec::with_capacity(columns.len());
     let mut record = StringRecord::new();
     while reader
         .read_record(&mut record)
         .map_err(TableFault::Unreadable)?
     {
         let line = record.position().map_or(0, csv::Position::line);
-        let gap = columns
-            .iter()
-            .find(|column| is_missing(column.cell(&record)));
-        match (gap, schema.missing) {
-            (None, _) => {
-                for column in &mut columns {
-                    column.push(&record, line)?;
-                }
-                patients.push(patient, &record, line, rows)?;
-                rows += 1;
-            }
-            (Some(_), Missing::CompleteCase) => left_out += 1,
-            (Some(column), Missing::Refuse) => {
-                return Err(TableFault::MissingValue {
-                    line,
-                    column: column.name.to_owned(),
-                });
-            }
+        cells.clear();
+        cells.extend(columns.iter().map(|column| column.cell(&record)));
+        let patient = patient.map(|(name, position)| (name, record.get(position)));
+        let fits = match unfit {
+            Unfit::Refuses => judged(&columns, &cells, patient, schema.missing, line)?,
+            Unfit::LeftOut => counted(&mut columns, &cells, patient),
+        };
+        if !fits {
+            left_out += 1;
+            continue;
         }
+        let fitting = cells.iter().filter_map(|cell| cell.as_ref().ok());
+        for (column, cell) in columns.iter_mut().zip(fitting) {
+            column.push(*cell);
+        }
+        patients.push(patient.and_then(|(_, value)| value), rows);
+        rows += 1;
     }
-    if rows == 0 {
+    if rows == 0 && unfit == Unfit::Refuses {
         return Err(TableFault::Empty);
     }
     let mut warnings = Vec::new();
     if left_out > 0 {
         warnings.push(TableWarning::RowsLeftOut { rows: left_out });
     }
-    warnings.extend(columns.iter().filter_map(Reading::warning));
+    warnings.extend(columns.iter().flat_map(Reading::warnings));
     Ok(Table {
         columns: columns.into_iter().map(Reading::finish).collect(),
         patients: patients.rows,
         rows,
         warnings,
     })
+}
+
+/// Whether a row takes part under the study's rule for missing values; other misfits refuse the table.
+fn judged(
+    columns: &[Reading],
+    cells: &[Result<Cell, Misfit>],
+    patient: Option<(&str, Option<&str>)>,
+    missing: Missing,
+    line: u64,
+) -> Result<bool, TableFault> {
+    let misfits = || {
+        columns
+            .iter()
+            .zip(cells)
+            .filter_map(|(column, cell)| cell.as_ref().err().map(|misfit| (column, *misfit)))
+    };
+    if let Some((column, _)) = misfits().find(|(_, misfit)| *misfit == Misfit::Missing) {
+        return match missing {
+            Missing::CompleteCase => Ok(false),
+            Missing::Refuse => Err(TableFault::MissingValue {
+                line,
+                column: column.name.to_owned(),
+            }),
+        };
+    }
+    if let Some((column, misfit)) = misfits().next() {
+        return Err(column.fault(misfit, line));
+    }
+    match patient {
+        Some((name, value)) if is_missing(value.unwrap_or_default()) => {
+            Err(TableFault::MissingPatient {
+                line,
+                column: name.to_owned(),
+            })
+        }
+        Some(_) | None => Ok(true),
+    }
+}
+
+/// Whether a row takes part when every misfit leaves it out.
+///
+/// SECURITY: the answer depends on this row alone, and nobody but the hospital hears of the counts.
+fn counted(
+    columns: &mut [Reading],
+    cells: &[Result<Cell, Misfit>],
+    patient: Option<(&str, Option<&str>)>,
+) -> bool {
+    let mut fits = patient.is_none_or(|(_, value)| !is_missing(value.unwrap_or_default()));
+    for (column, cell) in columns.iter_mut().zip(cells) {
+        if cell.is_err() {
+            column.unfit += 1;
+            fits = false;
+        }
+    }
+    fits
 }
 
 pub(super) fn count_rows(csv: impl Read) -> Result<u64, TableFault> {
@@ -85,109 +149,6 @@ pub(super) fn count_rows(csv: impl Read) -> Result<u64, TableFault> {
     }
 }
 
-/// One declared column while the file is read.
-struct Reading<'a> {
-    name: &'a str,
-    position: usize,
-    cells: Cells<'a>,
-}
-
-enum Cells<'a> {
-    Categories {
-        category: &'a Category,
-        by_value: BTreeMap<&'a str, usize>,
-        cells: Vec<usize>,
-    },
-    Numbers {
-        number: &'a Number,
-        cells: Vec<f64>,
-        clipped: usize,
-    },
-}
-
-impl<'a> Reading<'a> {
-    fn start(header: &StringRecord, name: &'a str, column: &'a Column) -> Result<Self, TableFault> {
-        let cells = match &column.kind {
-            ColumnKind::Category(category) => Cells::Categories {
-                category,
-                by_value: category.positions(),
-                cells: Vec::new(),
-            },
-            ColumnKind::Number(number) => Cells::Numbers {
-                number,
-                cells: Vec::new(),
-                clipped: 0,
-            },
-        };
-        Ok(Self {
-            name,
-            position: position(header, name)?,
-            cells,
-        })
-    }
-
-    fn cell<'r>(&self, record: &'r StringRecord) -> &'r str {
-        record.get(self.position).unwrap_or_default()
-    }
-
-    fn push(&mut self, record: &StringRecord, line: u64) -> Result<(), TableFault> {
-        let cell = self.cell(record);
-        match &mut self.cells {
-            Cells::Categories {
-                category,
-                by_value,
-                cells,
-            } => {
-                let level = by_value.get(cell).ok_or_else(|| TableFault::UnknownLevel {
-                    line,
-                    column: self.name.to_owned(),
-                    levels: category.listed_values(),
-                })?;
-                cells.push(*level);
-            }
-            Cells::Numbers {
-                number,
-                cells,
-                clipped,
-            } => {
-                let value = cell
-                    .parse()
-                    .ok()
-                    .filter(|value: &f64| value.is_finite())
-                    .ok_or_else(|| TableFault::NotANumber {
-                        line,
-                        column: self.name.to_owned(),
-                    })?;
-                let [low, high] = number.range;
-                let within = value.clamp(low, high);
-                if within != value {
-                    *clipped += 1;
-                }
-                cells.push(within);
-            }
-        }
-        Ok(())
-    }
-
-    fn warning(&self) -> Option<TableWarning> {
-        match &self.cells {
-            Cells::Numbers { clipped, .. } if *clipped > 0 => Some(TableWarning::CellsClipped {
-                column: self.name.to_owned(),
-                cells: *clipped,
-            }),
-            Cells::Numbers { .. } | Cells::Categories { .. } => None,
-        }
-    }
-
-    fn finish(self) -> (String, Values) {
-        let values = match self.cells {
-            Cells::Categories { cells, .. } => Values::Categories(cells),
-            Cells::Numbers { cells, .. } => Values::Numbers(cells),
-        };
-        (self.name.to_owned(), values)
-    }
-}
-
 /// The rows of each patient, patients in the order of their first row.
 #[derive(Default)]
 struct Patients {
@@ -196,56 +157,21 @@ struct Patients {
 }
 
 impl Patients {
-    fn push(
-        &mut self,
-        column: Option<(&str, usize)>,
-        record: &StringRecord,
-        line: u64,
-        row: usize,
-    ) -> Result<(), TableFault> {
-        let Some((name, position)) = column else {
+    /// A row of the patient of this value; without one, of a patient of its own.
+    fn push(&mut self, patient: Option<&str>, row: usize) {
+        let Some(value) = patient else {
             self.rows.push(vec![row]);
-            return Ok(());
+            return;
         };
-        let value = record.get(position).unwrap_or_default();
-        if is_missing(value) {
-            return Err(TableFault::MissingPatient {
-                line,
-                column: name.to_owned(),
-            });
-        }
         let next = self.rows.len();
         let patient = *self.by_value.entry(value.to_owned()).or_insert(next);
         match self.rows.get_mut(patient) {
             Some(rows) => rows.push(row),
             None => self.rows.push(vec![row]),
         }
-        Ok(())
     }
 }
 
 fn reader<R: Read>(csv: R) -> Reader<R> {
     ReaderBuilder::new().trim(Trim::All).from_reader(csv)
-}
-
-fn position(header: &StringRecord, name: &str) -> Result<usize, TableFault> {
-    let mut positions = header
-        .iter()
-        .enumerate()
-        .filter(|(_, found)| *found == name)
-        .map(|(index, _)| index);
-    match (positions.next(), positions.next()) {
-        (Some(position), None) => Ok(position),
-        (Some(_), Some(_)) => Err(TableFault::RepeatedColumn {
-            column: name.to_owned(),
-        }),
-        (None, _) => Err(TableFault::MissingColumn {
-            column: name.to_owned(),
-            nearest: nearest(name, header.iter()),
-        }),
-    }
-}
-
-fn is_missing(cell: &str) -> bool {
-    matches!(cell, "" | "NA" | "?")
 }

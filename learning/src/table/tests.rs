@@ -95,6 +95,51 @@ fn numbers_beyond_the_public_range_are_clipped_and_counted() {
 }
 
 #[test]
+fn with_noise_no_cell_refuses_a_table_and_only_its_row_is_left_out() {
+    let study = STUDY.replace(
+        "mode = \"none\"",
+        "mode = \"distributed\"\nepsilon = \"1\"\ndelta = \"1e-5\"\nexpected_patients = 100\n\
+         most_patients_per_silo = 50\nmost_rows_per_patient = 2",
+    );
+    for missing in ["complete-case", "refuse"] {
+        let study = study.replace("complete-case", missing);
+        let study = Study::parse(study.as_bytes()).unwrap();
+        let csv =
+            "id,sex,age\na,f,30\na,x,31\nb,m,secret\nc,,40\n,m,50\nd,x,nan\ne,m,1e400\nf,m,17\n";
+        assert!(Table::read(csv.as_bytes(), &study.data).is_err());
+        let table = Table::of_study(csv.as_bytes(), &study).unwrap();
+        assert_eq!(table.patients(), [vec![0], vec![1]]);
+        assert_eq!(
+            table.column("age"),
+            Some(&Values::Numbers(vec![30.0, 18.0]))
+        );
+        let unfit = |column: &str, cells| TableWarning::CellsUnfit {
+            column: column.to_owned(),
+            cells,
+        };
+        let clipped = TableWarning::CellsClipped {
+            column: "age".to_owned(),
+            cells: 1,
+        };
+        let counts = [
+            TableWarning::RowsLeftOut { rows: 6 },
+            unfit("age", 3),
+            clipped,
+            unfit("sex", 3),
+        ];
+        assert_eq!(table.warnings(), counts);
+        // Nobody fits, or nobody is there.
+        for csv in ["id,sex,age\na,x,30\n", "id,sex,age\n"] {
+            let table = Table::of_study(csv.as_bytes(), &study).unwrap();
+            assert_eq!((table.row_count(), table.patient_count()), (0, 0));
+        }
+        // The header is public.
+        let found = Table::of_study("id,sex\na,x\n".as_bytes(), &study);
+        assert!(matches!(found, Err(TableFault::MissingColumn { .. })));
+    }
+}
+
+#[test]
 fn faults_name_line_and_column_and_never_the_value() {
     let found = fault("id,sex,age\na,f,30\nb,m,secret\n");
     assert_eq!(

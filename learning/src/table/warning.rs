@@ -6,10 +6,17 @@ use std::fmt;
 /// What a hospital should know about its own data. It counts patients' rows: never send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TableWarning {
-    /// Rows were left out because a declared column was missing.
+    /// Rows were left out because a declared column was missing or did not fit.
     RowsLeftOut {
         /// How many.
         rows: usize,
+    },
+    /// Cells were missing or did not fit the study, and their rows were left out.
+    CellsUnfit {
+        /// The column.
+        column: String,
+        /// How many.
+        cells: usize,
     },
     /// Numbers lay beyond the public range and were clipped to it.
     CellsClipped {
@@ -33,9 +40,13 @@ impl fmt::Display for TableWarning {
             Self::RowsLeftOut { rows } => {
                 write!(
                     formatter,
-                    "{rows} rows were left out: a column of the study is missing in them"
+                    "{rows} rows were left out: a column of the study is missing in them, or holds what the study does not know"
                 )
             }
+            Self::CellsUnfit { column, cells } => write!(
+                formatter,
+                "column `{column}`: {cells} cells are missing or not what the study expects, and their rows were left out"
+            ),
             Self::CellsClipped { column, cells } => write!(
                 formatter,
                 "column `{column}`: {cells} values were beyond the public range of the study and were clipped to it"

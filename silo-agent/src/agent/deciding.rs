@@ -8,7 +8,7 @@ use consilium_audit::entry::{EventKind, Outcome, PrivacyStatement};
 use consilium_policies::{Approval, Date};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{Agent, AgentFault, Input};
 use crate::consent::{ConsentFault, Desk, Permitted, Refused, Verdict, study_reference};
@@ -212,15 +212,13 @@ impl Agent {
     }
 
     /// Patient counts and warnings, for the hospital's own log.
+    ///
+    /// SECURITY: standard error goes wherever operators send it, and says nothing that depends on the data.
     pub(super) fn log_facts(&mut self, study: &str, facts: &TableFacts) -> Result<(), AgentFault> {
         if facts.warnings.is_empty() {
             return Ok(());
         }
         let (patients, warnings) = (facts.patients.to_string(), facts.warnings.join("; "));
-        warn!(
-            study,
-            "the data set deserves a look; this silo's own log says why"
-        );
         let details = [
             ("patients", patients.as_str()),
             ("warnings", warnings.as_str()),
