@@ -72,7 +72,7 @@ impl Condition {
     /// The statement with the count of patients, for the hospital's own log and officers only.
     pub fn text_for_own_log(&self) -> String {
         match self.patients {
-            Some(patients) => format!("{self} (registered: {patients})"),
+            Some(patients) => format!("{self} (registered with at least {patients})"),
             None => self.to_string(),
         }
     }

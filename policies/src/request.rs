@@ -17,6 +17,9 @@ pub struct Request {
     pub who: String,
     /// The data set, by the name under which silos register it.
     pub data: String,
+    /// The data set whose budget pays, where it is another: the one that this one continues at this silo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<String>,
     /// The purpose that the study states.
     pub purpose: String,
     /// The legal basis, if the study states one.
@@ -49,8 +52,15 @@ pub struct Request {
     pub hour: u8,
     /// What this silo's ledger says about the study.
     pub budget: BudgetUse,
-    /// How many patients the data set holds at this silo.
+    /// How many patients the data set was found to hold at this silo.
     pub patients: PatientCount,
+}
+
+impl Request {
+    /// The data set whose budget pays.
+    pub fn budgeted_as(&self) -> &str {
+        self.lineage.as_ref().unwrap_or(&self.data)
+    }
 }
 
 /// What a study takes from the privacy budget of the data set, in shares of the whole budget (0 to 1).
@@ -70,11 +80,12 @@ pub enum BudgetUse {
     Assumed,
 }
 
-/// How many patients a data set holds. Debug output withholds the number: it must reach no shared log.
+/// How many patients a data set holds, as it was found at registration: a decision that counted them anew would tell
+/// something about them. Debug output withholds the number: it must reach no shared log.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PatientCount {
-    /// The rows counted when the data set was registered.
+    /// At least so many were counted when the data set was registered.
     Registered(u64),
     /// The silo has no data set of that name.
     NotRegistered,

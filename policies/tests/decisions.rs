@@ -23,6 +23,7 @@ fn good() -> Request {
     Request {
         who: "a.ruiz@uni.example".to_owned(),
         data: "sepsis-2026".to_owned(),
+        lineage: None,
         purpose: "scientific-research".to_owned(),
         basis: None,
         ethics: Some("REK-2026-0117".to_owned()),
@@ -286,6 +287,20 @@ fn a_noised_study_on_data_without_a_budget_is_refused() {
 }
 
 #[test]
+fn a_data_set_that_continues_another_is_paid_for_by_the_others_budget() {
+    let mut policy = hospital();
+    let mut request = good();
+    request.lineage = Some("sepsis-2025".to_owned());
+    assert_eq!(
+        refused(&policy, &request).conditions_for_others(),
+        ["budget `sepsis-2025`: this policy sets none"]
+    );
+    let budget = policy.budgets.remove("sepsis-2026").unwrap();
+    policy.budgets.insert("sepsis-2025".to_owned(), budget);
+    permitted(&policy, &request);
+}
+
+#[test]
 fn a_count_of_patients_reaches_the_own_log_and_nobody_else() {
     let mut request = good();
     request.patients = PatientCount::Registered(13);
@@ -298,11 +313,13 @@ fn a_count_of_patients_reaches_the_own_log_and_nobody_else() {
     assert_eq!((condition.limit.as_str(), &condition.actual), ("20", &None));
     assert_eq!(
         refusal.conditions_for_others(),
-        ["floor: patients in `sepsis-2026` < 20"]
+        ["floor: `sepsis-2026` is not registered as holding 20 patients"]
     );
     assert_eq!(
         refusal.conditions_for_own_log(),
-        ["floor: patients in `sepsis-2026` < 20 (registered: 13)"]
+        [
+            "floor: `sepsis-2026` is not registered as holding 20 patients (registered with at least 13)"
+        ]
     );
     let shown = [
         refusal.to_string(),
@@ -491,6 +508,7 @@ fn the_demonstrations_forbidden_study_fails_eight_conditions() {
     let request = Request {
         purpose: "marketing".to_owned(),
         data: "ercp-trial".to_owned(),
+        lineage: None,
         ethics: Some("IRB-1999-0001".to_owned()),
         epsilon: Some(Epsilon::parse("20").unwrap()),
         delta: Some(Delta::parse("1e-3").unwrap()),

@@ -211,6 +211,7 @@ fn request() -> impl Strategy<Value = Request> {
         )| Request {
             who,
             data,
+            lineage: None,
             purpose,
             basis,
             ethics,

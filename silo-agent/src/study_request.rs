@@ -38,6 +38,7 @@ pub fn study_request(study: &Study, circumstances: &Circumstances) -> Request {
     Request {
         who: heading.researcher.clone(),
         data: heading.data.clone(),
+        lineage: None,
         purpose: heading.purpose.clone(),
         basis: heading.basis.clone(),
         ethics: Some(heading.ethics.clone()),

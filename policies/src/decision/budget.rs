@@ -8,9 +8,14 @@ pub(super) fn failed(policy: &Policy, request: &Request) -> Option<Condition> {
     if !request.mode.is_noised() {
         return None;
     }
-    let data = &request.data;
+    let data = request.budgeted_as();
     let condition = |limit: String, statement: String| {
-        Condition::new(Rule::Budget(data.clone()), Term::Budget, limit, statement)
+        Condition::new(
+            Rule::Budget(data.to_owned()),
+            Term::Budget,
+            limit,
+            statement,
+        )
     };
     if policy.budget(data).is_none() {
         return Some(

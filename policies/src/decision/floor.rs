@@ -70,10 +70,12 @@ fn patients(floor: &Floor, request: &Request) -> Option<Condition> {
             condition(
                 Term::MinPatients,
                 least.to_string(),
-                format!("patients in `{data}` < {least}"),
+                format!("`{data}` is not registered as holding {least} patients"),
             )
             .patients(patients)
-            .nothing(format!("while `{data}` holds so few patients here"))
+            .nothing(format!(
+                "until `{data}` is registered here with at least {least} patients"
+            ))
         }),
         PatientCount::NotRegistered => Some(
             condition(

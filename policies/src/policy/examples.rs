@@ -109,6 +109,7 @@ fn read_example(section: &Section<'_>, floor: &Floor, faults: &mut Faults<'_>) -
     let request = Request {
         who: who?,
         data: data?,
+        lineage: None,
         purpose: purpose?,
         basis: section.optional("basis", "a legal basis", faults, text),
         ethics: section.optional(
