@@ -98,6 +98,8 @@ labels! {
     AuditEvent = "audit-event",
     /// The content of a policy.
     PolicyDigest = "policy-digest",
+    /// On which side of a study's split a patient stands.
+    PatientSplit = "patient-split",
     /// The content of a registered data set.
     DataSetDigest = "data-set-digest",
     /// A single-use invitation.

@@ -28,5 +28,7 @@ pub use event::{Adjacency, EventFault, Mechanism, NoiseEvent};
 pub use job::{FixedSize, Job, JobFault, NoCertificate, Sampling};
 pub(crate) use rdp::conversion;
 pub use rdp::{Certificate, ORDERS, RdpCurve};
-pub use statement::{PrivacyStatement, Promise, estimate_of_plan};
+pub use statement::{
+    NoisedVectors, PrivacyStatement, Promise, estimate_of_plan, estimate_of_plans,
+};
 pub use together::{Estimate, EstimateMethod, certificate, estimate};

@@ -31,6 +31,45 @@ pub fn calibrate(
     .calibrate()
 }
 
+/// The part of one release's privacy loss that several releases of equal noise may take together: their multiplier, on
+/// the grid. `whole` is the multiplier of the one release; `1/z^2` is what adds up.
+pub fn multiplier_of_share(
+    whole: NoiseMultiplier,
+    share: f64,
+    attempts: u32,
+) -> Result<NoiseMultiplier, CalibrationFault> {
+    if attempts == 0 {
+        return Err(CalibrationFault::NoAttempts);
+    }
+    let steps = (whole.value() * (f64::from(attempts) / share).sqrt() * GRID).ceil();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and the grid refuses what is too large or no number"
+    )]
+    on_grid(steps as u64).ok_or(CalibrationFault::ShareTooSmall)
+}
+
+/// Other releases of the same study, which take a part of one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Beside {
+    /// Their privacy loss.
+    pub curve: RdpCurve,
+    /// How far their noise is from exact, of all of them together.
+    pub distance: SamplerDistance,
+}
+
+impl Beside {
+    /// No other release.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            curve: RdpCurve::zero(),
+            distance: SamplerDistance::NONE,
+        }
+    }
+}
+
 /// What noise is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Target {
@@ -57,6 +96,15 @@ impl Target {
         &self,
         of_one_attempt: SamplerDistance,
     ) -> Result<NoiseMultiplier, CalibrationFault> {
+        self.calibrate_beside(of_one_attempt, &Beside::nothing())
+    }
+
+    /// The same where other releases of the study take a part of the target.
+    pub fn calibrate_beside(
+        &self,
+        of_one_attempt: SamplerDistance,
+        beside: &Beside,
+    ) -> Result<NoiseMultiplier, CalibrationFault> {
         if self.attempts == 0 {
             return Err(CalibrationFault::NoAttempts);
         }
@@ -64,13 +112,13 @@ impl Target {
             let Some(multiplier) = on_grid(steps) else {
                 return Ok(None);
             };
-            let Some(certified) = self.certified(multiplier, of_one_attempt)? else {
+            let Some(certified) = self.certified(multiplier, of_one_attempt, beside)? else {
                 return Ok(None);
             };
             Ok((certified <= self.epsilon.value() * KEPT).then_some(multiplier))
         };
         let Some(mut found) = enough(MOST_STEPS)? else {
-            return Err(self.unreachable(of_one_attempt));
+            return Err(self.unreachable(of_one_attempt, beside));
         };
         let (mut too_few, mut sufficient) = (FEWEST_STEPS, MOST_STEPS);
         while sufficient - too_few > 1 {
@@ -91,6 +139,7 @@ impl Target {
         &self,
         multiplier: NoiseMultiplier,
         of_one_attempt: SamplerDistance,
+        beside: &Beside,
     ) -> Result<Option<f64>, CalibrationFault> {
         let event = NoiseEvent::new(multiplier.value(), ClippingNorm::ONE, self.adjacency);
         let Ok(event) = event else {
@@ -101,16 +150,23 @@ impl Target {
             sampling: self.sampling,
             attempts: self.attempts,
         })?;
-        let distance = of_one_attempt.times(self.attempts);
-        let certificate = curve.epsilon_as_sampled(self.delta, distance);
+        let distance = of_one_attempt.times(self.attempts).plus(beside.distance);
+        let certificate = curve
+            .compose(&beside.curve)
+            .epsilon_as_sampled(self.delta, distance);
         Ok(Some(certificate.epsilon.value()))
     }
 
     /// The nearest targets that some noise meets, each by changing one amount.
-    fn unreachable(&self, of_one_attempt: SamplerDistance) -> CalibrationFault {
+    fn unreachable(&self, of_one_attempt: SamplerDistance, beside: &Beside) -> CalibrationFault {
         let certified = |target: &Self| {
             on_grid(MOST_STEPS)
-                .and_then(|most| target.certified(most, of_one_attempt).ok().flatten())
+                .and_then(|most| {
+                    target
+                        .certified(most, of_one_attempt, beside)
+                        .ok()
+                        .flatten()
+                })
                 .unwrap_or(f64::INFINITY)
         };
         let reaches = |target: &Self| certified(target) <= target.epsilon.value() * KEPT;
@@ -153,6 +209,11 @@ pub enum CalibrationFault {
         /// What could be had.
         alternatives: Alternatives,
     },
+    /// The noise of a share is beyond what is accounted for.
+    #[error(
+        "so small a share of the privacy loss needs more noise than is accounted for; name a larger one"
+    )]
+    ShareTooSmall,
     /// Nothing is certified about such releases.
     #[error(transparent)]
     NoCertificate(#[from] NoCertificate),
@@ -236,6 +297,41 @@ mod tests {
             .epsilon(delta)
             .epsilon
             .value()
+    }
+
+    #[test]
+    fn two_kinds_of_releases_together_keep_one_target_and_use_it_up() {
+        let (epsilon, delta) = (Epsilon::new(3.0).unwrap(), Delta::new(1e-5).unwrap());
+        let whole = calibrate(epsilon, delta, SamplingRate::EVERYBODY, 1).unwrap();
+        let of_one = SamplerDistance::of_vectors(4, 20);
+        for share in [0.01, 0.1, 0.5, 0.9] {
+            let evaluation = multiplier_of_share(whole, share, 2).unwrap();
+            let event =
+                NoiseEvent::new(evaluation.value(), ClippingNorm::ONE, Adjacency::AddRemove);
+            let beside = Beside {
+                curve: RdpCurve::full_batch(&event.unwrap(), 2),
+                distance: of_one.times(2),
+            };
+            for rate in [1.0, 0.1] {
+                let target = Target {
+                    epsilon,
+                    delta,
+                    sampling: Sampling::Poisson(SamplingRate::new(rate).unwrap()),
+                    adjacency: Adjacency::AddRemove,
+                    attempts: 22,
+                };
+                let training = target.calibrate_beside(of_one, &beside).unwrap();
+                assert!(target.calibrate_as_sampled(of_one).unwrap() < training);
+                let together = target.certified(training, of_one, &beside);
+                let together = together.unwrap().unwrap();
+                assert!(together <= 3.0 && together > 2.998, "{together}");
+            }
+            // Squared, the multipliers' inverses share the whole.
+            let part = 2.0 * (whole.value() / evaluation.value()).powi(2);
+            assert!(part <= share && part > share * (1.0 - 1e-4), "{part}");
+        }
+        assert!(multiplier_of_share(whole, 1e-300, 2).is_err());
+        assert!(multiplier_of_share(whole, 0.1, 0).is_err());
     }
 
     #[test]

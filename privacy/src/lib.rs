@@ -31,3 +31,4 @@ pub mod discrete_gaussian;
 pub mod fixed_point;
 pub mod loss;
 pub mod noise_plan;
+pub mod patient_split;

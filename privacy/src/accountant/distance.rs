@@ -30,6 +30,12 @@ impl SamplerDistance {
         Self(self.0 * f64::from(attempts))
     }
 
+    /// The distance of both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
     /// The distance as a ledger adds it up.
     #[must_use]
     pub fn charged(self) -> DeltaAmount {

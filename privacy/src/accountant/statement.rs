@@ -3,9 +3,18 @@
 
 use serde::Serialize;
 
-use super::{Certificate, Estimate, Job, RdpCurve, Sampling, estimate};
+use super::{Certificate, Estimate, Job, RdpCurve, SamplerDistance, Sampling, estimate};
 use crate::loss::{Delta, Epsilon, NoiseMultiplier};
 use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
+
+/// The noised vectors of one kind that a study releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoisedVectors {
+    /// The noise of each.
+    pub plan: NoisePlan,
+    /// Coordinates of each.
+    pub dimension: u64,
+}
 
 /// What a noise plan promises to one patient of one hospital, added or removed, or to one hospital whose data are
 /// exchanged for others where that is the unit.
@@ -39,15 +48,31 @@ pub struct Promise {
 impl PrivacyStatement {
     /// For all releases of all attempts of a plan, in the batches that it has drawn.
     pub fn of_plan(plan: &NoisePlan, dimension: u64, delta: Delta) -> Result<Self, NoisePlanFault> {
-        let distance = plan.distance_from_exact(dimension).times(plan.attempts);
+        let vectors = NoisedVectors {
+            plan: *plan,
+            dimension,
+        };
+        Self::of_plans(vectors, None, delta)
+    }
+
+    /// The same where a study has one more kind of release. The multipliers are those of the first kind.
+    pub fn of_plans(
+        first: NoisedVectors,
+        second: Option<NoisedVectors>,
+        delta: Delta,
+    ) -> Result<Self, NoisePlanFault> {
+        let kinds = || std::iter::once(first).chain(second);
+        let distance = kinds().fold(SamplerDistance::NONE, |sum, kind| {
+            let of_one = kind.plan.distance_from_exact(kind.dimension);
+            sum.plus(of_one.times(kind.plan.attempts))
+        });
         let promise = |view| -> Result<Promise, NoisePlanFault> {
-            let job = Job::of_plan(plan, view, dimension, plan.attempts)?;
             let Certificate { epsilon, order, .. } =
-                RdpCurve::of_job(&job)?.epsilon_as_sampled(delta, distance);
+                RdpCurve::of_jobs(&jobs(first, second, view)?)?.epsilon_as_sampled(delta, distance);
             Ok(Promise {
                 epsilon,
                 order,
-                multiplier: plan.multiplier(view)?,
+                multiplier: first.plan.multiplier(view)?,
             })
         };
         Ok(Self {
@@ -55,28 +80,57 @@ impl PrivacyStatement {
             colluders: promise(View::Colluders)?,
             masks_broken: promise(View::MasksBroken)?,
             delta,
-            attempts: plan.attempts,
+            attempts: kinds().fold(0, |sum, kind| sum.saturating_add(kind.plan.attempts)),
         })
     }
 }
 
 /// What the epsilon of all attempts of a plan probably is: an estimate, not a promise.
-///
-/// A batch whose losses are too large for it has the estimate of everybody, which is never smaller.
 pub fn estimate_of_plan(
     plan: &NoisePlan,
     view: View,
     dimension: u64,
     delta: Delta,
 ) -> Result<Estimate, NoisePlanFault> {
-    let job = Job::of_plan(plan, view, dimension, plan.attempts)?;
-    let everybody = Job {
-        sampling: Sampling::Everybody,
-        ..job
+    let vectors = NoisedVectors {
+        plan: *plan,
+        dimension,
     };
-    estimate(&[job], delta)
-        .or_else(|_| estimate(&[everybody], delta))
+    estimate_of_plans(vectors, None, view, delta)
+}
+
+/// The same where a study has one more kind of release.
+///
+/// A batch whose losses are too large for it has the estimate of everybody, which is never smaller.
+pub fn estimate_of_plans(
+    first: NoisedVectors,
+    second: Option<NoisedVectors>,
+    view: View,
+    delta: Delta,
+) -> Result<Estimate, NoisePlanFault> {
+    let jobs = jobs(first, second, view)?;
+    let everybody: Vec<Job> = jobs
+        .iter()
+        .map(|job| Job {
+            sampling: Sampling::Everybody,
+            ..*job
+        })
+        .collect();
+    estimate(&jobs, delta)
+        .or_else(|_| estimate(&everybody, delta))
         .map_err(|_| NoisePlanFault::NoiseOutOfRange)
+}
+
+/// What a view faces in all attempts.
+fn jobs(
+    first: NoisedVectors,
+    second: Option<NoisedVectors>,
+    view: View,
+) -> Result<Vec<Job>, NoisePlanFault> {
+    std::iter::once(first)
+        .chain(second)
+        .map(|kind| Job::of_plan(&kind.plan, view, kind.dimension, kind.plan.attempts))
+        .collect()
 }
 
 #[cfg(test)]
