@@ -48,6 +48,8 @@ pub enum Input {
         id: AttemptId,
         /// What is wrong with it.
         reason: String,
+        /// The chunk and its place, if it is under that root and no packed words.
+        unpacked: Option<(u64, Vec<u8>)>,
     },
     /// A silo takes no further part in a study.
     Declined {

@@ -178,11 +178,16 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 }
                 self.delivered(from, delivery).await
             }
-            Input::BadChunk { from, id, reason } => {
+            Input::BadChunk {
+                from,
+                id,
+                reason,
+                unpacked,
+            } => {
                 if id != self.plan.id {
                     return Ok(());
                 }
-                self.chunk_refused(from, reason).await
+                self.chunk_refused(from, reason, unpacked).await
             }
             Input::Spooled {
                 from,
@@ -248,26 +253,11 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
 
     /// The same; says whether the machine took the event and rejected nothing.
     async fn step_and_tell(&mut self, event: CoordinatorEvent) -> Result<bool, RunFault> {
-        let evidence = match &event {
-            CoordinatorEvent::Delivered { delivery, .. } => Some(delivery.envelope.clone()),
-            CoordinatorEvent::Uploaded { .. }
-            | CoordinatorEvent::Gone(_)
-            | CoordinatorEvent::Back(_)
-            | CoordinatorEvent::Tick
-            | CoordinatorEvent::Summed { .. }
-            | CoordinatorEvent::SumLogged { .. }
-            | CoordinatorEvent::Checked { .. }
-            | CoordinatorEvent::Cancel { .. } => None,
-        };
         self.pending.records.clear();
-        self.handle(event, evidence).await
+        self.handle(event).await
     }
 
-    async fn handle(
-        &mut self,
-        event: CoordinatorEvent,
-        evidence: Option<Envelope>,
-    ) -> Result<bool, RunFault> {
+    async fn handle(&mut self, event: CoordinatorEvent) -> Result<bool, RunFault> {
         let Some(machine) = self.machine.take() else {
             return Ok(false);
         };
@@ -280,17 +270,19 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
             |effect: &CoordinatorEffect| matches!(effect, CoordinatorEffect::Rejected { .. });
         let taken = !effects.iter().any(rejected);
         self.count_present();
-        self.accuse(&mut effects, evidence).await?;
         self.carry_out(effects).await?;
         Ok(taken)
     }
 
     /// Persist, then audit, then send.
     async fn carry_out(&mut self, effects: Vec<CoordinatorEffect>) -> Result<(), RunFault> {
-        let rejected =
-            |effect: &CoordinatorEffect| matches!(effect, CoordinatorEffect::Rejected { .. });
-        let changed =
-            effects.is_empty() || !self.pending.records.is_empty() || !effects.iter().all(rejected);
+        let only_noted = |effect: &CoordinatorEffect| {
+            matches!(
+                effect,
+                CoordinatorEffect::Rejected { .. } | CoordinatorEffect::Accuse(_)
+            )
+        };
+        let changed = effects.is_empty() || !effects.iter().all(only_noted);
         let mut sends = Vec::new();
         let mut job = None;
         let mut check = None;
@@ -302,6 +294,10 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                     dealer,
                     ciphertexts,
                 } => self.keep_deal(dealer, ciphertexts).await?,
+                CoordinatorEffect::KeepReveal { silo, reveal } => {
+                    self.keep_reveal(silo, reveal).await?;
+                }
+                CoordinatorEffect::Accuse(accusation) => self.accuse(accusation).await?,
                 CoordinatorEffect::Record {
                     kind,
                     digest,
@@ -340,8 +336,14 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
                 }
             }
         }
-        if !changed {
+        if !changed && self.pending.records.is_empty() {
             return Ok(());
+        }
+        let abandon = sends
+            .iter()
+            .find(|(_, outgoing)| outgoing.envelope.peek_name() == Some("Abandon"));
+        if let Some((_, abandon)) = abandon {
+            self.keep_abandon(Arc::clone(&abandon.envelope)).await?;
         }
         let release = sends
             .iter()
@@ -414,6 +416,12 @@ impl<'r, 'a> RoundDriver<'r, 'a> {
         let (spool, id) = (Arc::clone(&self.run.federation.spool), self.plan.id);
         let kept =
             tokio::task::spawn_blocking(move || spool.keep_deal(id, &dealer, &ciphertexts)).await;
+        Ok(kept.map_err(|_| RunFault::BrokeOff)??)
+    }
+
+    async fn keep_reveal(&self, silo: SiloName, reveal: Envelope) -> Result<(), RunFault> {
+        let (spool, id) = (Arc::clone(&self.run.federation.spool), self.plan.id);
+        let kept = tokio::task::spawn_blocking(move || spool.keep_reveal(id, &silo, &reveal)).await;
         Ok(kept.map_err(|_| RunFault::BrokeOff)??)
     }
 

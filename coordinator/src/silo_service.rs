@@ -24,7 +24,7 @@ use consilium_wire::v1::silo_frame::Frame as Received;
 pub(crate) use departure::Departures;
 use departure::{Departing, Departure, Frames};
 use receiving::Receiving;
-pub(crate) use receiving::chunk_length;
+pub(crate) use receiving::{chunk_length, is_packed};
 use sending::pump;
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,24 +6,27 @@
 //! blobs/uploads/<epoch.round.attempt>/<silo>      a masked vector as it arrives, chunk after chunk
 //! blobs/uploads/<epoch.round.attempt>/<silo>+announced    what its silo signed, and the digest of every chunk
 //! blobs/uploads/<epoch.round.attempt>/+deals              what silos sealed for each other
+//! blobs/uploads/<epoch.round.attempt>/+reveals            what silos revealed, as they signed it
 //! ```
 //!
-//! Masked vectors and deals belong to their attempt and go with it; nothing is shared with results. Neither they nor sums
+//! Masked vectors, deals and reveals belong to their attempt and go with it; nothing is shared with results. Neither they nor sums
 //! are ever held in memory as a whole.
 //!
 //! INVARIANT: what is acknowledged has reached the disk, file and folder.
 
 mod announcement;
 mod blob;
-mod deals;
+mod kept;
+mod pieces;
 mod upload;
 
 pub use announcement::Announcement;
 pub use blob::{BlobReader, BlobWriter};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
-use consilium_protocol::{AttemptId, ChunkSource, DealSource, Envelope, SiloName};
-use deals::Deals;
+use consilium_protocol::{AttemptId, ChunkSource, Envelope, SiloName};
+use kept::Kept;
+pub use kept::{AttemptDeals, AttemptReveals};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -39,8 +42,8 @@ pub use upload::{Progress, Upload};
 pub struct Spool {
     folder: PathBuf,
     uploads: Mutex<Uploads>,
-    /// Those of the attempt that was last asked for: one is in flight at a time.
-    deals: Mutex<Option<(AttemptId, Deals)>>,
+    deals: Kept,
+    reveals: Kept,
     next_temporary: AtomicU64,
 }
 
@@ -116,7 +119,8 @@ impl Spool {
         Ok(Self {
             folder: folder.to_owned(),
             uploads: Mutex::default(),
-            deals: Mutex::default(),
+            deals: Kept::default(),
+            reveals: Kept::default(),
             next_temporary: AtomicU64::new(0),
         })
     }
@@ -221,13 +225,22 @@ impl Spool {
         }))
     }
 
-    /// The message in which a silo signed the root of its upload.
-    pub fn signed(&self, id: AttemptId, silo: &SiloName) -> Result<Option<Envelope>, SpoolFault> {
-        let upload = self.upload(id, silo)?;
-        Ok(upload.map(|upload| {
-            let upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
-            upload.signed().clone()
-        }))
+    /// The message in which a silo signed the root of its upload, and the digests under that root.
+    pub fn announced(
+        &self,
+        id: AttemptId,
+        silo: &SiloName,
+    ) -> Result<Option<(Envelope, Vec<Digest>)>, SpoolFault> {
+        let Some(upload) = self.upload(id, silo)? else {
+            return Ok(None);
+        };
+        let upload = upload.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = upload
+            .digests()
+            .map_err(SpoolFault::disk(&self.announced_path(id, silo)))?;
+        let (digests, _) = bytes.as_chunks::<32>();
+        let digests = digests.iter().copied().map(Digest::from_bytes).collect();
+        Ok(Some((upload.signed().clone(), digests)))
     }
 
     /// Reads everything of an upload again: whether it still is what the silo signed.
@@ -257,44 +270,6 @@ impl Spool {
             .entry(key)
             .or_insert_with(|| Arc::new(Mutex::new(upload)));
         Ok(Some(Arc::clone(upload)))
-    }
-
-    /// Keeps a silo's deal: it is on the disk when this returns.
-    pub fn keep_deal(
-        &self,
-        id: AttemptId,
-        dealer: &SiloName,
-        ciphertexts: &[Vec<u8>],
-    ) -> Result<(), SpoolFault> {
-        let path = self.deals_path(id);
-        self.with_deals(id, |deals| deals.keep(dealer, ciphertexts))
-            .map_err(SpoolFault::disk(&path))
-    }
-
-    /// The deals of one attempt, for those to whom they go.
-    #[must_use]
-    pub fn deals_of(self: &Arc<Self>, id: AttemptId) -> AttemptDeals {
-        AttemptDeals {
-            spool: Arc::clone(self),
-            id,
-        }
-    }
-
-    fn with_deals<T>(
-        &self,
-        id: AttemptId,
-        call: impl FnOnce(&mut Deals) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut open = self.deals.lock().unwrap_or_else(PoisonError::into_inner);
-        let deals = match open.take() {
-            Some((of, deals)) if of == id => deals,
-            Some(_) | None => {
-                make_folder(&self.attempt_folder(id))?;
-                Deals::open(&self.deals_path(id))?
-            }
-        };
-        let (_, deals) = open.insert((id, deals));
-        call(deals)
     }
 
     /// The chunks of one attempt, for the unmasking.
@@ -347,9 +322,9 @@ impl Spool {
             }
             self.lock()
                 .retain(|(id, _), _| name != id.to_string().as_str());
-            let mut deals = self.deals.lock().unwrap_or_else(PoisonError::into_inner);
-            deals.take_if(|(id, _)| name == id.to_string().as_str());
-            drop(deals);
+            for kept in [&self.deals, &self.reveals] {
+                kept.close_if(|id| name == id.to_string().as_str());
+            }
             fs::remove_dir_all(attempt.path()).map_err(disk)?;
         }
         Ok(())
@@ -378,10 +353,6 @@ impl Spool {
         self.attempt_folder(id).join(format!("{silo}+announced"))
     }
 
-    fn deals_path(&self, id: AttemptId) -> PathBuf {
-        self.attempt_folder(id).join("+deals")
-    }
-
     fn attempt_folder(&self, id: AttemptId) -> PathBuf {
         self.folder.join("uploads").join(id.to_string())
     }
@@ -406,22 +377,6 @@ impl Spool {
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         File::open(shelf)?.sync_all()
-    }
-}
-
-/// The deals of one attempt.
-#[derive(Clone, Debug)]
-pub struct AttemptDeals {
-    spool: Arc<Spool>,
-    id: AttemptId,
-}
-
-impl DealSource for AttemptDeals {
-    fn sealed_for(&self, position: usize, dealers: &[SiloName]) -> io::Result<Vec<Vec<u8>>> {
-        self.spool.with_deals(self.id, |deals| {
-            let sealed = dealers.iter().map(|dealer| deals.read(dealer, position));
-            sealed.collect()
-        })
     }
 }
 

@@ -97,6 +97,9 @@ pub(crate) enum RunFault {
     /// The blobs.
     #[error(transparent)]
     Spool(#[from] SpoolFault),
+    /// What shows that a silo misbehaved.
+    #[error("the evidence of an accusation cannot be read or written")]
+    Evidence(#[source] std::io::Error),
     /// Returning silos.
     #[error(transparent)]
     CatchUp(#[from] CatchUpFault),

@@ -12,6 +12,7 @@
 //! A phase closes when every silo that is not known dead has answered, or at its deadline with enough answers.
 //! Nothing here is trusted by a silo: every list that this side builds is checked again by everybody.
 
+mod accusing;
 mod advertising;
 mod challenging;
 mod committing;
@@ -35,11 +36,14 @@ use crate::membership::Membership;
 use crate::message::{CoordinatorMessage, SiloMessage};
 use crate::outgoing::{Beside, Outgoing};
 use crate::round_plan::RoundPlan;
+pub use accusing::{Accusation, RevealSource};
 use advertising::Advertising;
+pub(crate) use advertising::keys_of;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::signing::SigningKey;
 use outbox::Outbox;
 use phase::{Close, Phase};
+pub(crate) use revealing::is_good_reveal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -135,15 +139,10 @@ impl CoordinatorMachine {
         }
         match event {
             CoordinatorEvent::Delivered { from, delivery } => {
-                let evidence = delivery.envelope.digest();
+                let message = delivery.envelope.clone();
                 if let Err(fault) = self.delivered(surroundings, &from, delivery, effects) {
-                    if fault.is_misbehaviour() {
-                        effects.push(CoordinatorEffect::Record {
-                            kind: RecordKind::Misbehaviour,
-                            digest: evidence,
-                            silos: vec![from.clone()],
-                        });
-                    }
+                    let accusation = Accusation::of_message(&self.phase, &from, &fault, message);
+                    effects.extend(accusation.map(CoordinatorEffect::Accuse));
                     effects.push(CoordinatorEffect::Rejected { from, fault });
                 }
             }
@@ -237,12 +236,9 @@ impl CoordinatorMachine {
         self.outbox.of(silo)
     }
 
-    /// The message of the same name that a silo sent before this one, if the machine holds it as it came and it is another:
-    /// both together show that the silo answered twice. Reveals are not held as they came.
-    #[must_use]
-    pub fn first_answer(&self, silo: &SiloName, second: &Envelope) -> Option<&Envelope> {
-        let first = self.phase.first_answer(silo, second.peek_name()?);
-        first.filter(|first| *first != second)
+    /// Every message that this side has signed in this attempt, in order: an accusation stands on some of them.
+    pub fn trail(&self) -> impl Iterator<Item = Envelope> {
+        self.outbox.envelopes().cloned()
     }
 
     /// Asks again for local work that a restart interrupted: unmasking, logging or checking the sum.
@@ -440,7 +436,8 @@ impl Step<'_> {
     }
 }
 
-/// Keeps the first envelope of a silo; an equal repeat is harmless, a different one is evidence.
+/// Keeps the first envelope of a silo; an equal repeat is harmless, a different one is evidence. What counts is what was
+/// said: who signs the same twice may get two signatures.
 pub(crate) fn keep_first(
     kept: &mut BTreeMap<SiloName, Envelope>,
     silo: SiloName,
@@ -448,7 +445,7 @@ pub(crate) fn keep_first(
     message: &SiloMessage,
 ) -> Result<(), Fault> {
     match kept.get(&silo) {
-        Some(first) if *first == envelope => Ok(()),
+        Some(first) if first.body == envelope.body => Ok(()),
         Some(_) => Err(Fault::SecondAnswer {
             silo,
             message: message.name(),

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the two state machines are told and what they ask their drivers to do.
 //!
-//! A driver persists the machine's snapshot before it performs any effect but `KeepDeal`.
+//! A driver persists the machine's snapshot before it performs any effect but `KeepDeal` and `KeepReveal`.
 
 use crate::challenge::{InnerProduct, TagJob};
+use crate::coordinator::Accusation;
 use crate::envelope::{Delivery, Envelope};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
@@ -178,14 +179,24 @@ pub enum CoordinatorEffect {
         /// What.
         outgoing: Outgoing,
     },
-    /// Keep these on the disk, under the name of their dealer, until the attempt is over. The one effect that comes before
-    /// the snapshot is stored: the snapshot counts on them.
+    /// Keep these on the disk, under the name of their dealer, until the attempt is over. Comes before the snapshot is
+    /// stored: the snapshot counts on them.
     KeepDeal {
         /// Whose deal.
         dealer: SiloName,
         /// One for every entry of the KeyBook, in its order.
         ciphertexts: Vec<Vec<u8>>,
     },
+    /// Keep this on the disk, under the name of its silo, until the attempt is over; a later one counts instead of an
+    /// earlier. Comes before the snapshot is stored, too.
+    KeepReveal {
+        /// Whose.
+        silo: SiloName,
+        /// As it came.
+        reveal: Envelope,
+    },
+    /// Write this to the audit log, with its evidence, before anything is sent.
+    Accuse(Accusation),
     /// Write to the audit log before anything is sent.
     Record {
         /// What happened.
@@ -247,6 +258,4 @@ pub enum RecordKind {
     Released,
     /// The attempt was abandoned.
     Abandoned,
-    /// A silo misbehaved; the digest is that of the evidence.
-    Misbehaviour,
 }

@@ -190,21 +190,3 @@ pub enum Fault {
     #[error("abandoned: {0}")]
     Abandoned(String),
 }
-
-impl Fault {
-    /// Whether this shows that a silo lied, as opposed to a late, repeated or damaged message.
-    #[must_use]
-    pub fn is_misbehaviour(&self) -> bool {
-        matches!(
-            self,
-            Self::SecondAnswer { .. }
-                | Self::WeakKey { .. }
-                | Self::BadReveal { .. }
-                | Self::BadDeal { .. }
-                | Self::BadUpload { .. }
-                | Self::WrongNonce { .. }
-                | Self::WrongTag { .. }
-                | Self::OtherCertificate
-        )
-    }
-}

@@ -20,6 +20,7 @@ mod deal;
 mod defence;
 mod effect;
 mod envelope;
+mod evidence;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod example_plan;
@@ -41,9 +42,12 @@ mod sum_chunks;
 mod unmask;
 
 pub use challenge::{InnerProduct, TagJob};
-pub use coordinator::{CoordinatorMachine, CoordinatorSurroundings, Deadlines};
+pub use coordinator::{
+    Accusation, CoordinatorMachine, CoordinatorSurroundings, Deadlines, RevealSource,
+};
 pub use effect::{CoordinatorEffect, CoordinatorEvent, RecordKind, SiloEffect, SiloEvent};
 pub use envelope::{Delivery, Envelope, Sender, peek_plan};
+pub use evidence::{Charge, Evidence, EvidenceFault, Judgement, Standing};
 pub use fault::Fault;
 pub use id::{AttemptId, SiloName, SiloNameFault};
 pub use log_verifier::LogVerifier;

@@ -99,6 +99,7 @@ pub struct RevealedShare {
     /// Which secret.
     pub kind: SecretKind,
     /// Abscissa and value: 33 bytes, or 34 when there are more than 255 silos.
+    #[serde(with = "crate::byte_string")]
     pub share: Vec<u8>,
     /// Merkle path to the dealer's root.
     pub path: Vec<Digest>,

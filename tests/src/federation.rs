@@ -238,6 +238,8 @@ impl Federation {
                     } => {
                         deals.insert(dealer, ciphertexts);
                     }
+                    CoordinatorEffect::KeepReveal { .. } => {}
+                    CoordinatorEffect::Accuse(accusation) => bail!("{}", accusation.fault),
                     CoordinatorEffect::Send { to, outgoing } => {
                         let delivery = outgoing.delivery(&deals)?;
                         let at = names.binary_search(&to).ok().context("an unknown silo")?;

@@ -3,7 +3,7 @@
 
 use super::accounts::{Step, Steps};
 use super::founding::Founding;
-use super::spool::{Deals, Layout, SumFile, Uploads, sum_path, upload_path};
+use super::spool::{Deals, Layout, SumFile, Uploads, keep_reveal, sum_path, upload_path};
 use anyhow::{Context, bail};
 use consilium_crypto::packing;
 use consilium_protocol::{
@@ -123,6 +123,10 @@ impl CoordinatorSide {
                 } => self
                     .steps
                     .timed(Step::Spool, || self.deals.keep(dealer, &ciphertexts))?,
+                CoordinatorEffect::KeepReveal { silo, reveal } => self
+                    .steps
+                    .timed(Step::Spool, || keep_reveal(&self.folder, &silo, &reveal))?,
+                CoordinatorEffect::Accuse(accusation) => bail!("{}", accusation.fault),
                 CoordinatorEffect::Send { to, outgoing } => {
                     let deals = &self.deals;
                     let delivery = self.steps.timed(Step::Spool, || outgoing.delivery(deals))?;

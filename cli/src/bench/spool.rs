@@ -2,9 +2,9 @@
 //! Masked vectors, deals and the sum as files of a temporary folder, written and read piece by piece.
 
 use super::accounts::thread_seconds;
-use consilium_protocol::{ChunkSource, DealSource, RoundPlan, SiloName, SumSink};
+use consilium_protocol::{ChunkSource, DealSource, Envelope, RoundPlan, SiloName, SumSink};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,12 @@ use std::sync::{Mutex, PoisonError};
 /// The file of one silo's masked vector.
 pub(super) fn upload_path(folder: &Path, silo: &SiloName) -> PathBuf {
     folder.join(format!("{silo}.upload"))
+}
+
+/// Writes what a silo revealed: evidence, which nobody reads in a round without lies.
+pub(super) fn keep_reveal(folder: &Path, silo: &SiloName, reveal: &Envelope) -> io::Result<()> {
+    let bytes = postcard::to_allocvec(reveal).map_err(io::Error::other)?;
+    fs::write(folder.join(format!("{silo}.reveal")), bytes)
 }
 
 /// The file of the packed sum.

@@ -58,8 +58,10 @@ pub(super) struct Record {
     digest: Digest,
     silos: Vec<SiloName>,
     microseconds: i64,
-    /// The object that proves it.
+    /// The object that proves it, or that proves why the attempt ended.
     pub(super) evidence: Option<Digest>,
+    /// The object that holds the message which ends the attempt.
+    pub(super) message: Option<Digest>,
     /// Why, in words.
     pub(super) reason: Option<String>,
     /// Who computed a released sum again, because tags were missing or did not add up.
@@ -90,36 +92,40 @@ impl Record {
             silos,
             microseconds: now().unix_microseconds(),
             evidence: None,
+            message: None,
             reason: None,
             vouchers: Vec::new(),
         }
-    }
-
-    /// The first silo that it concerns.
-    pub(super) fn silo(&self) -> Option<&SiloName> {
-        self.silos.first()
     }
 
     pub(super) fn event(&self, plan: &RoundPlan, study: StudyReference, actor: Actor) -> Event {
         let time = Timestamp::from_unix_microseconds(self.microseconds).unwrap_or_else(|_| now());
         let names = |silos: &[SiloName]| silos.iter().map(SiloName::to_string).collect::<Vec<_>>();
         let detail = match self.kind {
-            RecordedKind::SumCommitted | RecordedKind::Replayed | RecordedKind::Released => "sum",
+            RecordedKind::SumCommitted | RecordedKind::Replayed | RecordedKind::Released => {
+                Some("sum")
+            }
             RecordedKind::Opened
             | RecordedKind::KeyBook
             | RecordedKind::DealBook
             | RecordedKind::Frozen
             | RecordedKind::Proposed
             | RecordedKind::Certified
-            | RecordedKind::Abandoned => "digest",
-            RecordedKind::Misbehaviour => "evidence_digest",
+            | RecordedKind::Abandoned => Some("digest"),
+            // The object that it refers to says everything.
+            RecordedKind::Misbehaviour => None,
         };
         let mut event = Event::new(self.kind.into(), time, actor)
             .with_study(study)
-            .with_attempt(plan.id.epoch, plan.id.round, plan.id.attempt)
-            .with_detail(detail, self.digest.to_string());
+            .with_attempt(plan.id.epoch, plan.id.round, plan.id.attempt);
+        if let Some(detail) = detail {
+            event = event.with_detail(detail, self.digest.to_string());
+        }
         if let Some(evidence) = self.evidence {
             event = event.with_reference("evidence", evidence);
+        }
+        if let Some(message) = self.message {
+            event = event.with_reference("message", message);
         }
         if let Some(reason) = &self.reason {
             event = event.with_detail("reason", clamp(reason, REASON_BYTES));
@@ -174,7 +180,6 @@ impl From<RecordKind> for RecordedKind {
             RecordKind::Replayed => Self::Replayed,
             RecordKind::Released => Self::Released,
             RecordKind::Abandoned => Self::Abandoned,
-            RecordKind::Misbehaviour => Self::Misbehaviour,
         }
     }
 }
@@ -212,13 +217,12 @@ mod tests {
     #[test]
     fn misbehaviour_names_its_silo_and_the_object_that_proves_it() {
         let silo = SiloName::parse("3_UK").unwrap();
-        let digest = sha256(b"envelope");
-        let mut record = Record::new(RecordedKind::Misbehaviour, digest, vec![silo]);
-        record.evidence = Some(sha256(b"object"));
+        let object = sha256(b"object");
+        let mut record = Record::new(RecordedKind::Misbehaviour, object, vec![silo]);
+        record.evidence = Some(object);
         let event = event(&record);
         assert_eq!(event.object.as_deref(), Some("3_UK"));
-        assert_eq!(event.references["evidence"], sha256(b"object"));
-        assert_eq!(event.detail_digest("evidence_digest"), Some(digest));
+        assert_eq!(event.references["evidence"], object);
     }
 
     #[test]

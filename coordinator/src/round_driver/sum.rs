@@ -4,12 +4,13 @@
 use super::RoundDriver;
 use super::stored_sum::{StoredSum, for_each_chunk};
 use crate::crash::CrashPlace;
+use crate::silo_service::is_packed;
 use crate::spool::{Spool, SpoolFault};
 use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
 use consilium_learning::{Step, TaskFault};
 use consilium_protocol::{
-    CoordinatorEvent, InnerProduct, RoundPlan, SiloName, UnmaskFault, UnmaskJob,
+    ChunkSource, CoordinatorEvent, InnerProduct, RoundPlan, SiloName, UnmaskFault, UnmaskJob,
 };
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub(super) enum Work {
     Unusable {
         silo: Option<SiloName>,
         reason: String,
+        /// The chunk of that silo that is no packed words, and its place.
+        unpacked: Option<(u64, Vec<u8>)>,
     },
     /// H(S) is committed.
     Committed { proof: Vec<u8> },
@@ -35,9 +38,13 @@ impl RoundDriver<'_, '_> {
                 self.pending.sum = Some(blob);
                 self.step(CoordinatorEvent::Summed { digest }).await
             }
-            Work::Unusable { silo, reason } => {
+            Work::Unusable {
+                silo,
+                reason,
+                unpacked,
+            } => {
                 tracing::error!(%reason, "the sum cannot be recovered");
-                self.accuse_upload(silo, reason).await
+                self.accuse_upload(silo, reason, unpacked).await
             }
             Work::Committed { proof } => {
                 self.reach(CrashPlace::SumLogged);
@@ -60,7 +67,8 @@ impl RoundDriver<'_, '_> {
                 Ok(digest) => digest,
                 Err(fault) => {
                     let undamaged = |silo: &SiloName| spool.is_undamaged(plan.id, silo);
-                    return unusable(&fault, undamaged);
+                    let unpacked = |silo: &SiloName| unpacked_chunk(&spool, &plan, silo);
+                    return unusable(&fault, undamaged, unpacked);
                 }
             };
             let blob = sum.finish()?;
@@ -122,6 +130,7 @@ impl RoundDriver<'_, '_> {
 fn unusable(
     fault: &UnmaskFault,
     undamaged: impl FnOnce(&SiloName) -> Result<bool, SpoolFault>,
+    unpacked: impl FnOnce(&SiloName) -> Option<(u64, Vec<u8>)>,
 ) -> Result<Work, RunFault> {
     let silo = match fault {
         // Every chunk was looked at when it came: is it still what was signed?
@@ -129,8 +138,18 @@ fn unusable(
         UnmaskFault::Spool { .. } | UnmaskFault::Sum(_) | UnmaskFault::OtherSum => None,
     };
     Ok(Work::Unusable {
+        unpacked: silo.as_ref().and_then(unpacked),
         silo,
         reason: crate::explain(fault),
+    })
+}
+
+/// The first chunk of an upload that is no packed words.
+fn unpacked_chunk(spool: &Arc<Spool>, plan: &RoundPlan, silo: &SiloName) -> Option<(u64, Vec<u8>)> {
+    let chunks = spool.chunks_of(plan.id);
+    (0..plan.chunk_count()).find_map(|index| {
+        let chunk = chunks.chunk(silo, index).ok()?;
+        (!is_packed(plan, index, &chunk)).then_some((index, chunk))
     })
 }
 
@@ -153,15 +172,17 @@ mod tests {
     fn an_upload_that_is_no_sums_part_is_its_silos_and_a_lost_one_nobodys() {
         let silo = SiloName::parse("3_UK").unwrap();
         let other = UnmaskFault::OtherUpload { silo: silo.clone() };
-        let signed = unusable(&other, |_| Ok(true)).unwrap();
+        let signed = unusable(&other, |_| Ok(true), |_| None).unwrap();
         assert!(matches!(signed, Work::Unusable { silo: Some(name), .. } if name == silo));
-        let damaged = unusable(&other, |_| Ok(false)).unwrap();
+        let damaged = unusable(&other, |_| Ok(false), |_| None).unwrap();
         assert!(matches!(damaged, Work::Unusable { silo: None, .. }));
         let lost = UnmaskFault::Spool {
             silo,
             source: std::io::ErrorKind::NotFound.into(),
         };
-        let lost = unusable(&lost, |_| Ok(true)).unwrap();
-        assert!(matches!(lost, Work::Unusable { silo: None, reason } if reason.contains("3_UK")));
+        let lost = unusable(&lost, |_| Ok(true), |_| None).unwrap();
+        assert!(
+            matches!(lost, Work::Unusable { silo: None, reason, .. } if reason.contains("3_UK"))
+        );
     }
 }

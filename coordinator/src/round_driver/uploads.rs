@@ -5,13 +5,11 @@
 //! a signed root, and a broken upload goes on where the disk has it.
 
 use super::RoundDriver;
-use super::pending::{Record, RecordedKind};
 use crate::crash::CrashPlace;
 use crate::silo_service::chunk_length;
 use crate::spool::{Announcement, Progress, SpoolFault};
 use crate::study_run::RunFault;
 use consilium_crypto::digest::Digest;
-use consilium_crypto::transcript::sha256;
 use consilium_protocol::{
     CoordinatorEvent, Delivery, Envelope, SiloMessage, SiloName, upload_root,
 };
@@ -67,9 +65,7 @@ impl RoundDriver<'_, '_> {
         digests: &[Vec<u8>],
     ) -> Result<Option<Progress>, RunFault> {
         let Some(digests) = chunk_digests(digests, self.plan.chunk_count(), &root) else {
-            let reason = "the digests of its chunks do not give the root that it signed";
-            self.accuse_of(from.clone(), Some(signed), reason.to_owned())
-                .await?;
+            self.digests_refused(from.clone(), signed).await?;
             return Ok(None);
         };
         let announcement = Announcement {
@@ -116,47 +112,6 @@ impl RoundDriver<'_, '_> {
         }
     }
 
-    /// A session refused a chunk: it is held against the root that the silo signed.
-    pub(super) async fn chunk_refused(
-        &mut self,
-        from: SiloName,
-        reason: String,
-    ) -> Result<(), RunFault> {
-        let (spool, id, silo) = (
-            Arc::clone(&self.run.federation.spool),
-            self.plan.id,
-            from.clone(),
-        );
-        let signed = tokio::task::spawn_blocking(move || spool.signed(id, &silo))
-            .await
-            .map_err(|_| RunFault::BrokeOff)??;
-        self.accuse_of(from, signed, reason).await
-    }
-
-    /// Records misbehaviour that no message of the protocol shows alone, and goes on without the silo's upload.
-    async fn accuse_of(
-        &mut self,
-        silo: SiloName,
-        signed: Option<Envelope>,
-        reason: String,
-    ) -> Result<(), RunFault> {
-        if !self.is_first(Some(&silo)) {
-            return Ok(());
-        }
-        tracing::warn!(%silo, %reason, "an upload was refused");
-        let digest = signed
-            .as_ref()
-            .map_or_else(|| sha256(reason.as_bytes()), Envelope::digest);
-        let mut record = Record::new(RecordedKind::Misbehaviour, digest, vec![silo]);
-        if let Some(signed) = &signed {
-            record.evidence = Some(self.keep_evidence(signed).await?);
-        }
-        record.reason = Some(reason);
-        self.pending.records.clear();
-        self.pending.records.push(record);
-        self.carry_out(Vec::new()).await
-    }
-
     async fn progress(&self, from: &SiloName) -> Result<Option<Progress>, RunFault> {
         let (spool, id, silo) = (
             Arc::clone(&self.run.federation.spool),
@@ -181,6 +136,7 @@ fn chunk_digests(attachments: &[Vec<u8>], count: u64, root: &Digest) -> Option<V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use consilium_crypto::transcript::sha256;
 
     #[test]
     fn digests_that_do_not_give_the_signed_root_are_none() {

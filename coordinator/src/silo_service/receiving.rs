@@ -79,30 +79,40 @@ impl<'s> Receiving<'s> {
         let (spool, from) = (Arc::clone(&self.federation.spool), self.silo.clone());
         let appended = tokio::task::spawn_blocking(move || {
             let is_packed = |data: &[u8]| is_packed(&plan, index, data);
-            spool.append(id, &from, index, &chunk.data, is_packed)
-        })
-        .await
-        .map_err(|_| Status::unavailable("stopping"))?;
+            let appended = spool.append(id, &from, index, &chunk.data, is_packed);
+            (appended, chunk.data)
+        });
+        let (appended, data) = appended
+            .await
+            .map_err(|_| Status::unavailable("stopping"))?;
         match appended {
             Ok(()) => {
                 let waiting = self.waiting.filter(|(waiting, _)| *waiting == id);
                 self.waiting = Some((id, waiting.map_or(0, |(_, bytes)| bytes) + bytes));
                 Ok(())
             }
-            Err(fault @ (SpoolFault::OtherChunk { .. } | SpoolFault::NotPacked { .. })) => {
-                self.refuse(id, fault.to_string()).await
+            Err(fault @ SpoolFault::OtherChunk { .. }) => self.refuse(id, &fault, None).await,
+            Err(fault @ SpoolFault::NotPacked { .. }) => {
+                self.refuse(id, &fault, Some((index, data))).await
             }
             Err(fault) => Err(Status::failed_precondition(crate::explain(&fault))),
         }
     }
 
     /// Has the refused chunk recorded against the root that the silo signed, and ends the session.
-    async fn refuse(&self, id: AttemptId, reason: String) -> Result<(), Status> {
+    async fn refuse(
+        &self,
+        id: AttemptId,
+        fault: &SpoolFault,
+        unpacked: Option<(u64, Vec<u8>)>,
+    ) -> Result<(), Status> {
+        let reason = fault.to_string();
         let status = Status::invalid_argument(format!("the upload is refused: {reason}"));
         let input = Input::BadChunk {
             from: self.silo.clone(),
             id,
             reason,
+            unpacked,
         };
         self.federation.inputs.send(input).await.ok();
         Err(status)
@@ -137,7 +147,7 @@ impl<'s> Receiving<'s> {
 }
 
 /// Whether a chunk unpacks. The silo signs what it uploads, but what does not unpack can never be summed.
-fn is_packed(plan: &RoundPlan, index: u64, data: &[u8]) -> bool {
+pub(crate) fn is_packed(plan: &RoundPlan, index: u64, data: &[u8]) -> bool {
     plan.word_bits()
         .is_ok_and(|word_bits| packing::check(word_bits, data, plan.fields_in_chunk(index)).is_ok())
 }

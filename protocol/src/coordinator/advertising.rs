@@ -72,7 +72,8 @@ impl Advertising {
     }
 }
 
-fn keys_of(message: &SiloMessage) -> Option<([PublicKey; 2], EncapsulationKey)> {
+/// The keys of an advertisement.
+pub(crate) fn keys_of(message: &SiloMessage) -> Option<([PublicKey; 2], EncapsulationKey)> {
     match message {
         SiloMessage::AdvertiseKeys {
             channel_public_key,

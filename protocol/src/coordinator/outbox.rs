@@ -63,6 +63,11 @@ impl Outbox {
         });
     }
 
+    /// Every message once, in the order in which they were first sent.
+    pub(crate) fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
+        self.envelopes.iter().map(Arc::as_ref)
+    }
+
     /// What was sent to a silo, in order.
     pub(crate) fn of(&self, silo: &SiloName) -> impl DoubleEndedIterator<Item = Outgoing> {
         let sent = self.sent.get(silo).into_iter().flatten();

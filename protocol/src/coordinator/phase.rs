@@ -165,7 +165,7 @@ impl Phase {
             Self::Preparing(phase) => phase.accept(verified, delivery),
             Self::Uploading(phase) => phase.accept(plan, verified, delivery),
             Self::Voting(phase) => phase.accept(verified, delivery),
-            Self::Revealing(phase) => phase.accept(verified, delivery),
+            Self::Revealing(phase) => phase.accept(plan, verified, delivery, effects),
             Self::Challenging(phase) => phase.accept(plan.id, verified, delivery),
             Self::Tagging(phase) => phase.accept(verified, delivery),
             Self::Replaying(phase) => phase.accept(verified, delivery),
@@ -256,7 +256,8 @@ impl Phase {
         }
     }
 
-    /// What a silo said first, where this phase asks for such a message and holds the answer as it came.
+    /// What a silo said first, where this phase asks for such a message and holds the answer as it came. Reveals lie with
+    /// the driver.
     pub(crate) fn first_answer(&self, silo: &SiloName, message: &str) -> Option<&Envelope> {
         let kept = match self {
             Self::Advertising(phase) => &phase.advertisements,

@@ -3,13 +3,15 @@
 //! secret that its dealer did not commit to.
 
 use super::Step;
+use super::accusing::Accusation;
 use super::committing::Committing;
 use super::phase::{Close, Phase};
 use super::voting::Voting;
+use crate::book::{Cohort, DealBook, KeyBook, Survivors};
 use crate::certificate::Certificate;
 use crate::deal::Combiner;
-use crate::effect::{CoordinatorEffect, RecordKind};
-use crate::envelope::{Delivery, Envelope, VerifiedSilo, encode};
+use crate::effect::CoordinatorEffect;
+use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{RevealedShare, SecretKind, SiloMessage};
@@ -17,17 +19,29 @@ use crate::round_plan::RoundPlan;
 use crate::signed_list::Known;
 use crate::unmask::{PublicSeed, UnmaskJob, kind_of, seed_is_committed};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::label::Label;
 use consilium_crypto::secret::Secret32;
 use consilium_crypto::shamir::Share;
-use consilium_crypto::transcript::hash;
+use consilium_crypto::transcript::sha256;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Revealing {
     pub(crate) voted: Voting,
-    pub(crate) reveals: BTreeMap<SiloName, Vec<RevealedShare>>,
+    pub(crate) reveals: BTreeMap<SiloName, Revealed>,
+    /// Whose shares are held: as many silos as combine.
+    holders: Vec<SiloName>,
+}
+
+/// COST: of everything that everybody reveals of everybody, which grows with the square of the silos, this is what
+/// combining takes. The reveals lie on the driver's disk as they came, with their paths.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Revealed {
+    /// Of the signed bytes.
+    digest: Digest,
+    /// One share after another, in the cohort's order. None of those who come after enough others.
+    #[serde(with = "crate::byte_string")]
+    shares: Vec<u8>,
 }
 
 /// The seeds are known, to be published with the release; the sum is being computed.
@@ -39,10 +53,20 @@ pub(crate) struct Unmasking {
 }
 
 impl Revealing {
+    pub(crate) fn begin(voted: Voting) -> Self {
+        Self {
+            voted,
+            reveals: BTreeMap::new(),
+            holders: Vec::new(),
+        }
+    }
+
     pub(crate) fn accept(
         &mut self,
+        plan: &RoundPlan,
         verified: VerifiedSilo,
-        _delivery: Delivery,
+        delivery: Delivery,
+        effects: &mut Vec<CoordinatorEffect>,
     ) -> Result<(), Fault> {
         let VerifiedSilo { silo, message } = verified;
         let shares = match message {
@@ -72,55 +96,56 @@ impl Revealing {
         if !survivors.contains(&silo) {
             return Err(Fault::UnknownSilo { silo });
         }
-        if let Some(first) = self.reveals.get(&silo) {
-            let equal = *first == shares;
-            return if equal {
-                Ok(())
-            } else {
-                Err(Fault::SecondAnswer {
+        let reveal = delivery.envelope;
+        let digest = sha256(&reveal.body);
+        match self.reveals.get(&silo) {
+            Some(first) if first.digest == digest => return Ok(()),
+            Some(_) => {
+                return Err(Fault::SecondAnswer {
                     silo,
                     message: "Reveal",
-                })
-            };
+                });
+            }
+            None => {}
         }
-        let expected: Vec<(u32, SecretKind)> = cohort
-            .silos
-            .iter()
-            .filter_map(|dealer| {
-                let position = u32::try_from(keys.position(dealer)?).ok()?;
-                Some((position, kind_of(survivors, dealer)))
-            })
-            .collect();
-        let revealed: Vec<(u32, SecretKind)> = shares
-            .iter()
-            .map(|share| (share.dealer, share.kind))
-            .collect();
-        let proven = shares
-            .iter()
-            .all(|share| keys.share_is_dealt(deals, &silo, share));
-        if revealed != expected || !proven {
+        if !is_good_reveal(keys, deals, cohort, survivors, &silo, &shares) {
             return Err(Fault::BadReveal { silo });
         }
-        self.reveals.insert(silo, shares);
+        let mut held = Vec::new();
+        if self.holders.len() < needed(plan) {
+            self.holders.push(silo.clone());
+            held = shares.into_iter().flat_map(|share| share.share).collect();
+        }
+        let shares = held;
+        self.reveals
+            .insert(silo.clone(), Revealed { digest, shares });
+        effects.push(CoordinatorEffect::KeepReveal { silo, reveal });
         Ok(())
     }
 
     pub(crate) fn close(self, step: &mut Step<'_>) -> Result<Close, Fault> {
-        let Self { voted, reveals } = self;
-        let mut seeds = Vec::with_capacity(voted.cohort.silos.len());
+        let Self {
+            voted,
+            reveals,
+            holders,
+        } = self;
+        let count = voted.cohort.silos.len();
+        let rows: Vec<&[u8]> = holders
+            .iter()
+            .filter_map(|silo| reveals.get(silo))
+            .map(|revealed| revealed.shares.as_slice())
+            .collect();
+        let mut seeds = Vec::with_capacity(count);
         let threshold = step.plan.thresholds.threshold;
         let mut combiner = Combiner::new(threshold, voted.keys.entries.len());
-        for (at, dealer) in voted.cohort.silos.iter().enumerate() {
-            let column: Vec<&RevealedShare> = reveals
-                .values()
-                .filter_map(|shares| shares.get(at))
-                .collect();
-            match rebuild(step.plan, &mut combiner, &voted, dealer, &column) {
+        for (place, dealer) in voted.cohort.silos.iter().enumerate() {
+            let column = rows.iter().filter_map(|row| share_at(row, place, count));
+            match rebuild(&mut combiner, &voted, dealer, column.collect()) {
                 Ok((kind, seed)) => seeds.push((dealer.clone(), kind, *seed.expose())),
                 Err(fault) => {
                     // The shares prove themselves against the dealer's signed root, and give another secret.
-                    let evidence = hash(Label::EvidenceDigest, &[&encode(&column)]);
-                    step.record(RecordKind::Misbehaviour, evidence, vec![dealer.clone()]);
+                    let accusation = Accusation::of_deal(dealer, place, holders);
+                    step.effects.push(CoordinatorEffect::Accuse(accusation));
                     return Err(fault);
                 }
             }
@@ -167,13 +192,43 @@ impl Unmasking {
     }
 }
 
+/// Whether a reveal holds one proven share of the right kind for every silo of the cohort, in its order.
+pub(crate) fn is_good_reveal(
+    keys: &KeyBook,
+    deals: &DealBook,
+    cohort: &Cohort,
+    survivors: &Survivors,
+    silo: &SiloName,
+    shares: &[RevealedShare],
+) -> bool {
+    let expected = cohort.silos.iter().filter_map(|dealer| {
+        let position = u32::try_from(keys.position(dealer)?).ok()?;
+        Some((position, kind_of(survivors, dealer)))
+    });
+    let revealed = shares.iter().map(|share| (share.dealer, share.kind));
+    expected.eq(revealed)
+        && shares
+            .iter()
+            .all(|share| keys.share_is_dealt(deals, silo, share))
+}
+
+fn needed(plan: &RoundPlan) -> usize {
+    usize::try_from(plan.thresholds.threshold).unwrap_or(usize::MAX)
+}
+
+/// One of `count` shares of equal length.
+fn share_at(row: &[u8], place: usize, count: usize) -> Option<Share> {
+    let length = row.len().checked_div(count)?;
+    let start = place.checked_mul(length)?;
+    Share::from_bytes(row.get(start..start.checked_add(length)?)?).ok()
+}
+
 /// Combines threshold shares of one dealer and checks the secret against what the dealer made public.
 fn rebuild(
-    plan: &RoundPlan,
     combiner: &mut Combiner,
     voted: &Voting,
     dealer: &SiloName,
-    shares: &[&RevealedShare],
+    shares: Vec<Share>,
 ) -> Result<(SecretKind, Secret32), Fault> {
     let Voting {
         keys,
@@ -184,12 +239,6 @@ fn rebuild(
     let bad = || Fault::BadDeal {
         silo: dealer.clone(),
     };
-    let needed = usize::try_from(plan.thresholds.threshold).unwrap_or(usize::MAX);
-    let shares: Vec<Share> = shares
-        .iter()
-        .take(needed)
-        .filter_map(|share| Share::from_bytes(&share.share).ok())
-        .collect();
     let secret = combiner.combine(&shares).ok_or_else(bad)?;
     let kind = kind_of(survivors, dealer);
     if seed_is_committed(keys, deals, dealer, kind, &secret) {

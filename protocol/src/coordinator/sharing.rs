@@ -46,7 +46,7 @@ impl Sharing {
             ));
         }
         match self.deals.get(&silo) {
-            Some(first) if *first == delivery.envelope => Ok(()),
+            Some(first) if first.body == delivery.envelope.body => Ok(()),
             Some(_) => Err(Fault::SecondAnswer {
                 silo,
                 message: message.name(),

@@ -56,9 +56,6 @@ impl Voting {
         let silos = self.survivor_names();
         step.record(RecordKind::Certified, self.survivors.digest, silos.clone());
         step.send_all(&silos, &envelope);
-        Ok(Close::Next(Phase::Revealing(Revealing {
-            voted: self,
-            reveals: BTreeMap::new(),
-        })))
+        Ok(Close::Next(Phase::Revealing(Revealing::begin(self))))
     }
 }

@@ -10,6 +10,7 @@
 #[allow(dead_code, reason = "each crate of tests uses a part of the harness")]
 mod federation;
 
+mod accusations;
 mod books;
 mod core;
 mod evidence;

@@ -290,7 +290,7 @@ impl CorruptDealer {
 }
 
 /// Runs a round in which silo 1 deals shares of `corrupt` that lie on no polynomial.
-fn run_with_corrupt_dealer(corrupt: SecretKind, trouble: Trouble) -> Federation {
+pub(crate) fn run_with_corrupt_dealer(corrupt: SecretKind, trouble: Trouble) -> Federation {
     let mut federation = Federation::new(5, 6, trouble);
     let mut dealer = CorruptDealer {
         corrupt,

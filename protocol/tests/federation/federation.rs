@@ -11,8 +11,8 @@ use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 use consilium_protocol::{
     AttemptId, ChunkSource, CoordinatorEffect, CoordinatorEvent, CoordinatorMachine,
-    CoordinatorSurroundings, Deadlines, Delivery, Envelope, Fault, LogVerifier, Membership,
-    RecordKind, ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName,
+    CoordinatorSurroundings, Deadlines, Delivery, Envelope, Evidence, Fault, LogVerifier,
+    Membership, ReplaySource, RoundPlan, SiloEffect, SiloEvent, SiloMachine, SiloName,
     SiloSurroundings, SumChunks, Thresholds, VerifiedSum, chunk_digest, upload_root,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -83,7 +83,7 @@ pub(crate) struct Federation {
     pub(crate) membership: Membership,
     pub(crate) coordinator_key: SigningKey,
     pub(crate) silos: Vec<Silo>,
-    coordinator: Option<CoordinatorMachine>,
+    pub(crate) coordinator: Option<CoordinatorMachine>,
     coordinator_restarted: bool,
     random: InsecureSeededRandom,
     pub(crate) trouble: Trouble,
@@ -106,8 +106,12 @@ pub(crate) struct Federation {
     pub(crate) rejected: Vec<Fault>,
     /// Silos that the records call misbehaving.
     pub(crate) named: Vec<SiloName>,
-    /// With each message that a record calls misbehaviour, what its sender had said first.
-    pub(crate) evidence: Vec<(Option<Envelope>, Envelope)>,
+    /// What shows each accusation.
+    pub(crate) evidence: Vec<Evidence>,
+    /// As they came.
+    pub(crate) kept_reveals: BTreeMap<SiloName, Envelope>,
+    /// H(S), once it is committed.
+    pub(crate) committed: Option<Digest>,
     /// On the way from a silo to the coordinator.
     pub(crate) upward: Collusion,
     /// On the way from the coordinator to a silo.
@@ -232,6 +236,8 @@ impl Federation {
             reveals: Vec::new(),
             named: Vec::new(),
             evidence: Vec::new(),
+            kept_reveals: BTreeMap::new(),
+            committed: None,
             upward: Box::new(|_, delivery| vec![delivery]),
             downward: Box::new(|_, delivery| vec![delivery]),
             uploads: BTreeMap::new(),
@@ -518,24 +524,7 @@ impl Federation {
         let surroundings = surroundings(&membership, &self.coordinator_key);
         let mut effects = Vec::new();
         let machine = self.coordinator.take().unwrap();
-        let said = match &event {
-            CoordinatorEvent::Delivered { from, delivery } => {
-                Some((from.clone(), delivery.envelope.clone()))
-            }
-            _ => None,
-        };
-        let machine = machine.handle(&surroundings, self.now, event, &mut effects);
-        let accuses = |effect: &CoordinatorEffect| {
-            let kind = RecordKind::Misbehaviour;
-            matches!(effect, CoordinatorEffect::Record { kind: recorded, .. } if *recorded == kind)
-        };
-        if let Some((from, second)) = said
-            && effects.iter().any(accuses)
-        {
-            let first = machine.first_answer(&from, &second).cloned();
-            self.evidence.push((first, second));
-        }
-        self.coordinator = Some(machine);
+        self.coordinator = Some(machine.handle(&surroundings, self.now, event, &mut effects));
         if let Trouble::RestartCoordinator { before } = self.trouble
             && !self.coordinator_restarted
             && effects.iter().any(|effect| sends(effect, before))
@@ -555,6 +544,8 @@ impl Federation {
                 matches!(
                     effect,
                     CoordinatorEffect::KeepDeal { .. }
+                        | CoordinatorEffect::KeepReveal { .. }
+                        | CoordinatorEffect::Accuse(_)
                         | CoordinatorEffect::Record { .. }
                         | CoordinatorEffect::Released { .. }
                 )
@@ -586,6 +577,15 @@ impl Federation {
                 } => {
                     self.deals.insert(dealer, ciphertexts);
                 }
+                CoordinatorEffect::KeepReveal { silo, reveal } => {
+                    self.kept_reveals.insert(silo, reveal);
+                }
+                CoordinatorEffect::Accuse(accusation) => {
+                    self.named.push(accusation.silo.clone());
+                    let trail = self.coordinator.as_ref().unwrap().trail();
+                    let evidence = accusation.evidence(trail, &self.kept_reveals).unwrap();
+                    self.evidence.push(evidence);
+                }
                 CoordinatorEffect::Send { to, outgoing } => {
                     let delivery = outgoing.delivery(&self.deals).unwrap();
                     if delivery.envelope.peek_name() == Some("SurvivorProposal") {
@@ -593,12 +593,7 @@ impl Federation {
                     }
                     self.to_silos.push_back((to, delivery, self.sum.clone()));
                 }
-                CoordinatorEffect::Record { kind, silos, .. } => {
-                    if kind == RecordKind::Misbehaviour {
-                        self.named.extend(silos);
-                    }
-                    self.records.push(format!("{kind:?}"));
-                }
+                CoordinatorEffect::Record { kind, .. } => self.records.push(format!("{kind:?}")),
                 CoordinatorEffect::Unmask(job) => {
                     let mut sum = SumChunks::default();
                     let digest = job.run(&Spool(&self.spool), &mut sum).unwrap();
@@ -614,7 +609,8 @@ impl Federation {
                     self.to_coordinator
                         .push_back(CoordinatorEvent::Summed { digest });
                 }
-                CoordinatorEffect::CommitSum(_) => {
+                CoordinatorEffect::CommitSum(sum) => {
+                    self.committed = Some(sum);
                     let proof = b"sum".to_vec();
                     self.to_coordinator
                         .push_back(CoordinatorEvent::SumLogged { proof });

@@ -451,6 +451,8 @@ impl Coordinator {
             | CoordinatorEffect::CheckSum(_)
             | CoordinatorEffect::Unmask(_) => message.is_none(),
             CoordinatorEffect::KeepDeal { .. }
+            | CoordinatorEffect::KeepReveal { .. }
+            | CoordinatorEffect::Accuse(_)
             | CoordinatorEffect::Record { .. }
             | CoordinatorEffect::Released { .. }
             | CoordinatorEffect::Abandoned { .. }

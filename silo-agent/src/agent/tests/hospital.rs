@@ -433,6 +433,8 @@ impl Hospital {
                 } => {
                     self.deals.insert(dealer, ciphertexts);
                 }
+                CoordinatorEffect::KeepReveal { .. } => {}
+                CoordinatorEffect::Accuse(accusation) => panic!("{}", accusation.fault),
                 CoordinatorEffect::Send { to, outgoing } => {
                     let delivery = outgoing.delivery(&self.deals).unwrap();
                     if to.as_str() == NAMES[OWN] {

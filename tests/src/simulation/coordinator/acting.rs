@@ -35,15 +35,17 @@ impl Coordinator {
                 } => {
                     self.deals.insert(dealer, ciphertexts);
                 }
+                // Evidence of lies; here nobody tells any.
+                CoordinatorEffect::KeepReveal { .. } => {}
+                CoordinatorEffect::Accuse(accusation) => {
+                    outcomes.push(Outcome::Accused(vec![accusation.silo]));
+                }
                 CoordinatorEffect::Send { to, outgoing } => sends.push((to, outgoing)),
                 CoordinatorEffect::Record {
                     kind,
                     digest,
                     silos,
                 } => {
-                    if kind == RecordKind::Misbehaviour {
-                        outcomes.push(Outcome::Accused(silos.clone()));
-                    }
                     process.pending.records.push(Entry::Record {
                         id,
                         kind,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What silos sealed for each other in one attempt, deal after deal in one file.
+//! What silos sent of one kind in one attempt, one silo's pieces after another's in one file: deals, reveals.
 //!
 //! ```text
-//! length of the name | name | number of ciphertexts | where each of them ends | ciphertexts      numbers of 4 bytes
+//! length of the name | name | number of pieces | where each of them ends | pieces      numbers of 4 bytes
 //! ```
 //!
-//! COST: it grows with the square of the silos; of each deal only its place is in memory.
+//! COST: it grows with the square of the silos; of each silo's pieces only their place is in memory.
 
 use consilium_protocol::SiloName;
 use std::collections::BTreeMap;
@@ -14,24 +14,24 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// The deals of one attempt.
+/// The pieces of one kind and attempt.
 #[derive(Debug)]
-pub(super) struct Deals {
+pub(super) struct Pieces {
     file: File,
-    /// Where the next deal goes.
+    /// Where the next silo's go.
     end: u64,
-    /// The last deal of each silo: one that nobody counted before a crash may stand before it.
+    /// The last ones of each silo: some that nobody counted before a crash may stand before them.
     places: BTreeMap<SiloName, Place>,
 }
 
-/// Where a deal's table begins, and how many ciphertexts it has.
+/// Where the table of a silo's pieces begins, and how many there are.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     table: u64,
     count: u32,
 }
 
-impl Deals {
+impl Pieces {
     /// Opens the file, and makes it when it is missing. What a crash left half written at its end is not there.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
@@ -41,46 +41,46 @@ impl Deals {
             File::open(folder)?.sync_all()?;
         }
         let length = file.metadata()?.len();
-        let mut deals = Self {
+        let mut pieces = Self {
             file,
             end: 0,
             places: BTreeMap::new(),
         };
-        while let Some((silo, place, end)) = deals.read_place(length)? {
-            deals.places.insert(silo, place);
-            deals.end = end;
+        while let Some((silo, place, end)) = pieces.read_place(length)? {
+            pieces.places.insert(silo, place);
+            pieces.end = end;
         }
-        deals.file.set_len(deals.end)?;
-        Ok(deals)
+        pieces.file.set_len(pieces.end)?;
+        Ok(pieces)
     }
 
-    /// Writes a deal and waits for the disk.
-    pub(super) fn keep(&mut self, dealer: &SiloName, ciphertexts: &[Vec<u8>]) -> io::Result<()> {
-        let name = dealer.as_str().as_bytes();
+    /// Writes a silo's pieces and waits for the disk.
+    pub(super) fn keep(&mut self, silo: &SiloName, pieces: &[Vec<u8>]) -> io::Result<()> {
+        let name = silo.as_str().as_bytes();
         let mut bytes = number(name.len())?.to_le_bytes().to_vec();
         bytes.extend_from_slice(name);
-        let count = number(ciphertexts.len())?;
+        let count = number(pieces.len())?;
         bytes.extend_from_slice(&count.to_le_bytes());
         let table = self.end + length_of(&bytes)?;
         let mut end = 0;
-        for ciphertext in ciphertexts {
-            end += ciphertext.len();
+        for piece in pieces {
+            end += piece.len();
             bytes.extend_from_slice(&number(end)?.to_le_bytes());
         }
-        for ciphertext in ciphertexts {
-            bytes.extend_from_slice(ciphertext);
+        for piece in pieces {
+            bytes.extend_from_slice(piece);
         }
         self.file.write_all_at(&bytes, self.end)?;
         self.file.sync_data()?;
         self.end += length_of(&bytes)?;
-        self.places.insert(dealer.clone(), Place { table, count });
+        self.places.insert(silo.clone(), Place { table, count });
         Ok(())
     }
 
-    /// What a dealer sealed for the silo at `position`.
-    pub(super) fn read(&self, dealer: &SiloName, position: usize) -> io::Result<Vec<u8>> {
+    /// One piece of a silo.
+    pub(super) fn read(&self, silo: &SiloName, position: usize) -> io::Result<Vec<u8>> {
         let not_found = || io::Error::from(io::ErrorKind::NotFound);
-        let Place { table, count } = *self.places.get(dealer).ok_or_else(not_found)?;
+        let Place { table, count } = *self.places.get(silo).ok_or_else(not_found)?;
         let position = number(position)?;
         if position >= count {
             return Err(not_found());
@@ -97,7 +97,7 @@ impl Deals {
         Ok(bytes)
     }
 
-    /// The next deal of a file of `length` bytes, and where it ends; `None` where none is whole.
+    /// The next silo's pieces in a file of `length` bytes, and where they end; `None` where none are whole.
     fn read_place(&self, length: u64) -> io::Result<Option<(SiloName, Place, u64)>> {
         // The longest that a name can be.
         const NAME_BYTES: u32 = 64;
@@ -162,7 +162,7 @@ mod tests {
         vec![vec![tag; 5], vec![tag + 1; 3], Vec::new()]
     }
 
-    fn is_there(deals: &Deals, dealer: &str, tag: u8) -> bool {
+    fn is_there(deals: &Pieces, dealer: &str, tag: u8) -> bool {
         (0..3).all(|at| deals.read(&silo(dealer), at).unwrap() == deal(tag)[at])
     }
 
@@ -170,10 +170,10 @@ mod tests {
     fn deals_are_read_by_dealer_and_position_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deals");
-        let mut deals = Deals::open(&path).unwrap();
+        let mut deals = Pieces::open(&path).unwrap();
         deals.keep(&silo("3_UK"), &deal(10)).unwrap();
         deals.keep(&silo("1_UM"), &deal(20)).unwrap();
-        for deals in [deals, Deals::open(&path).unwrap()] {
+        for deals in [deals, Pieces::open(&path).unwrap()] {
             assert!(is_there(&deals, "3_UK", 10) && is_there(&deals, "1_UM", 20));
             let unknown = deals.read(&silo("2_IU"), 0).unwrap_err();
             assert_eq!(unknown.kind(), io::ErrorKind::NotFound);
@@ -186,19 +186,19 @@ mod tests {
     fn the_deal_that_was_kept_last_is_the_one_that_counts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deals");
-        let mut deals = Deals::open(&path).unwrap();
+        let mut deals = Pieces::open(&path).unwrap();
         for tag in [10, 20] {
             deals.keep(&silo("3_UK"), &deal(tag)).unwrap();
         }
         assert!(is_there(&deals, "3_UK", 20));
-        assert!(is_there(&Deals::open(&path).unwrap(), "3_UK", 20));
+        assert!(is_there(&Pieces::open(&path).unwrap(), "3_UK", 20));
     }
 
     #[test]
     fn a_deal_that_a_crash_cut_anywhere_leaves_those_before_it_and_room_for_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deals");
-        let mut deals = Deals::open(&path).unwrap();
+        let mut deals = Pieces::open(&path).unwrap();
         deals.keep(&silo("3_UK"), &deal(10)).unwrap();
         let first = deals.end;
         deals.keep(&silo("1_UM"), &deal(20)).unwrap();
@@ -208,10 +208,10 @@ mod tests {
             // Cut short, or with its length on the disk and its bytes not.
             for tail in [0, whole.len() - cut] {
                 fs::write(&path, [&whole[..cut], &vec![0; tail]].concat()).unwrap();
-                let mut deals = Deals::open(&path).unwrap();
+                let mut deals = Pieces::open(&path).unwrap();
                 assert!(is_there(&deals, "3_UK", 10), "{cut}");
                 deals.keep(&silo("2_IU"), &deal(30)).unwrap();
-                let again = Deals::open(&path).unwrap();
+                let again = Pieces::open(&path).unwrap();
                 assert!(is_there(&again, "3_UK", 10) && is_there(&again, "2_IU", 30));
             }
         }
