@@ -16,6 +16,7 @@
 //! What this crate refuses to do: it asks no clock, draws no random number, opens no socket, and touches files only in
 //! [`log`] and [`verify`]. It logs no number computed from patient data.
 
+pub mod acceptance;
 pub mod checkpoint;
 pub mod entry;
 pub mod log;
@@ -29,6 +30,7 @@ pub mod verify;
 pub mod witness;
 
 pub use self::{
+    acceptance::{ACCEPTANCES, Acceptances, AcceptedRelease},
     checkpoint::{Checkpoint, CheckpointNote},
     entry::{
         Actor, ActorRole, AggregationStatement, Entry, Event, EventKind, Outcome, PolicyReference,

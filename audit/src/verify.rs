@@ -4,6 +4,7 @@
 //! Checked are the entries (form, place, identifier), the tree and its tiles, every head the log ever signed, the
 //! cosignatures and their quorum, the objects, and the rules that a true history of the federation obeys.
 
+mod accepted;
 mod content;
 mod rules;
 
@@ -105,10 +106,11 @@ fn examine(
                 .to_owned(),
         );
     }
+    let accepted = accepted::read(directory, &content.entries, trust, &mut report.findings);
     let commit_rule = (report.quorum > 0).then_some(&quorate);
     report
         .findings
-        .extend(rules::check(&content.entries, commit_rule));
+        .extend(rules::check(&content.entries, commit_rule, &accepted));
 }
 
 /// Reads all well-formed entries of a log, without verifying anything: for showing, not for believing.
@@ -276,6 +278,8 @@ pub enum Rule {
     Sets,
     /// Nothing goes on from a release that a quorum of witnesses has not cosigned.
     Commit,
+    /// Nothing goes on from a released sum that a threshold of its silos has not signed as verified.
+    Accepted,
 }
 
 impl fmt::Display for Rule {
@@ -292,6 +296,7 @@ impl fmt::Display for Rule {
             Self::Consent => "consent",
             Self::Sets => "sets",
             Self::Commit => "commit",
+            Self::Accepted => "accepted",
         })
     }
 }

@@ -20,7 +20,9 @@ use consilium_crypto::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    acceptance::AcceptedRelease,
     checkpoint::{CheckpointFault, CheckpointNote},
+    entry::AttemptReference,
     note::{
         self, KeyId, KeyName, NoteFault, NoteSignature, NoteVerifier, SignatureType, SignedNote,
     },
@@ -114,6 +116,17 @@ impl Witness {
             note: log_only.to_string(),
         };
         Ok(self.sign(new.note().text(), unix_seconds))
+    }
+
+    /// Signs that this silo has verified a released sum. Sign nothing else about that attempt.
+    pub fn accept(&self, attempt: AttemptReference, sum: &Digest) -> Signature {
+        let origin = self.log.origin();
+        AcceptedRelease {
+            origin,
+            attempt,
+            sum,
+        }
+        .sign(&self.key)
     }
 
     fn sign(&self, text: &str, unix_seconds: u64) -> NoteSignature {
@@ -230,6 +243,10 @@ impl CosignatureVerifier {
     /// The witness's name.
     pub fn name(&self) -> &str {
         self.name.as_str()
+    }
+
+    pub(crate) fn key(&self) -> &VerifyingKey {
+        &self.key
     }
 
     /// The time of this witness's cosignature in Unix seconds, `None` when it has none; a wrong one is a fault.

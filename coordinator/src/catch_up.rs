@@ -158,11 +158,14 @@ async fn tell(
     silo: &SiloName,
     current: Option<&str>,
 ) -> Result<(), CatchUpFault> {
-    let name = silo.clone();
     let (accepted, studies) = federation
         .store
-        .with(move |store| Ok((store.accepted_round(&name)?.unwrap_or(0), store.studies()?)))
+        .with(move |store| Ok((store.acceptances()?, store.studies()?)))
         .await?;
+    let accepted = accepted
+        .iter()
+        .find(|acceptance| acceptance.silo == *silo)
+        .map_or(0, |acceptance| acceptance.id.round);
     let concerned = |study: &&Study| {
         study.answers.contains_key(silo)
             && (study.state.has_ended() || current == Some(study.id.as_str()))

@@ -55,6 +55,8 @@ pub struct Federation {
     pub draft: tokio::sync::Mutex<()>,
     /// The roster in force.
     pub roster: watch::Sender<Option<Arc<PublishedRoster>>>,
+    /// Changes whenever a silo has signed that it verified a released sum.
+    pub(crate) accepted: watch::Sender<()>,
     /// The plan of the attempt in flight: only its chunks are taken.
     pub current_plan: RwLock<Option<Arc<RoundPlan>>>,
     /// Where survivors fetch what it takes to compute a sum again.

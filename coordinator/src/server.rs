@@ -235,6 +235,7 @@ async fn open_federation(
         roster_folder: folder.roster(),
         draft: tokio::sync::Mutex::default(),
         roster: tokio::sync::watch::Sender::new(roster),
+        accepted: tokio::sync::watch::Sender::new(()),
         current_plan: std::sync::RwLock::default(),
         replays: ReplayDesk::default(),
         departures: Departures::default(),

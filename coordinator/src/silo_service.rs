@@ -294,8 +294,7 @@ async fn listen(
             }
             Some(Received::ReleaseAccepted(accepted)) => {
                 federation
-                    .store
-                    .with(move |store| store.accept_release(&from, accepted.round))
+                    .take_acceptance(from, &accepted)
                     .await
                     .map_err(internal)?;
                 continue;

@@ -6,8 +6,8 @@
 
 use crate::study::{Attempt, Study, StudyState};
 use consilium_crypto::digest::Digest;
-use consilium_crypto::signing::VerifyingKey;
-use consilium_protocol::SiloName;
+use consilium_crypto::signing::{Signature, VerifyingKey};
+use consilium_protocol::{AttemptId, SiloName};
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -81,11 +81,11 @@ pub trait Store: Send {
     /// The latest start of a silo.
     fn last_start(&self, silo: &SiloName) -> Result<Option<StoredStart>, StoreFault>;
 
-    /// Remembers that a silo verified the release of this round.
-    fn accept_release(&mut self, silo: &SiloName, round: u64) -> Result<(), StoreFault>;
+    /// Remembers the newest release that a silo has signed as verified.
+    fn accept_release(&mut self, acceptance: &StoredAcceptance) -> Result<(), StoreFault>;
 
-    /// The latest round whose release a silo verified.
-    fn accepted_round(&self, silo: &SiloName) -> Result<Option<u64>, StoreFault>;
+    /// The newest release that each silo has signed as verified.
+    fn acceptances(&self) -> Result<Vec<StoredAcceptance>, StoreFault>;
 }
 
 /// An invitation as stored.
@@ -138,6 +138,19 @@ pub struct StoredRelease {
     pub commitment_index: u64,
     /// Where the log holds the release.
     pub release_index: u64,
+}
+
+/// A silo's signature under a released sum that it verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAcceptance {
+    /// Which silo.
+    pub silo: SiloName,
+    /// The attempt.
+    pub id: AttemptId,
+    /// H(S).
+    pub sum: Digest,
+    /// By the silo's witness key.
+    pub signature: Signature,
 }
 
 /// A silo's start as logged.

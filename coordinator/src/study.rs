@@ -63,6 +63,8 @@ pub struct Study {
     pub model: Vec<u8>,
     /// Where the log holds the last release of this study.
     pub last_release: Option<u64>,
+    /// The last of these that a threshold of silos is logged to have verified.
+    pub accepted_release: Option<u64>,
     /// Who went missing, and when.
     pub dropouts: Vec<Dropout>,
     /// Silos that verified nothing more of this study and take no further part.
@@ -261,6 +263,7 @@ impl Study {
             absent: Vec::new(),
             model: Vec::new(),
             last_release: None,
+            accepted_release: None,
             dropouts: Vec::new(),
             declined: BTreeMap::new(),
             bytes_received: 0,

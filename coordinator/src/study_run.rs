@@ -10,6 +10,7 @@
 //!
 //! What has happened is in the study's record before anybody is told, so a restart goes on where it stopped.
 
+mod acceptance;
 mod consent;
 mod ending;
 mod result_files;

@@ -78,6 +78,8 @@ labels! {
     TagMask = "tag-mask",
     /// The vector that a silo puts into a round.
     VectorInput = "vector-input",
+    /// A silo's signature under a released sum that it verified.
+    ReleaseAccepted = "release-accepted",
     /// A researcher's signature on a study.
     StudySignature = "study-signature",
     /// The name of a submitted study.

@@ -89,6 +89,9 @@ pub enum EventKind {
     /// The sum was released to the silos; `detail.sum` is H(S) again. `detail.computed_again_by` names who computed it again.
     #[serde(rename = "round.released")]
     RoundReleased,
+    /// Silos signed that they verified the released sum; `refs.acceptances` is the digest of their signatures.
+    #[serde(rename = "round.accepted")]
+    RoundAccepted,
     /// The attempt ended without a release; `detail.reason` says why.
     #[serde(rename = "round.abandoned")]
     RoundAbandoned,
@@ -138,7 +141,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, in the order of the families.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::IdentityJoined,
         Self::SiloStarted,
         Self::RosterProposed,
@@ -166,6 +169,7 @@ impl EventKind {
         Self::RoundSumCommitted,
         Self::RoundReplayed,
         Self::RoundReleased,
+        Self::RoundAccepted,
         Self::RoundAbandoned,
         Self::RoundMisbehaviour,
         Self::DataSetRegistered,
@@ -213,6 +217,7 @@ impl EventKind {
             Self::RoundSumCommitted => "round.sum_committed",
             Self::RoundReplayed => "round.replayed",
             Self::RoundReleased => "round.released",
+            Self::RoundAccepted => "round.accepted",
             Self::RoundAbandoned => "round.abandoned",
             Self::RoundMisbehaviour => "round.misbehaviour",
             Self::DataSetRegistered => "data_set.registered",

@@ -353,7 +353,7 @@ const CHECKPOINTS: &str = "checkpoints";
 pub(super) const ENTRIES: &str = "entries.jsonl";
 /// The reference under which an entry names its list of silos.
 const SILOS: &str = "aggregation";
-const OBJECTS: &str = "objects/sha256";
+pub(super) const OBJECTS: &str = "objects/sha256";
 const TRUST_POLICY: &str = "trust.policy";
 
 #[cfg(test)]

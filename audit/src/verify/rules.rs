@@ -14,7 +14,12 @@ use super::{Finding, Rule};
 use crate::entry::{ActorRole, AttemptReference, Entry, Event, EventKind};
 
 /// The findings. `quorate` holds the sizes of all heads with a quorum; `None` when the log has no witnesses.
-pub(super) fn check(entries: &[Entry], quorate: Option<&BTreeSet<u64>>) -> Vec<Finding> {
+/// `accepted` names, for each entry of acceptances, the silos whose signatures in it are right.
+pub(super) fn check(
+    entries: &[Entry],
+    quorate: Option<&BTreeSet<u64>>,
+    accepted: &BTreeMap<u64, BTreeSet<String>>,
+) -> Vec<Finding> {
     let mut history = History {
         quorate,
         ..History::default()
@@ -34,6 +39,8 @@ pub(super) fn check(entries: &[Entry], quorate: Option<&BTreeSet<u64>>) -> Vec<F
             history.completed(entry);
         } else if kind == EventKind::RoundOpened && by_coordinator {
             history.opened(entry);
+        } else if kind == EventKind::RoundAccepted && by_coordinator {
+            history.accepted(entry, accepted.get(&entry.sequence));
         } else if step(kind).is_some() && by_coordinator {
             history.stepped(entry);
         }
@@ -57,6 +64,7 @@ struct StudyHistory {
     consents: BTreeSet<String>,
     ended: Option<EventKind>,
     last_release: Option<u64>,
+    last_is_accepted: bool,
 }
 
 #[derive(Default)]
@@ -103,9 +111,10 @@ impl<'a> History<'a> {
 
     fn completed(&mut self, entry: &Entry) {
         let study = self.study(&entry.event);
-        let (ended, release) = (
+        let (ended, release, accepted) = (
             study.ended.replace(EventKind::StudyCompleted),
             study.last_release,
+            study.last_is_accepted,
         );
         match ended {
             Some(EventKind::StudyCompleted) => return,
@@ -117,7 +126,10 @@ impl<'a> History<'a> {
             None => {}
         }
         match release {
-            Some(release) => self.demand_quorum(entry, release, "the study completed"),
+            Some(release) => {
+                self.demand_quorum(entry, release, "the study completed");
+                self.demand_acceptance(entry, release, accepted, "the study completed");
+            }
             None => self.find(
                 Rule::RoundOrder,
                 entry,
@@ -157,6 +169,7 @@ impl<'a> History<'a> {
         let invited = &aggregation.invited;
         let study = self.study(event);
         let (submitted, ended, last_release) = (study.submitted, study.ended, study.last_release);
+        let accepted = study.last_is_accepted;
         let missing: Vec<_> = invited
             .iter()
             .filter(|silo| !study.consents.contains(*silo))
@@ -185,6 +198,7 @@ impl<'a> History<'a> {
         }
         if let Some(release) = last_release {
             self.demand_quorum(entry, release, "the next round was opened");
+            self.demand_acceptance(entry, release, accepted, "the next round was opened");
         }
         let steps = BTreeMap::from([(event.kind, (entry.sequence, event))]);
         self.attempts.insert(
@@ -285,7 +299,52 @@ impl<'a> History<'a> {
             self.demand_quorum(entry, place, "the sum was released");
         }
         if let Some(study) = study {
-            self.studies.entry(study).or_default().last_release = Some(entry.sequence);
+            let study = self.studies.entry(study).or_default();
+            study.last_release = Some(entry.sequence);
+            study.last_is_accepted = false;
+        }
+    }
+
+    /// Silos are said to have verified the sum that was released; `signers` are those who did sign that.
+    fn accepted(&mut self, entry: &'a Entry, signers: Option<&BTreeSet<String>>) {
+        let event = &entry.event;
+        let history = event
+            .attempt
+            .and_then(|attempt| self.attempts.get(&attempt));
+        let released = history.and_then(|history| {
+            let (place, release) = history.steps.get(&EventKind::RoundReleased)?;
+            Some((history, *place, *release))
+        });
+        let Some((history, place, release)) = released else {
+            let what = "the attempt that is said to be accepted released nothing".to_owned();
+            return self.find(Rule::Accepted, entry, what);
+        };
+        let (needed, study) = (history.sets.fewest(), history.study.clone());
+        let is_member = |silo: &&String| history.sets.invites(silo);
+        let signed = signers.map_or(0, |signers| signers.iter().filter(is_member).count());
+        if release.detail_digest("sum") != event.detail_digest("sum") {
+            let what = "the accepted sum is not the one that was released".to_owned();
+            return self.find(Rule::Accepted, entry, what);
+        }
+        if signed < needed {
+            let what = format!("{signed} silos signed that they verified the sum, not {needed}");
+            return self.find(Rule::Accepted, entry, what);
+        }
+        if let Some(study) = study.and_then(|id| self.studies.get_mut(&id)) {
+            study.last_is_accepted |= study.last_release == Some(place);
+        }
+    }
+
+    /// The silos of a release must have said that they verified it. Without witnesses there are no keys to check that.
+    fn demand_acceptance(&mut self, entry: &Entry, release: u64, accepted: bool, what: &str) {
+        if self.quorate.is_some() && !accepted {
+            self.find(
+                Rule::Accepted,
+                entry,
+                format!(
+                    "{what} before its silos signed that they verified the sum of entry {release}"
+                ),
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use consilium_audit::{
     verify::{Rule, read_entries, verify_directory},
 };
 
-use crate::support::{Consortium, UP_TO_CERTIFIED, signer, sum};
+use crate::support::{Consortium, UP_TO_CERTIFIED, key, signer, sum};
 
 fn rules(consortium: &Consortium) -> Vec<Rule> {
     let report = verify_directory(consortium.path());
@@ -171,7 +171,59 @@ fn opening_or_completing_before_the_release_is_cosigned_is_found() {
         .with_study(StudyReference::new("s"));
     consortium.append(&completed);
     consortium.cosign();
-    assert_eq!(rules(&consortium), [Rule::Commit, Rule::Commit]);
+    assert_eq!(
+        rules(&consortium),
+        [Rule::Commit, Rule::Accepted, Rule::Commit, Rule::Accepted]
+    );
+}
+
+/// A round that is released and cosigned, and a study that goes on from it; what silos signed comes in between.
+fn going_on(accept: impl FnOnce(&mut Consortium)) -> Vec<Rule> {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    consortium.steps(&UP_TO_CERTIFIED, "s", 0, 0);
+    consortium.steps(&[EventKind::RoundSumCommitted], "s", 0, 0);
+    consortium.cosign();
+    consortium.steps(&[EventKind::RoundReleased], "s", 0, 0);
+    consortium.cosign();
+    accept(&mut consortium);
+    let completed = consortium
+        .event(EventKind::StudyCompleted)
+        .with_study(StudyReference::new("s"));
+    consortium.append(&completed);
+    consortium.cosign();
+    rules(&consortium)
+}
+
+#[test]
+fn going_on_from_a_sum_that_its_silos_have_not_signed_as_verified_is_found() {
+    let (true_sum, other) = (sum("s", 0), sum("s", 9));
+    let signers = |seeds: [(&'static str, u8); 3]| seeds.map(|(name, seed)| (name, key(seed)));
+    let silos = signers([("1_UM", 10), ("2_IU", 11), ("3_UK", 12)]);
+    assert_eq!(
+        going_on(|consortium| consortium.accept_sum("s", 0, &true_sum, &silos)),
+        []
+    );
+    // Nobody signed; two of three; the coordinator in the name of a third; a third that no roster knows.
+    assert_eq!(going_on(|_| {}), [Rule::Accepted]);
+    let forged = signers([("1_UM", 10), ("2_IU", 11), ("3_UK", 1)]);
+    let stranger = signers([("1_UM", 10), ("2_IU", 11), ("mallory", 66)]);
+    let twice = signers([("1_UM", 10), ("2_IU", 11), ("3_UK", 11)]);
+    for too_few in [&silos[..2], &forged, &stranger, &twice] {
+        assert_eq!(
+            going_on(|consortium| consortium.accept_sum("s", 0, &true_sum, too_few)),
+            [Rule::Accepted, Rule::Accepted]
+        );
+    }
+    // The signatures are right, under another sum or round than was released.
+    assert_eq!(
+        going_on(|consortium| consortium.accept_sum("s", 0, &other, &silos)),
+        [Rule::Accepted, Rule::Accepted]
+    );
+    assert_eq!(
+        going_on(|consortium| consortium.accept_sum("s", 1, &true_sum, &silos)),
+        [Rule::Accepted, Rule::Accepted]
+    );
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use std::{fs, path::Path};
 
 use consilium_audit::{
-    Actor, AggregationStatement, CheckpointNote, Event, EventKind, Log, NoteSigner, StudyReference,
-    Timestamp, TrustPolicy, Witness, WitnessHead, WitnessSet,
+    ACCEPTANCES, Acceptances, AcceptedRelease, Actor, AggregationStatement, CheckpointNote, Event,
+    EventKind, Log, NoteSigner, StudyReference, Timestamp, TrustPolicy, Witness, WitnessHead,
+    WitnessSet, entry::AttemptReference,
 };
 use consilium_crypto::{digest::Digest, secret::Secret, signing::SigningKey, transcript::sha256};
 use tempfile::TempDir;
@@ -143,7 +144,51 @@ impl Consortium {
         self.steps(&[EventKind::RoundSumCommitted], study, round, 0);
         self.cosign();
         self.steps(&[EventKind::RoundReleased], study, round, 0);
+        self.accept(study, round, &SILOS[..QUORUM]);
         self.cosign();
+    }
+
+    /// These silos sign that they verified a sum.
+    pub(crate) fn accept(&mut self, study: &str, round: u64, silos: &[&str]) {
+        let sum = sum(study, round);
+        let signatures = silos.iter().map(|name| {
+            let silo = SILOS.iter().position(|silo| silo == name).unwrap();
+            (*name, key(10 + u8::try_from(silo).unwrap()))
+        });
+        let signatures: Vec<_> = signatures.collect();
+        self.accept_sum(study, round, &sum, &signatures);
+    }
+
+    /// Acceptances under any sum by any keys.
+    pub(crate) fn accept_sum(
+        &mut self,
+        study: &str,
+        round: u64,
+        sum: &Digest,
+        keys: &[(&str, SigningKey)],
+    ) {
+        let attempt = AttemptReference {
+            epoch: 1,
+            round,
+            attempt: 0,
+        };
+        let release = AcceptedRelease {
+            origin: ORIGIN,
+            attempt,
+            sum,
+        };
+        let signed = keys
+            .iter()
+            .map(|(name, key)| ((*name).to_owned(), release.sign(key)));
+        let acceptances = serde_json::to_vec(&Acceptances(signed.collect())).unwrap();
+        let object = self.log.put_object(&acceptances).unwrap();
+        let event = self
+            .event(EventKind::RoundAccepted)
+            .with_study(StudyReference::new(study))
+            .with_attempt(1, round, 0)
+            .with_detail("sum", sum.to_string())
+            .with_reference(ACCEPTANCES, object);
+        self.append(&event);
     }
 
     pub(crate) fn study(&mut self, study: &str, rounds: std::ops::Range<u64>) {

@@ -2,11 +2,15 @@
 //! What every store must do, checked the same way for all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use super::{Participant, Store, StoreFault, StoredRelease, StoredRoster, StoredStart};
+use super::{
+    Participant, Store, StoreFault, StoredAcceptance, StoredRelease, StoredRoster, StoredStart,
+};
 use crate::study::{Answer, Attempt, Study, StudyState};
 use consilium_crypto::digest::Digest;
+use consilium_crypto::label::Label;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
+use consilium_crypto::transcript::sha256;
 use consilium_protocol::{AttemptId, SiloName};
 
 /// Runs the whole suite, each part on a fresh store.
@@ -270,9 +274,24 @@ fn the_last_start_of_a_silo_wins(store: &mut impl Store) {
 }
 
 fn accepted_rounds_never_go_back(store: &mut impl Store) {
-    assert_eq!(store.accepted_round(&silo("1_UM")).unwrap(), None);
-    for round in [4, 6, 5] {
-        store.accept_release(&silo("1_UM"), round).unwrap();
+    assert_eq!(store.acceptances().unwrap(), []);
+    let accepted = |name: &str, round: u64| StoredAcceptance {
+        silo: silo(name),
+        id: AttemptId {
+            epoch: 1,
+            round,
+            attempt: 2,
+        },
+        sum: sha256(&round.to_be_bytes()),
+        signature: SigningKey::from_seed(&Secret::new([1; 32]))
+            .sign(Label::ReleaseAccepted, &[&round.to_be_bytes()]),
+    };
+    for round in [4, 6, 5, 6] {
+        store.accept_release(&accepted("2_IU", round)).unwrap();
     }
-    assert_eq!(store.accepted_round(&silo("1_UM")).unwrap(), Some(6));
+    store.accept_release(&accepted("1_UM", 4)).unwrap();
+    assert_eq!(
+        store.acceptances().unwrap(),
+        [accepted("1_UM", 4), accepted("2_IU", 6)]
+    );
 }

@@ -2,7 +2,8 @@
 //! The store in memory, for tests.
 
 use super::{
-    Participant, Store, StoreFault, StoredInvitation, StoredRelease, StoredRoster, StoredStart,
+    Participant, Store, StoreFault, StoredAcceptance, StoredInvitation, StoredRelease,
+    StoredRoster, StoredStart,
 };
 use crate::study::{Attempt, Study, StudyState};
 use consilium_crypto::digest::Digest;
@@ -20,7 +21,7 @@ pub(crate) struct MemoryStore {
     attempt: Option<Attempt>,
     releases: BTreeMap<u64, StoredRelease>,
     starts: Vec<StoredStart>,
-    accepted: BTreeMap<SiloName, u64>,
+    accepted: BTreeMap<SiloName, StoredAcceptance>,
 }
 
 impl MemoryStore {
@@ -164,14 +165,17 @@ impl Store for MemoryStore {
             .cloned())
     }
 
-    fn accept_release(&mut self, silo: &SiloName, round: u64) -> Result<(), StoreFault> {
-        let accepted = self.accepted.entry(silo.clone()).or_insert(round);
-        *accepted = (*accepted).max(round);
+    fn accept_release(&mut self, acceptance: &StoredAcceptance) -> Result<(), StoreFault> {
+        let known = self.accepted.get(&acceptance.silo);
+        if known.is_none_or(|known| known.id.round <= acceptance.id.round) {
+            self.accepted
+                .insert(acceptance.silo.clone(), acceptance.clone());
+        }
         Ok(())
     }
 
-    fn accepted_round(&self, silo: &SiloName) -> Result<Option<u64>, StoreFault> {
-        Ok(self.accepted.get(silo).copied())
+    fn acceptances(&self) -> Result<Vec<StoredAcceptance>, StoreFault> {
+        Ok(self.accepted.values().cloned().collect())
     }
 }
 

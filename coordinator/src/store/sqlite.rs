@@ -2,7 +2,8 @@
 //! The store in one SQLite file.
 
 use super::{
-    Participant, Store, StoreFault, StoredInvitation, StoredRelease, StoredRoster, StoredStart,
+    Participant, Store, StoreFault, StoredAcceptance, StoredInvitation, StoredRelease,
+    StoredRoster, StoredStart,
 };
 use crate::study::{Attempt, Study, StudyState};
 use consilium_crypto::digest::Digest;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The version that this program writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE invitation (token TEXT PRIMARY KEY, invitation TEXT NOT NULL, redeemed_by TEXT) STRICT;
@@ -46,7 +47,7 @@ CREATE TABLE start (
     nonce TEXT NOT NULL UNIQUE,
     log_index INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE accepted (silo TEXT PRIMARY KEY, round INTEGER NOT NULL) STRICT;
+CREATE TABLE acceptance (silo TEXT PRIMARY KEY, round INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO counter VALUES ('round', 0);
 ";
@@ -364,25 +365,30 @@ impl Store for SqliteStore {
         .transpose()
     }
 
-    fn accept_release(&mut self, silo: &SiloName, round: u64) -> Result<(), StoreFault> {
+    fn accept_release(&mut self, acceptance: &StoredAcceptance) -> Result<(), StoreFault> {
         self.connection.execute(
-            "INSERT INTO accepted (silo, round) VALUES (?1, ?2)
-             ON CONFLICT (silo) DO UPDATE SET round = max(round, excluded.round)",
-            params![silo.as_str(), signed(round)],
+            "INSERT INTO acceptance (silo, round, record) VALUES (?1, ?2, ?3)
+             ON CONFLICT (silo) DO UPDATE SET round = excluded.round, record = excluded.record
+             WHERE excluded.round >= acceptance.round",
+            params![
+                acceptance.silo.as_str(),
+                signed(acceptance.id.round),
+                to_text("acceptance", acceptance)?
+            ],
         )?;
         Ok(())
     }
 
-    fn accepted_round(&self, silo: &SiloName) -> Result<Option<u64>, StoreFault> {
-        let round: Option<i64> = self
+    fn acceptances(&self) -> Result<Vec<StoredAcceptance>, StoreFault> {
+        let mut statement = self
             .connection
-            .query_row(
-                "SELECT round FROM accepted WHERE silo = ?1",
-                [silo.as_str()],
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(round.map(unsigned))
+            .prepare("SELECT record FROM acceptance ORDER BY silo")?;
+        let records = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let mut acceptances = Vec::new();
+        for record in records {
+            acceptances.push(from_text("acceptance", &record?)?);
+        }
+        Ok(acceptances)
     }
 }
 

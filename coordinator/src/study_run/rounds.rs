@@ -26,6 +26,7 @@ impl StudyRun<'_> {
     pub(super) async fn run_rounds(&mut self) -> Result<StoredOutcome, Halt> {
         loop {
             self.check_ending().await?;
+            self.await_acceptances().await?;
             if let Some(outcome) = self.study.outcome.clone() {
                 return Ok(outcome);
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use consilium_audit::entry::{EventKind, Outcome};
+use consilium_audit::entry::{AttemptReference, EventKind, Outcome};
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{
     AttemptId, Delivery, SiloEvent, SumChunks, VerifiedBy, VerifiedSum, peek_plan,
@@ -252,13 +252,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Signs that the sum was verified: without a threshold of such signatures the study does not go on.
     fn accept_release(&self, verified: &VerifiedSum) {
         let id = verified.plan.id;
+        let attempt = AttemptReference {
+            epoch: id.epoch,
+            round: id.round,
+            attempt: id.attempt,
+        };
+        let signature = self.witness.accept(attempt, &verified.digest);
         self.send(silo_frame::Frame::ReleaseAccepted(v1::ReleaseAccepted {
             epoch: id.epoch,
             round: id.round,
             attempt: id.attempt,
             sum: verified.digest.as_bytes().to_vec(),
+            signature: signature.to_bytes().to_vec(),
         }));
     }
 }

@@ -788,6 +788,9 @@ pub struct ReleaseAccepted {
     /// Digest of the sum.
     #[prost(bytes = "vec", tag = "4")]
     pub sum: ::prost::alloc::vec::Vec<u8>,
+    /// By the silo's witness key, over the name of the log, the attempt and the sum.
+    #[prost(bytes = "vec", tag = "5")]
+    pub signature: ::prost::alloc::vec::Vec<u8>,
 }
 /// A survivor that computes a committed sum again asks for what that takes, one
 /// part at a time: a second question before the answer ends the session.

@@ -24,6 +24,16 @@ impl Sets {
         }
     }
 
+    /// The fewest silos that a sum may hold, and that must have verified it.
+    pub(super) fn fewest(&self) -> usize {
+        self.threshold.max(self.invited.len() / 2 + 1).max(FEWEST)
+    }
+
+    /// Whether the silo was asked to take part.
+    pub(super) fn invites(&self, silo: &str) -> bool {
+        self.invited.iter().any(|invited| invited == silo)
+    }
+
     /// Judges the statement of a later step and remembers it.
     pub(super) fn step(
         &mut self,
@@ -47,7 +57,7 @@ impl Sets {
                 "`{stranger}` was not among the silos of the step before"
             ));
         }
-        let fewest = self.threshold.max(FEWEST);
+        let fewest = self.fewest();
         if included.len() < fewest {
             wrong.push(format!("{} silos are fewer than {fewest}", included.len()));
         }
