@@ -101,6 +101,7 @@ impl Study {
         let bound = analysis.row_bound(&data, unit);
         let privacy = Privacy::read(privacy, mode, unit, &data, bound)?;
         privacy.check_sampling(&analysis)?;
+        privacy.check_silos_per_patient(heading.invite.len())?;
         let aggregation = Aggregation::read(
             file.optional_section("aggregation", &["fraction_bits", "word_bits"])?,
             mode,

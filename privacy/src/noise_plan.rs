@@ -13,6 +13,8 @@
 //!
 //! Whom the noise hides is a patient or, as [`Unit::Silo`], everything that one silo contributes.
 //!
+//! A patient may be known to several silos: then one patient moves the sum by `D` for each of them.
+//!
 //! The plan carries the integers `k` and `D`, with `sigma_s^2 = k^2/(2 ln 2)`: the sampler draws exactly
 //! that, the accountant counts on the real number below it.
 
@@ -68,6 +70,9 @@ pub struct NoisePlan {
     pub attempts: u32,
     /// The public bound on the patients of one silo; 1, for its one vector, where the silo is the unit.
     pub patients_cap: u64,
+    /// Silos that one patient may be known to, `m`: together they move the sum by `m D`.
+    #[serde(default = "one_silo")]
+    pub silos_per_patient: u32,
     /// Who takes part in an attempt.
     pub batch: Batch,
     /// On what the noise is added.
@@ -95,6 +100,15 @@ impl NoisePlan {
         Self { unit, ..self }
     }
 
+    /// The same noise for patients who may be known to so many silos: it costs more.
+    #[must_use]
+    pub fn with_silos_per_patient(self, silos_per_patient: u32) -> Self {
+        Self {
+            silos_per_patient,
+            ..self
+        }
+    }
+
     /// Whether the integers of a plan that came from elsewhere belong together.
     pub fn validate(&self) -> Result<(), NoisePlanFault> {
         honest_shares(self.silos, self.dropouts, self.colluders)?;
@@ -112,10 +126,23 @@ impl NoisePlan {
         // INVARIANT: one vector of each silo, in every attempt, with the noise on the sum of all of them.
         if self.unit == Unit::Silo
             && (self.patients_cap != 1
+                || self.silos_per_patient != 1
                 || self.batch != Batch::Everybody
                 || self.placement != NoisePlacement::Shared)
         {
             return Err(NoisePlanFault::SiloUnit);
+        }
+        if self.silos_per_patient == 0 || self.silos_per_patient > self.silos {
+            return Err(NoisePlanFault::SilosPerPatient {
+                silos_per_patient: self.silos_per_patient,
+                silos: self.silos,
+            });
+        }
+        // INVARIANT: every silo draws for itself, and local noise hides one silo's sum: neither is one shift by m D.
+        if self.silos_per_patient > 1
+            && (self.batch != Batch::Everybody || self.placement != NoisePlacement::Shared)
+        {
+            return Err(NoisePlanFault::SeveralSilosApart);
         }
         if self.patients_cap == 0 || self.patients_cap > MOST_PATIENTS {
             return Err(NoisePlanFault::PatientsCap {
@@ -204,6 +231,11 @@ fn honest_shares(silos: u32, dropouts: u32, colluders: u32) -> Result<u32, Noise
             colluders,
         }),
     }
+}
+
+/// What plans said before a patient could be known to several silos.
+fn one_silo() -> u32 {
+    1
 }
 
 /// The integer above `k^2/(2 ln 2)`, by integer arithmetic.

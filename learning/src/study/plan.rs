@@ -56,6 +56,7 @@ impl Study {
                         noise
                             .with_sampling_rate(distributed.sampling_rate)
                             .with_unit(distributed.unit)
+                            .with_silos_per_patient(distributed.most_silos_per_patient)
                     })
                     .map_err(|fault| unplanned("privacy", fault.into()))
                     .and_then(|noise| {
@@ -132,6 +133,12 @@ impl Study {
         }
         .calibrate_as_sampled(SamplerDistance::of_vectors(vectors, dimension))
         .map_err(|fault| unplanned("privacy.epsilon", fault.into()))
+        .and_then(|multiplier| {
+            // Over the clip of one vector: a patient of several silos has one in each.
+            let times = f64::from(promise.most_silos_per_patient);
+            NoiseMultiplier::new(multiplier.value() * times)
+                .map_err(|fault| unplanned("privacy.most_silos_per_patient", fault.into()))
+        })
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Distributed {
     /// A public number of rows that one patient may have before the clip shortens that patient's vector.
     #[serde(skip_serializing_if = "is_one")]
     pub most_rows_per_patient: u32,
+    /// The silos to which one patient may be known, and in each of which that patient has one vector.
+    #[serde(skip_serializing_if = "is_one")]
+    pub most_silos_per_patient: u32,
     /// The probability with which each patient, on its own, takes part in a round; each attempt draws anew.
     #[serde(skip_serializing_if = "is_everybody")]
     pub sampling_rate: SamplingRate,
@@ -176,6 +179,31 @@ impl Privacy {
         Ok(())
     }
 
+    /// A patient of several silos moves one sum of everybody by a vector of each: nothing else is accounted for.
+    pub(crate) fn check_silos_per_patient(&self, invited: usize) -> Result<(), StudyFault> {
+        let Some(promise) = self.promise().filter(|it| it.most_silos_per_patient > 1) else {
+            return Ok(());
+        };
+        let silos = usize::try_from(promise.most_silos_per_patient).unwrap_or(usize::MAX);
+        let problem = if promise.unit == Unit::Silo {
+            "where the silo is the unit no patient is"
+        } else if self.mode() == Mode::Local {
+            "in mode `local` each silo's message is private by itself, and what several of them tell of one patient adds up"
+        } else if !is_everybody(&promise.sampling_rate) {
+            "every silo draws its patients for itself, and nothing is accounted of one who may be drawn in several"
+        } else if invited > 0 && silos > invited {
+            "more silos than are invited"
+        } else {
+            return Ok(());
+        };
+        Err(StudyFault::Invalid {
+            field: "privacy.most_silos_per_patient".to_owned(),
+            problem: problem.to_owned(),
+            fix: "write 1, or `mode = \"distributed\"` with `sampling_rate = 1.0` and at most as many silos as are invited"
+                .to_owned(),
+        })
+    }
+
     /// `row_bound` is the public bound on the L2 norm of what one row contributes.
     pub(crate) fn read(
         section: Section,
@@ -225,6 +253,14 @@ impl Distributed {
                 format!("write 1 to {MOST_ROWS}"),
             ));
         }
+        let most_silos_per_patient = section.optional("most_silos_per_patient")?.unwrap_or(1);
+        if !(1..=MOST_SILOS).contains(&most_silos_per_patient) {
+            return Err(section.invalid(
+                "most_silos_per_patient",
+                "out of bounds",
+                format!("write 1 to {MOST_SILOS}"),
+            ));
+        }
         let clip = read_clip(&mut section, row_bound, most_rows_per_patient)?;
         let sampling_rate = read_sampling_rate(&mut section)?;
         let distributed = Self {
@@ -237,6 +273,7 @@ impl Distributed {
                 Unit::Silo => 1,
             },
             most_rows_per_patient,
+            most_silos_per_patient,
             sampling_rate,
             unit,
         };
@@ -360,11 +397,13 @@ pub(crate) const PRIVACY_KEYS: &[&str] = &[
     "expected_patients",
     "most_patients_per_silo",
     "most_rows_per_patient",
+    "most_silos_per_patient",
 ];
 
 /// More people than live in any federation of hospitals.
 const MOST_PATIENTS: u64 = 1_000_000_000;
 const MOST_ROWS: u32 = 1_000_000;
+const MOST_SILOS: u32 = 1_000;
 
 fn is_everybody(rate: &SamplingRate) -> bool {
     *rate == SamplingRate::EVERYBODY
@@ -374,6 +413,6 @@ fn is_everybody(rate: &SamplingRate) -> bool {
     clippy::trivially_copy_pass_by_ref,
     reason = "the signature that the serialiser calls"
 )]
-fn is_one(rows: &u32) -> bool {
-    *rows == 1
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }

@@ -3,9 +3,8 @@
 
 use std::error::Error;
 
+use consilium_privacy::noise_plan::{MOST_SILOS, NoisePlan, Unit, View};
 use proptest::prelude::*;
-
-use consilium_privacy::noise_plan::{MOST_SILOS, Unit};
 
 use super::*;
 use crate::task::Task;
@@ -595,6 +594,67 @@ fn a_silo_is_promised_its_epsilon_whatever_its_data_are_exchanged_for() {
         .validate(MOST_SILOS)
         .unwrap();
     patients.vector_plan(MOST_SILOS, 333, 333).unwrap();
+}
+
+#[test]
+fn a_patient_of_several_silos_is_one_of_everybody_under_shared_noise() {
+    let two = |study: &str| {
+        study.replace(
+            "expected_patients =",
+            "most_silos_per_patient = 2\nexpected_patients =",
+        )
+    };
+    for (study, old, new, said) in [
+        (LOCAL, "", "", "what several of them tell of one patient"),
+        (
+            PRIVATE,
+            "sampling_rate = 1.0",
+            "sampling_rate = 0.5",
+            "draws its patients for itself",
+        ),
+        (
+            PRIVATE,
+            "most_silos_per_patient = 2",
+            "most_silos_per_patient = 0",
+            "out of bounds; write 1 to",
+        ),
+        (
+            PRIVATE,
+            "[study]",
+            "[study]\ninvite = [\"1_UM\"]",
+            "more silos than are invited",
+        ),
+    ] {
+        let changed = two(study).replace(old, new);
+        let fault = Study::parse(changed.as_bytes()).unwrap_err().to_string();
+        assert!(
+            fault.contains("`privacy.most_silos_per_patient`") && fault.contains(said),
+            "{fault}"
+        );
+    }
+    // As much more noise as the sum moves further, and the same promise.
+    let (one, both) = (
+        Study::parse(PRIVATE.as_bytes()).unwrap(),
+        Study::parse(two(PRIVATE).as_bytes()).unwrap(),
+    );
+    let noise = |study: &Study| study.vector_plan(4, 1, 1).unwrap().noise.unwrap();
+    assert_eq!(noise(&both).silos_per_patient, 2);
+    let of = |noise: NoisePlan| noise.multiplier(View::Colluders).unwrap().value();
+    assert!((of(noise(&both)) / of(noise(&one)) - 2.0).abs() < 1e-3);
+    let promised = |study: &Study| study.privacy_statement(4, 1, 1).unwrap().unwrap();
+    let (alone, shared) = (promised(&one).colluders, promised(&both).colluders);
+    assert!(shared.epsilon.value() <= 3.0 && shared.epsilon.value() > 2.999);
+    assert_eq!(shared.order, alone.order);
+    // A study that does not say so keeps its bytes.
+    let text = String::from_utf8(one.task_bytes()).unwrap();
+    assert!(!text.contains("silos_per_patient"));
+    // More silos than are asked have no plan.
+    let five = PRIVATE.replace(
+        "expected_patients =",
+        "most_silos_per_patient = 5\nexpected_patients =",
+    );
+    let five = Study::parse(five.as_bytes()).unwrap();
+    assert!(five.vector_plan(4, 1, 1).is_err());
 }
 
 #[test]

@@ -62,6 +62,8 @@ pub struct NoiseEvent {
     standard_deviation: f64,
     clip: ClippingNorm,
     adjacency: Adjacency,
+    /// How many clipped vectors one patient has in the sum: one of each silo that knows the patient.
+    vectors: u32,
 }
 
 /// Why numbers describe no release.
@@ -99,6 +101,7 @@ impl NoiseEvent {
             standard_deviation,
             clip,
             adjacency,
+            vectors: 1,
         };
         NoiseMultiplier::new(standard_deviation / event.sensitivity()).map(|_| event)
     }
@@ -153,6 +156,7 @@ impl NoiseEvent {
             standard_deviation: plan.multiplier(view)?.value() * clip.value(),
             clip,
             adjacency: plan.unit.adjacency(),
+            vectors: plan.silos_per_patient,
         })
     }
 
@@ -218,10 +222,11 @@ impl NoiseEvent {
     }
 
     fn times_moved(&self) -> f64 {
-        match self.adjacency {
+        let of_each_vector = match self.adjacency {
             Adjacency::AddRemove => 1.0,
             Adjacency::Replace => 2.0,
-        }
+        };
+        of_each_vector * f64::from(self.vectors)
     }
 }
 

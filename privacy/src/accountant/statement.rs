@@ -16,10 +16,10 @@ pub struct NoisedVectors {
     pub dimension: u64,
 }
 
-/// What a noise plan promises to one patient of one hospital, added or removed, or to one hospital whose data are
-/// exchanged for others where that is the unit.
+/// What a noise plan promises to one patient, added or removed, of as many silos as the plan counts on, or to one hospital
+/// whose data are exchanged for others where that is the unit.
 ///
-/// A patient who is in several hospitals is protected less; the numbers here do not cover that.
+/// A patient who is in more of them is protected less; the numbers here do not cover that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PrivacyStatement {
     /// While nobody colludes and the masks hold.
@@ -32,6 +32,8 @@ pub struct PrivacyStatement {
     pub delta: Delta,
     /// Attempts counted: rounds and spares.
     pub attempts: u32,
+    /// Silos that one patient may be known to.
+    pub silos_per_patient: u32,
 }
 
 /// The promise in one view.
@@ -81,6 +83,10 @@ impl PrivacyStatement {
             masks_broken: promise(View::MasksBroken)?,
             delta,
             attempts: kinds().fold(0, |sum, kind| sum.saturating_add(kind.plan.attempts)),
+            silos_per_patient: kinds()
+                .map(|kind| kind.plan.silos_per_patient)
+                .max()
+                .unwrap_or(1),
         })
     }
 }
@@ -137,7 +143,7 @@ fn jobs(
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-    use crate::accountant::{EstimateMethod, NoiseEvent};
+    use crate::accountant::{EstimateMethod, NoiseEvent, gaussian};
     use crate::batch::Batch;
     use crate::budget::Charge;
     use crate::calibration::calibrate;
@@ -235,6 +241,53 @@ mod tests {
             );
             assert!((charged.unwrap() / one.unwrap() - 5.0).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn a_patient_of_several_silos_costs_what_the_reference_says() {
+        // One full release of epsilon 1 at delta 1e-5, by the closed form: 2.16 for two hospitals and 3.41 for three.
+        let (one, target) = (SamplingRate::EVERYBODY, Epsilon::new(1.0).unwrap());
+        let multiplier = gaussian::multiplier(target, delta());
+        let plan = NoisePlan::derive(&NoiseTerms {
+            multiplier: NoiseMultiplier::new(multiplier).unwrap(),
+            silos: 4,
+            dropouts: 1,
+            colluders: 1,
+            attempts: 1,
+            patients_cap: 1_000,
+            dimension: 5,
+        })
+        .unwrap();
+        for (silos, epsilon) in [(1, 1.000_1), (2, 2.16), (3, 3.41)] {
+            let shared = plan.with_silos_per_patient(silos);
+            shared.validate().unwrap();
+            let estimated = estimate_of_plan(&shared, View::Colluders, 5, delta()).unwrap();
+            let found = estimated.epsilon.value();
+            // The reference is rounded up to two digits.
+            assert!(
+                found <= epsilon && found > epsilon - 0.01,
+                "{silos}: {found}"
+            );
+            let stated = PrivacyStatement::of_plan(&shared, 5, delta()).unwrap();
+            assert!(stated.colluders.epsilon.value() >= found);
+            assert_eq!(stated.silos_per_patient, silos);
+            // The noise is the plan's; what it costs at each order grows with the square.
+            let price = |plan| Charge::of_plan(plan, View::Colluders, 5).unwrap().curve;
+            let (alone, several) = (price(&plan).at(8), price(&shared).at(8));
+            let factor = several.unwrap() / alone.unwrap();
+            assert!((factor - f64::from(silos * silos)).abs() < 1e-9, "{factor}");
+        }
+        for silos in [0, 5] {
+            let impossible = plan.with_silos_per_patient(silos);
+            assert!(matches!(
+                impossible.validate(),
+                Err(NoisePlanFault::SilosPerPatient { .. })
+            ));
+        }
+        let two = plan.with_silos_per_patient(2);
+        assert_eq!(two.with_sampling_rate(one).validate(), Ok(()));
+        let drawn = two.with_sampling_rate(SamplingRate::new(0.5).unwrap());
+        assert_eq!(drawn.validate(), Err(NoisePlanFault::SeveralSilosApart));
     }
 
     #[test]

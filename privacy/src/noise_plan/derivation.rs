@@ -68,6 +68,7 @@ impl NoisePlan {
                     colluders: terms.colluders,
                     attempts: terms.attempts,
                     patients_cap: terms.patients_cap,
+                    silos_per_patient: 1,
                     batch: Batch::Everybody,
                     placement,
                     unit: Unit::Patient,

@@ -43,6 +43,19 @@ pub enum NoisePlanFault {
         "where the silo is the unit, each silo has one vector in every attempt and noise is shared"
     )]
     SiloUnit,
+    /// A patient who is known to nobody, or to more silos than there are.
+    #[error("a patient is known to 1 to {silos} of {silos} silos, not to {silos_per_patient}")]
+    SilosPerPatient {
+        /// Silos that know one patient.
+        silos_per_patient: u32,
+        /// Silos invited.
+        silos: u32,
+    },
+    /// Several silos know a patient, and each draws or noises for itself.
+    #[error(
+        "where several silos know one patient, every patient takes part in every attempt and noise is shared"
+    )]
+    SeveralSilosApart,
     /// The clip integer is not a power of two in its range.
     #[error("clip integer {clip_integer} is not a power of two from 2^14 to 2^30")]
     ClipInteger {
