@@ -40,6 +40,8 @@ pub use decision::{Decision, Explanation, GrantFinding, Permit, Refusal, decide,
 pub use diff::{Diff, diff};
 pub use example::{ExampleOutcome, run_examples};
 pub use fault::{InvalidPolicy, PolicyFault, Problem};
-pub use policy::{BudgetLimit, Ethics, Example, Expected, Floor, Grant, Never, NoiseRule, Policy};
+pub use policy::{
+    BudgetLimit, ChargedView, Ethics, Example, Expected, Floor, Grant, Never, NoiseRule, Policy,
+};
 pub use request::{BudgetUse, PatientCount, Request};
 pub use words::{Aggregation, Approval, Isolation, Mode, Release, Word};

@@ -11,9 +11,11 @@ mod values;
 use std::collections::BTreeMap;
 
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::View;
 
 use crate::{
     Aggregation, Approval, Date, Hours, InvalidPolicy, Isolation, Mode, Release, Request, Term,
+    Word,
 };
 
 /// One hospital's policy. A value that exists was read from a file without a fault, its own examples among
@@ -88,6 +90,39 @@ pub struct BudgetLimit {
     pub epsilon: Epsilon,
     /// The delta of the whole budget.
     pub delta: Delta,
+    /// Against whom that must hold.
+    pub charge: ChargedView,
+}
+
+/// `charge` of a budget: which attacker's view of a study is taken from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChargedView {
+    /// Silos that collude with the coordinator, as many as the roster expects at most.
+    #[default]
+    Colluders,
+    /// Somebody for whom the masks are broken: what a silo's own noise hides, which costs more.
+    MasksBroken,
+}
+
+impl ChargedView {
+    /// The same, as the accountant knows it.
+    pub fn view(self) -> View {
+        match self {
+            Self::Colluders => View::Colluders,
+            Self::MasksBroken => View::MasksBroken,
+        }
+    }
+}
+
+impl Word for ChargedView {
+    const ALL: &'static [Self] = &[Self::Colluders, Self::MasksBroken];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Colluders => "colluders",
+            Self::MasksBroken => "masks-broken",
+        }
+    }
 }
 
 /// `[[grant]]`: one permission. All its terms must hold at once.

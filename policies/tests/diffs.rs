@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use consilium_policies::{Policy, diff};
+use consilium_privacy::noise_plan::View;
 
 const GOOD: &str = include_str!("../examples/research-hospital.toml");
 
@@ -53,6 +54,38 @@ newly refused:
   grant `sepsis-consortium`: researcher `k.berg@st-olav.example`
   grant `sepsis-consortium`: epsilon of one study at most 1 now (was 2)
   what never `no-commerce` now forbids"
+    );
+}
+
+#[test]
+fn charging_as_if_masks_were_broken_tightens_and_the_way_back_loosens() {
+    let strict = policy(&[(
+        "epsilon = \"4\"\n",
+        "epsilon = \"4\"\ncharge = \"masks-broken\"\n",
+    )]);
+    let limit = strict.budget("sepsis-2026").unwrap();
+    assert_eq!(limit.charge.view(), View::MasksBroken);
+    let usual = policy(&[]);
+    assert_eq!(
+        usual.budget("sepsis-2026").unwrap().charge.view(),
+        View::Colluders
+    );
+    let difference = diff(&usual, &strict);
+    assert!(
+        difference.tightens() && !difference.loosens(),
+        "{difference}"
+    );
+    let back = diff(&strict, &usual);
+    assert!(back.loosens() && !back.tightens(), "{back}");
+    let careless = GOOD.replacen(
+        "epsilon = \"4\"\n",
+        "epsilon = \"4\"\ncharge = \"masks-hold\"\n",
+        1,
+    );
+    let fault = Policy::parse(careless.as_bytes()).unwrap_err().to_string();
+    assert!(
+        fault.contains("charge") && fault.contains("`colluders`"),
+        "{fault}"
     );
 }
 

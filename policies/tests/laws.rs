@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use consilium_policies::{
-    Aggregation, Approval, BudgetLimit, BudgetUse, Date, Decision, Ethics, Floor, Grant, Hours,
-    Isolation, Mode, Never, NoiseRule, PatientCount, Policy, Release, Request, Term, decide, diff,
-    explain,
+    Aggregation, Approval, BudgetLimit, BudgetUse, ChargedView, Date, Decision, Ethics, Floor,
+    Grant, Hours, Isolation, Mode, Never, NoiseRule, PatientCount, Policy, Release, Request, Term,
+    decide, diff, explain,
 };
 use consilium_privacy::loss::{Delta, Epsilon};
 use proptest::collection::{btree_map, vec};
@@ -149,7 +149,15 @@ fn never() -> impl Strategy<Value = Never> {
 fn policy() -> impl Strategy<Value = Policy> {
     let budgets = btree_map(
         word(),
-        (epsilon(), delta()).prop_map(|(epsilon, delta)| BudgetLimit { epsilon, delta }),
+        (epsilon(), delta(), any::<bool>()).prop_map(|(epsilon, delta, strict)| BudgetLimit {
+            epsilon,
+            delta,
+            charge: if strict {
+                ChargedView::MasksBroken
+            } else {
+                ChargedView::Colluders
+            },
+        }),
         0..4,
     );
     (

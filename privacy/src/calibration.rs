@@ -154,7 +154,7 @@ impl Target {
         let certificate = curve
             .compose(&beside.curve)
             .epsilon_as_sampled(self.delta, distance);
-        Ok(Some(certificate.epsilon.value()))
+        Ok(certificate.map(|certificate| certificate.epsilon.value()))
     }
 
     /// The nearest targets that some noise meets, each by changing one amount.
@@ -486,7 +486,7 @@ mod tests {
             }).unwrap().with_sampling_rate(rate);
             let job = Job::of_plan(&plan, View::Colluders, dimension, attempts).unwrap();
             let distance = plan.distance_from_exact(dimension).times(attempts);
-            let certificate = RdpCurve::of_job(&job).unwrap().epsilon_as_sampled(delta, distance);
+            let certificate = RdpCurve::of_job(&job).unwrap().epsilon_as_sampled(delta, distance).unwrap();
             prop_assert!(certificate.epsilon <= target, "{} above {}", certificate.epsilon, target);
         }
     }

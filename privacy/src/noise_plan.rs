@@ -172,6 +172,18 @@ impl NoisePlan {
             .ok_or(NoisePlanFault::SumTooWide)
     }
 
+    /// Whom the noise hides, in words.
+    #[must_use]
+    pub fn hidden(&self) -> String {
+        match (self.unit, self.silos_per_patient) {
+            (Unit::Silo, _) => "one hospital with all of its patients".to_owned(),
+            (Unit::Patient, 0 | 1) => "one patient of one hospital".to_owned(),
+            (Unit::Patient, several) => {
+                format!("one patient, who may be known to {several} of the hospitals")
+            }
+        }
+    }
+
     /// Noised sums that one attempt takes from a silo's patients.
     #[must_use]
     pub fn releases_per_attempt(&self) -> u32 {

@@ -178,6 +178,7 @@ fn an_entry_whose_cost_is_not_that_of_its_curve_is_refused() {
         attempts,
         delta,
         curve,
+        view,
         ..
     } = ledger.reserve(DATA, "study", 1, &charge(3.0)).unwrap()
     else {
@@ -191,9 +192,40 @@ fn an_entry_whose_cost_is_not_that_of_its_curve_is_refused() {
         cost,
         delta,
         curve,
+        view,
     };
     assert!(matches!(
         ledger.record(&cheap, 1),
+        Err(BudgetRefusal::Unpriced { .. })
+    ));
+}
+
+#[test]
+fn a_price_says_against_whom_it_holds_and_never_that_nobody_colludes() {
+    let (mut ledger, mut text) = founded();
+    let usual = ledger.reserve(DATA, "usual", 1, &charge(30.0)).unwrap();
+    record(&mut ledger, &mut text, usual);
+    // A ledger from before the choice reads the same.
+    assert!(!text.contains("view"));
+    let strict = Charge {
+        view: View::MasksBroken,
+        ..charge(30.0)
+    };
+    let strict = ledger.reserve(DATA, "strict", 1, &strict).unwrap();
+    record(&mut ledger, &mut text, strict);
+    assert!(text.contains("\"view\":\"masks_broken\""));
+    let replayed = replay(text.as_bytes(), None).unwrap().ledger;
+    let view = |job| replayed.job(job).unwrap().view();
+    assert_eq!(
+        (view("usual"), view("strict")),
+        (View::Colluders, View::MasksBroken)
+    );
+    let careless = Charge {
+        view: View::MasksHold,
+        ..charge(30.0)
+    };
+    assert!(matches!(
+        ledger.reserve(DATA, "careless", 1, &careless),
         Err(BudgetRefusal::Unpriced { .. })
     ));
 }

@@ -103,7 +103,7 @@ fn the_promise_is_certified_in_the_view_that_is_charged_and_the_closed_form_stay
         "{statement:?} {exact}"
     );
     assert!(statement.masks_hold.epsilon < statement.colluders.epsilon);
-    assert!(statement.colluders.epsilon < statement.masks_broken.epsilon);
+    assert!(statement.colluders.epsilon < statement.masks_broken.unwrap().epsilon);
     let event = NoiseEvent::of_plan(&plan, View::Colluders, 3).unwrap();
     assert_eq!(event.adjacency(), Adjacency::Replace);
 }

@@ -4,6 +4,7 @@
 mod doctor;
 mod ledger;
 mod membership;
+mod officer_card;
 mod records;
 mod report;
 

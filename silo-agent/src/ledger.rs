@@ -5,6 +5,7 @@
 //! acts on it, and the journal remembers how far the ledger went. Both name the installation that writes them, which no
 //! backup holds: a copy of either that is older than the other, or of another installation, is noticed.
 
+pub(crate) mod forecast;
 pub(crate) mod recomputed;
 mod top_up;
 
@@ -197,7 +198,7 @@ impl Ledger {
         study: &str,
         plan: &VectorPlan,
     ) -> Result<BudgetShare, LedgerFault> {
-        let (attempts, charge) = price(plan)?;
+        let (attempts, charge) = price(plan, limit.charge.view())?;
         let mut trial = self.state.clone();
         if let Some(created) = self.missing_budget(data, limit)? {
             trial.record(&created, 0)?;
@@ -226,7 +227,7 @@ impl Ledger {
         if self.state.job(study).is_some_and(|job| !job.is_released()) {
             return Ok(());
         }
-        let (attempts, charge) = price(plan)?;
+        let (attempts, charge) = price(plan, limit.charge.view())?;
         if let Some(created) = self.missing_budget(data, limit)? {
             self.append(journal, created)?;
         }
@@ -281,6 +282,11 @@ impl Ledger {
         self.state.job(study).is_some_and(|job| {
             job.attempts_left() > 0 && job.committed().all(|committed| committed != attempt)
         })
+    }
+
+    /// Against whom the price of a study holds that has reserved.
+    pub(crate) fn charged_view(&self, study: &str) -> Option<View> {
+        self.state.job(study).map(|job| job.view())
     }
 
     /// The account of a data set, once it has one.
@@ -387,10 +393,10 @@ fn told_of(entry: &LedgerEntry) -> Option<LedgerNotice> {
     }
 }
 
-/// Attempts and the charge of one: the view in which `n_c` silos collude with the coordinator.
-fn price(plan: &VectorPlan) -> Result<(u32, Charge), LedgerFault> {
+/// Attempts and the charge of one, in the view that the officer chose.
+fn price(plan: &VectorPlan, view: View) -> Result<(u32, Charge), LedgerFault> {
     let noise = plan.noise.ok_or(LedgerFault::Unpriced(None))?;
-    let charge = Charge::of_plan(&noise, View::Colluders, plan.dimension)
+    let charge = Charge::of_plan(&noise, view, plan.dimension)
         .map_err(|fault| LedgerFault::Unpriced(Some(fault)))?;
     Ok((noise.attempts, charge))
 }

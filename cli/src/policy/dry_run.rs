@@ -10,7 +10,7 @@ use consilium_policies::{
     explain,
 };
 use consilium_privacy::budget::{Budget, Charge, Ledger};
-use consilium_privacy::noise_plan::{VectorPlan, View};
+use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::Thresholds;
 use consilium_silo_agent::{Circumstances, study_request};
 use serde::Serialize;
@@ -217,7 +217,7 @@ fn charge(
 
 fn share_needed(data: &str, limit: &BudgetLimit, plan: &VectorPlan) -> Option<f64> {
     let noise = plan.noise.as_ref()?;
-    let charge = Charge::of_plan(noise, View::Colluders, plan.dimension).ok()?;
+    let charge = Charge::of_plan(noise, limit.charge.view(), plan.dimension).ok()?;
     let mut ledger = Ledger::new();
     let created = ledger
         .create(data, Budget::create(limit.epsilon, limit.delta).ok()?)

@@ -171,11 +171,10 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
             alternatives: budget_alternatives(noised, &noise, budget)?,
         });
     }
-    let warnings = prediction
+    let drowned = prediction
         .as_ref()
-        .and_then(|prediction| drowned(noised, &noise, prediction))
-        .into_iter()
-        .collect();
+        .and_then(|prediction| drowned(noised, &noise, prediction));
+    let warnings = unreached(&loss).into_iter().chain(drowned).collect();
     Ok(Planned {
         noise: NoiseFacts::of(&noise)?,
         raised: None,
@@ -201,6 +200,17 @@ impl NoiseFacts {
     }
 }
 
+/// More noise than was asked for: beyond some epsilon the sampler's distance uses delta up, and no noise certifies more.
+fn unreached(loss: &StudyLoss) -> Option<PlanRefusal> {
+    let (asked, reached) = (loss.asked.value(), loss.charged.value());
+    (reached < REACHED * asked).then(|| PlanRefusal {
+        reason: format!(
+            "`privacy.epsilon` {asked} is planned at {reached:.2}: with larger ones the distance of sampled noise from exact noise uses delta up"
+        ),
+        alternatives: vec![format!("`epsilon` {:.0}", reached.floor())],
+    })
+}
+
 /// The rule of thumb that hospitals hold studies to: delta at most a tenth of one patient.
 fn delta_refusal(noise: &StudyNoise) -> Option<PlanRefusal> {
     let (delta, patients) = (noise.terms.delta.value(), noise.terms.expected_patients);
@@ -216,6 +226,9 @@ fn delta_refusal(noise: &StudyNoise) -> Option<PlanRefusal> {
         ],
     })
 }
+
+/// Calibration comes nearer than this.
+const REACHED: f64 = 0.999;
 
 /// A tenth of one patient.
 fn most_delta(patients: u64) -> f64 {
@@ -335,7 +348,12 @@ fn words(planned: &Planned) -> String {
             "epsilon {} at delta {}{}",
             budget.epsilon,
             budget.delta,
-            if budget.from_ledger { ", ledger" } else { "" }
+            match (budget.from_ledger, budget.charged) {
+                (true, View::MasksBroken) => ", ledger, as if masks were broken",
+                (false, View::MasksBroken) => ", as if masks were broken",
+                (true, View::MasksHold | View::Colluders) => ", ledger",
+                (false, View::MasksHold | View::Colluders) => "",
+            }
         );
         let after = budget
             .left_after
@@ -477,6 +495,32 @@ mod tests {
             said.contains("`delta` at most 1.7e-4") && said.contains("at least 100 patients"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn an_epsilon_beyond_every_certificate_is_planned_lower_and_says_so() {
+        let loose = noised().with_epsilon(Epsilon::new(100.0).unwrap()).unwrap();
+        let planned = plan(&loose, &Room::usual(None).unwrap()).unwrap();
+        let said = words(&planned);
+        assert!(
+            said.contains("warning  `privacy.epsilon` 100 is planned at 4"),
+            "{said}"
+        );
+        assert!(
+            plan(&noised(), &Room::usual(None).unwrap())
+                .unwrap()
+                .warnings
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_price_as_if_masks_were_broken_is_a_higher_one() {
+        let (usual, strict) = (of_four(100), of_four(100).charging(View::MasksBroken));
+        let needed = |room: &Room| plan(&noised(), room).unwrap().budgets[0].needed;
+        assert!(needed(&strict) > needed(&usual));
+        let said = words(&plan(&noised(), &strict).unwrap());
+        assert!(said.contains("as if masks were broken"), "{said}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::amounts::{CERTIFIED, Certified, Estimate, meaning, rounded_up};
 use anyhow::{Context, bail};
 use consilium_learning::study::{Distributed, Mode, Study};
-use consilium_privacy::accountant::{PrivacyStatement, Promise, estimate_of_plan};
+use consilium_privacy::accountant::{NoCertificate, PrivacyStatement, Promise, estimate_of_plan};
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 use consilium_privacy::noise_plan::{NoisePlan, View};
 use consilium_protocol::Thresholds;
@@ -30,40 +30,58 @@ pub(super) struct StudyLoss {
     pub(super) asked: Epsilon,
     /// With which probability each patient takes part in an attempt.
     pub(super) sampling_rate: SamplingRate,
+    /// `m`: the silos that one patient may be known to.
+    pub(super) most_silos_per_patient: u32,
+    /// Whom the noise hides, in words.
+    pub(super) hidden: String,
     pub(super) masks_hold: ViewLoss,
     /// The one that is charged.
     pub(super) colluders: ViewLoss,
     pub(super) masks_broken: ViewLoss,
+    /// The certified epsilon of the view that is charged.
+    #[serde(skip)]
+    pub(super) charged: Epsilon,
 }
 
 /// The loss in the eyes of one kind of attacker.
 #[derive(Debug, Serialize)]
 pub(super) struct ViewLoss {
-    pub(super) certified: Certified,
+    /// `null` where so little noise is seen that nothing is certified.
+    pub(super) certified: Option<Certified>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) not_certified: Option<String>,
     pub(super) estimate: Estimate,
     pub(super) noise_multiplier: NoiseMultiplier,
 }
 
 impl ViewLoss {
-    fn of(noise: &StudyNoise, view: View, promise: Promise) -> anyhow::Result<Self> {
-        let Promise {
-            epsilon,
-            order,
-            multiplier,
-        } = promise;
+    fn of(noise: &StudyNoise, view: View, promise: Option<Promise>) -> anyhow::Result<Self> {
         let estimated = estimate_of_plan(&noise.plan, view, noise.dimension, noise.terms.delta)?;
         Ok(Self {
-            certified: Certified {
+            certified: promise.map(|Promise { epsilon, order, .. }| Certified {
                 epsilon,
                 method: CERTIFIED,
                 order,
-            },
+            }),
+            not_certified: promise
+                .is_none()
+                .then(|| NoCertificate::DistanceUsesDelta.to_string()),
             estimate: Estimate {
                 epsilon: estimated.epsilon,
                 method: estimated.method.name(),
             },
-            noise_multiplier: multiplier,
+            noise_multiplier: noise.plan.multiplier(view)?,
         })
+    }
+}
+
+impl ViewLoss {
+    /// The certified epsilon, or that there is none.
+    pub(super) fn certified_words(&self) -> String {
+        match &self.certified {
+            Some(certified) => rounded_up(certified.epsilon),
+            None => "no certificate".to_owned(),
+        }
     }
 }
 
@@ -142,9 +160,12 @@ impl NoisedStudy {
             clip: noise.terms.clip,
             asked: noise.terms.epsilon,
             sampling_rate: noise.plan.batch.rate(),
-            masks_hold: ViewLoss::of(&noise, View::MasksHold, promised.masks_hold)?,
-            colluders: ViewLoss::of(&noise, View::Colluders, promised.colluders)?,
+            most_silos_per_patient: promised.silos_per_patient,
+            hidden: noise.plan.hidden(),
+            masks_hold: ViewLoss::of(&noise, View::MasksHold, Some(promised.masks_hold))?,
+            colluders: ViewLoss::of(&noise, View::Colluders, Some(promised.colluders))?,
             masks_broken: ViewLoss::of(&noise, View::MasksBroken, promised.masks_broken)?,
+            charged: promised.colluders.epsilon,
         })
     }
 }
@@ -174,8 +195,8 @@ pub(super) fn study_loss(
 pub(super) fn study_words(loss: &StudyLoss) -> String {
     let view = |name: &str, view: &ViewLoss| {
         format!(
-            "\n{name:<34}{:<12}{:<12}{:.3}",
-            rounded_up(view.certified.epsilon),
+            "\n{name:<34}{:<16}{:<12}{:.3}",
+            view.certified_words(),
             rounded_up(view.estimate.epsilon),
             view.noise_multiplier.value()
         )
@@ -189,6 +210,12 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
         ..
     } = loss;
     let colluding = colluding(loss.colluders_tolerated);
+    let hidden = &loss.hidden;
+    let uncertain = loss
+        .masks_broken
+        .not_certified
+        .as_ref()
+        .map_or_else(String::new, |why| format!("\n{:<34}({why})", ""));
     let releases = match loss.releases_per_attempt {
         1 => String::new(),
         more => format!(" of {more} noised local steps each"),
@@ -201,9 +228,9 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
     format!(
         "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
          silos    {silos} invited, {} may drop out, {} may collude with the coordinator\n\
-         charged  {attempts} attempts{releases}, spare ones included; one patient of one hospital{local}\n\
+         charged  {attempts} attempts{releases}, spare ones included; {hidden}{local}\n\
          sample   {}\n\
-         \n{:<34}{:<12}{:<12}{}{}{}{}\n\
+         \n{:<34}{:<16}{:<12}{}{}{}{}{uncertain}\n\
          \nmeaning  {}",
         loss.dropouts_tolerated,
         loss.colluders_tolerated,
@@ -215,7 +242,7 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
         view("the masks hold", &loss.masks_hold),
         view(&colluding, &loss.colluders),
         view("the masks are broken", &loss.masks_broken),
-        meaning(loss.colluders.certified.epsilon, *delta)
+        meaning(loss.charged, *delta)
     )
 }
 
@@ -255,9 +282,10 @@ mod tests {
     fn the_charged_epsilon_of_a_study_is_the_one_it_asks_for() {
         let file = include_bytes!("../../../examples/studies/private-logistic.toml");
         let loss = noised(file).loss().unwrap();
-        assert!(loss.colluders.certified.epsilon <= loss.asked);
-        assert!(loss.masks_hold.certified.epsilon < loss.colluders.certified.epsilon);
-        assert!(loss.colluders.certified.epsilon < loss.masks_broken.certified.epsilon);
+        let certified = |view: &ViewLoss| view.certified.as_ref().unwrap().epsilon;
+        assert!(certified(&loss.colluders) <= loss.asked);
+        assert!(certified(&loss.masks_hold) < certified(&loss.colluders));
+        assert!(certified(&loss.colluders) < certified(&loss.masks_broken));
         let words = study_words(&loss);
         assert!(
             words.contains("1 silo colludes (charged)") && words.contains("1 may drop out"),
@@ -272,7 +300,7 @@ mod tests {
         assert!(loss.releases_per_attempt > 1);
         let asked = loss.asked.value();
         for view in [&loss.masks_hold, &loss.colluders, &loss.masks_broken] {
-            let certified = view.certified.epsilon.value();
+            let certified = view.certified.as_ref().unwrap().epsilon.value();
             assert!(
                 certified <= asked && certified > 0.999 * asked,
                 "{certified}"
@@ -281,6 +309,35 @@ mod tests {
         let words = study_words(&loss);
         assert!(
             words.contains("noised local steps each") && words.contains("no mask"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn little_noise_has_no_certificate_once_the_masks_are_broken_and_says_so() {
+        let file = include_str!("../../../examples/studies/private-logistic.toml")
+            .replace("epsilon = \"3\"", "epsilon = \"30\"")
+            .replace("sampling_rate = 1.0", "sampling_rate = 0.5");
+        let loss = noised(file.as_bytes()).loss().unwrap();
+        assert!(loss.masks_broken.certified.is_none() && loss.colluders.certified.is_some());
+        let words = study_words(&loss);
+        assert!(
+            words.contains("no certificate") && words.contains("uses delta up"),
+            "{words}"
+        );
+        assert!(words.lines().all(|line| line.len() < 200), "{words}");
+    }
+
+    #[test]
+    fn a_patient_of_several_hospitals_is_said_in_words() {
+        let file = include_str!("../../../examples/studies/private-logistic.toml").replace(
+            "expected_patients =",
+            "most_silos_per_patient = 2\nexpected_patients =",
+        );
+        let loss = noised(file.as_bytes()).loss().unwrap();
+        let words = study_words(&loss);
+        assert!(
+            words.contains("one patient, who may be known to 2 of the hospitals"),
             "{words}"
         );
     }

@@ -78,7 +78,7 @@ fn the_private_example_promises_epsilon_3_and_costs_three_fifths_of_the_demo_bud
         statement.colluders.epsilon.value() <= 3.0 && statement.colluders.epsilon.value() > 2.99
     );
     assert!(statement.masks_hold.epsilon < statement.colluders.epsilon);
-    assert!(statement.masks_broken.epsilon > statement.colluders.epsilon);
+    assert!(statement.masks_broken.unwrap().epsilon > statement.colluders.epsilon);
     let plan = study.vector_plan(4, 1, 1).unwrap();
     let (noise, dimension) = (plan.noise.unwrap(), plan.dimension);
     let estimated = estimate_of_plan(&noise, View::Colluders, dimension, statement.delta).unwrap();

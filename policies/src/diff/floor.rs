@@ -3,7 +3,7 @@
 //! Floors and budgets.
 
 use super::Diff;
-use crate::{Floor, NoiseRule, Policy};
+use crate::{ChargedView, Floor, NoiseRule, Policy};
 
 pub(super) fn compare(diff: &mut Diff, old: &Floor, new: &Floor) {
     // A floor in one word that has only one spelling cannot differ: `aggregation` and `release`.
@@ -90,6 +90,19 @@ pub(super) fn compare_budgets(diff: &mut Diff, old: &Policy, new: &Policy) {
                             "studies on `{data}` beyond delta {}: {new} in all now (was {old})",
                             old.min(new)
                         )
+                    },
+                );
+                diff.limit(
+                    &before.charge,
+                    &after.charge,
+                    |_, new| *new == ChargedView::Colluders,
+                    |_, new| match new {
+                        ChargedView::Colluders => format!(
+                            "studies on `{data}` whose price holds while the masks hold: charged against colluders now"
+                        ),
+                        ChargedView::MasksBroken => format!(
+                            "studies on `{data}` whose price holds only while the masks hold: charged as if they were broken now"
+                        ),
                     },
                 );
             }

@@ -11,7 +11,9 @@ use super::examples;
 use super::grants;
 use super::reader::{Faults, Section};
 use super::values::{amount, digest, text, whole_number, whole_number_from, word};
-use super::{BudgetLimit, FEW_PATIENTS, FEWEST_SILOS, Floor, Grant, NoiseRule, Policy};
+use super::{
+    BudgetLimit, ChargedView, FEW_PATIENTS, FEWEST_SILOS, Floor, Grant, NoiseRule, Policy,
+};
 use crate::{
     Aggregation, InvalidPolicy, Isolation, PolicyFault, Problem, Release, Word, run_examples,
 };
@@ -28,7 +30,7 @@ const FLOOR: &[&str] = &[
     "isolation",
     "release",
 ];
-const BUDGET: &[&str] = &["epsilon", "delta"];
+const BUDGET: &[&str] = &["epsilon", "delta", "charge"];
 
 pub(super) fn read(bytes: &[u8]) -> Result<Policy, InvalidPolicy> {
     let text = std::str::from_utf8(bytes).map_err(|_| whole_file(1, Problem::NotUtf8))?;
@@ -185,8 +187,19 @@ fn read_budgets(file: &Section<'_>, faults: &mut Faults<'_>) -> BTreeMap<String,
             faults,
             amount(Delta::parse),
         );
+        let charge = section.optional(
+            "charge",
+            "`colluders`, or `masks-broken` to charge what each silo's own noise hides",
+            faults,
+            word::<ChargedView>,
+        );
         if let (Some(epsilon), Some(delta)) = (epsilon, delta) {
-            budgets.insert(data, BudgetLimit { epsilon, delta });
+            let limit = BudgetLimit {
+                epsilon,
+                delta,
+                charge: charge.unwrap_or_default(),
+            };
+            budgets.insert(data, limit);
         }
     }
     budgets

@@ -100,6 +100,11 @@ pub enum NoCertificate {
     /// A mechanism whose sampled divergence is not known to be bounded by the formula.
     #[error("this noise has no certificate under sampling: let every patient take part")]
     SampledMechanism,
+    /// What is sampled is too far from exact noise for so large an epsilon.
+    #[error(
+        "the distance of sampled noise from exact noise uses delta up at so large an epsilon: ask for one below 40"
+    )]
+    DistanceUsesDelta,
     /// Two jobs promise different things.
     #[error(
         "jobs that add or remove a patient and jobs that replace one do not add up: choose one adjacency"

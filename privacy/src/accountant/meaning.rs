@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What an epsilon means for one patient.
 
+mod words;
+
 use serde::Serialize;
 
 use super::gaussian;

@@ -3,7 +3,9 @@
 
 use serde::Serialize;
 
-use super::{Certificate, Estimate, Job, RdpCurve, SamplerDistance, Sampling, estimate};
+use super::{
+    Certificate, Estimate, Job, NoCertificate, RdpCurve, SamplerDistance, Sampling, estimate,
+};
 use crate::loss::{Delta, Epsilon, NoiseMultiplier};
 use crate::noise_plan::{NoisePlan, NoisePlanFault, View};
 
@@ -26,8 +28,8 @@ pub struct PrivacyStatement {
     pub masks_hold: Promise,
     /// While `n_c` silos collude with the coordinator: the promise that is charged.
     pub colluders: Promise,
-    /// If the masks were broken: from each silo's own noise alone.
-    pub masks_broken: Promise,
+    /// If the masks were broken: from each silo's own noise alone. `None` where so little noise certifies nothing.
+    pub masks_broken: Option<Promise>,
     /// The delta of all three.
     pub delta: Delta,
     /// Attempts counted: rounds and spares.
@@ -68,18 +70,26 @@ impl PrivacyStatement {
             let of_one = kind.plan.distance_from_exact(kind.dimension);
             sum.plus(of_one.times(kind.plan.attempts))
         });
-        let promise = |view| -> Result<Promise, NoisePlanFault> {
-            let Certificate { epsilon, order, .. } =
+        let promise = |view| -> Result<Option<Promise>, NoisePlanFault> {
+            let multiplier = first.plan.multiplier(view)?;
+            let certificate =
                 RdpCurve::of_jobs(&jobs(first, second, view)?)?.epsilon_as_sampled(delta, distance);
-            Ok(Promise {
-                epsilon,
-                order,
-                multiplier: first.plan.multiplier(view)?,
-            })
+            Ok(
+                certificate.map(|Certificate { epsilon, order, .. }| Promise {
+                    epsilon,
+                    order,
+                    multiplier,
+                }),
+            )
+        };
+        let kept = |view| {
+            promise(view)?.ok_or(NoisePlanFault::NotCertified(
+                NoCertificate::DistanceUsesDelta,
+            ))
         };
         Ok(Self {
-            masks_hold: promise(View::MasksHold)?,
-            colluders: promise(View::Colluders)?,
+            masks_hold: kept(View::MasksHold)?,
+            colluders: kept(View::Colluders)?,
             masks_broken: promise(View::MasksBroken)?,
             delta,
             attempts: kinds().fold(0, |sum, kind| sum.saturating_add(kind.plan.attempts)),
@@ -179,7 +189,7 @@ mod tests {
         let four = statement(4, 1, 1);
         assert!(four.colluders.epsilon.value() <= 3.0 && four.colluders.epsilon.value() > 2.999);
         assert!(four.masks_hold.epsilon < four.colluders.epsilon);
-        assert!(four.colluders.epsilon < four.masks_broken.epsilon);
+        assert!(four.colluders.epsilon < four.masks_broken.unwrap().epsilon);
         let plan = plan(SamplingRate::EVERYBODY, 4, 1, 1);
         let estimated = estimate_of_plan(&plan, View::Colluders, 5, delta()).unwrap();
         assert_eq!(estimated.method, EstimateMethod::GaussianExact);
@@ -199,7 +209,7 @@ mod tests {
             "{charged}"
         );
         assert!(statement.masks_hold.epsilon < charged);
-        assert!(charged < statement.masks_broken.epsilon);
+        assert!(charged < statement.masks_broken.unwrap().epsilon);
         let estimated = estimate_of_plan(&drawn, View::Colluders, 5, delta()).unwrap();
         assert_eq!(estimated.method, EstimateMethod::Pld);
         assert!(estimated.epsilon < charged);
@@ -227,9 +237,9 @@ mod tests {
         };
         let plan = NoisePlan::derive_local(&terms, 5).unwrap();
         let local = PrivacyStatement::of_plan(&plan, 5, delta).unwrap();
-        assert_eq!(local.masks_hold, local.masks_broken);
-        assert_eq!(local.colluders, local.masks_broken);
-        let certified = local.masks_broken.epsilon.value();
+        let own = local.masks_broken.unwrap();
+        assert_eq!((local.masks_hold, local.colluders), (own, own));
+        let certified = own.epsilon.value();
         assert!(certified <= 3.0 && certified > 2.999, "{certified}");
         // One attempt costs what five releases cost, and all attempts what the study promises.
         let charge = Charge::of_plan(&plan, View::Colluders, 5).unwrap();
@@ -288,6 +298,31 @@ mod tests {
         assert_eq!(two.with_sampling_rate(one).validate(), Ok(()));
         let drawn = two.with_sampling_rate(SamplingRate::new(0.5).unwrap());
         assert_eq!(drawn.validate(), Err(NoisePlanFault::SeveralSilosApart));
+    }
+
+    #[test]
+    fn so_little_noise_that_the_samplers_distance_uses_delta_up_certifies_nothing() {
+        let plan = NoisePlan {
+            scale: 1 << 14,
+            ..plan(SamplingRate::EVERYBODY, 4, 1, 1)
+        };
+        let stated = |attempts| {
+            let plan = NoisePlan { attempts, ..plan };
+            PrivacyStatement::of_plan(&plan, 5, delta())
+        };
+        let some = (1..1_000).find_map(|attempts| {
+            let stated = stated(attempts).unwrap();
+            stated.masks_broken.is_none().then_some(stated)
+        });
+        // The first number of attempts at which each silo's share alone is too little.
+        let some = some.unwrap();
+        assert!(some.colluders.epsilon.value() < 48.0, "{some:?}");
+        assert_eq!(
+            stated(1_000_000),
+            Err(NoisePlanFault::NotCertified(
+                NoCertificate::DistanceUsesDelta
+            ))
+        );
     }
 
     #[test]

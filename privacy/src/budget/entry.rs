@@ -20,6 +20,8 @@ pub struct Charge {
     /// How far what is sampled is from noise as it should be, in total variation: costs `1 + e^epsilon` times itself
     /// of delta, at the epsilon of the budget.
     pub distance: DeltaAmount,
+    /// Against whom the price holds.
+    pub view: View,
 }
 
 impl Charge {
@@ -28,6 +30,7 @@ impl Charge {
         let job = Job::of_plan(plan, view, dimension, 1)?;
         Ok(Self {
             distance: plan.distance_from_exact(dimension).charged(),
+            view,
             ..Self::exact(RdpCurve::of_job(&job)?)
         })
     }
@@ -39,6 +42,7 @@ impl Charge {
             curve,
             delta: DeltaAmount::ZERO,
             distance: DeltaAmount::ZERO,
+            view: View::Colluders,
         }
     }
 }
@@ -75,6 +79,9 @@ pub enum LedgerEntry {
         delta: DeltaAmount,
         /// The divergences of one attempt at all orders, for later auditors.
         curve: BTreeMap<u32, RdpAmount>,
+        /// Against whom the price holds; where it is not said, against colluders.
+        #[serde(default, skip_serializing_if = "is_usual")]
+        view: View,
     },
     /// An attempt was charged, before its masked update left the silo. Spent for good.
     Committed {
@@ -88,4 +95,13 @@ pub enum LedgerEntry {
         /// The study.
         job: String,
     },
+}
+
+/// For the serialiser: what is usual is not written, so that entries keep their bytes.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that the serialiser calls"
+)]
+fn is_usual(view: &View) -> bool {
+    *view == View::Colluders
 }

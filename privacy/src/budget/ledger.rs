@@ -85,6 +85,7 @@ impl Ledger {
             cost,
             delta: charge.delta.plus(budget.price_of(charge.distance)),
             curve,
+            view: charge.view,
         })
     }
 

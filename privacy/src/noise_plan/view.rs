@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The noise that is certain in a release, in the eyes of three attackers.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     HALF_OVER_LN_2, NoisePlacement, NoisePlan, NoisePlanFault, ROUNDING_DOWN, approximate,
 };
 use crate::loss::NoiseMultiplier;
 
 /// Whose eyes the noise is measured with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum View {
     /// Nobody colludes and the masks hold: the noise of all `n - n_d` survivors is seen.
     MasksHold,
-    /// `n_c` silos subtract their own noise: `n - n_d - n_c` shares remain. This view is charged.
+    /// `n_c` silos subtract their own noise: `n - n_d - n_c` shares remain. This view is charged unless an officer chose the next.
+    #[default]
     Colluders,
     /// The masks are broken: a silo has nothing but its own share.
     MasksBroken,
@@ -20,6 +26,16 @@ pub enum View {
 impl View {
     /// All three, in the order in which they are reported.
     pub const ALL: [Self; 3] = [Self::MasksHold, Self::Colluders, Self::MasksBroken];
+
+    /// The word for it in ledgers and answers.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MasksHold => "masks_hold",
+            Self::Colluders => "colluders",
+            Self::MasksBroken => "masks_broken",
+        }
+    }
 }
 
 impl NoisePlan {

@@ -190,7 +190,9 @@ impl Agent {
                         .map(|account| account.committed_share().to_string()),
                     limit: None,
                 });
-            self.own_log.record(&reserved)?;
+            let view = self.ledger.charged_view(id).unwrap_or_default();
+            self.own_log
+                .record(&with_details(reserved, &[("charged_view", view.name())]))?;
         }
         let kept = self.own_log.keep(&policy.bytes)?;
         let consented = self

@@ -12,6 +12,7 @@ use consilium_audit::verify::read_entries;
 use consilium_certs::FolderLock;
 use consilium_privacy::budget::LedgerEntry;
 use consilium_privacy::loss::Epsilon;
+use consilium_privacy::noise_plan::View;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -232,7 +233,8 @@ fn show(place: &Place) -> anyhow::Result<()> {
     )
 }
 
-fn described(entry: &LedgerEntry) -> String {
+/// An entry in words.
+pub(super) fn described(entry: &LedgerEntry) -> String {
     match entry {
         LedgerEntry::Begun { instance } => {
             format!("begun by installation {}", short(&instance.to_string()))
@@ -254,10 +256,15 @@ fn described(entry: &LedgerEntry) -> String {
             job,
             attempts,
             cost,
+            view,
             ..
         } => {
+            let charged = match view {
+                View::MasksBroken => ", as if the masks were broken",
+                View::MasksHold | View::Colluders => "",
+            };
             format!(
-                "set aside {attempts} attempts of {cost} for study {} on `{data_set}`",
+                "set aside {attempts} attempts of {cost} for study {} on `{data_set}`{charged}",
                 short(job)
             )
         }

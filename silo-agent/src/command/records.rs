@@ -9,6 +9,7 @@ use consilium_policies::{Policy, diff};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::officer_card::OfficerCard;
 use super::{Place, answer};
 use crate::config::Config;
 use crate::durable_file;
@@ -147,6 +148,7 @@ pub(super) fn show(study: &str, place: &Place) -> anyhow::Result<()> {
         .into_iter()
         .find(|approval| approval.study == record.id);
     let file = String::from_utf8_lossy(&record.offer.study);
+    let card = OfficerCard::of(&SiloFolder::at(&place.dir), &journal, &record);
     let json = json!({
         "study": record.id,
         "state": record.state.word(),
@@ -154,6 +156,7 @@ pub(super) fn show(study: &str, place: &Place) -> anyhow::Result<()> {
         "invited": record.offer.invited,
         "deadline_milliseconds": record.offer.deadline_milliseconds,
         "terms": approval.as_ref().map(|approval| &approval.terms),
+        "card": card,
         "file": file,
     });
     let mut text = format!(
@@ -176,6 +179,7 @@ pub(super) fn show(study: &str, place: &Place) -> anyhow::Result<()> {
             described(terms, Some(*deadline_milliseconds))
         );
     }
+    text.push_str(&printable(&card.words()));
     let _ = write!(
         text,
         "\nThe file that the researcher signed:\n\n{}",

@@ -30,6 +30,15 @@ impl Desk<'_> {
             Err(RegistrationFault::Unknown(_)) => None,
             Err(fault) => return Err(Refused::by_rule("data", explain(&fault))),
         };
+        let charge = policy.policy.budget(&terms.study.heading.data);
+        if let (Some(limit), Some(charged)) = (charge, self.ledger.charged_view(id))
+            && charged < limit.charge.view()
+        {
+            return Err(Refused::by_rule(
+                "budget",
+                "the study was charged while the masks hold, and the policy charges now as if they were broken",
+            ));
+        }
         let request = Request {
             budget: BudgetUse::Assumed,
             ..self.request(id, terms, &policy.policy, data_set.as_ref())?

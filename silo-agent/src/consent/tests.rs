@@ -288,3 +288,40 @@ fn a_person_sees_what_a_study_costs_before_saying_yes() {
     assert!((0.59..0.61).contains(&needed), "{needed}");
     assert!((needed + left - 1.0).abs() < 0.002, "{left}");
 }
+
+#[test]
+fn a_study_that_was_charged_while_masks_hold_ends_where_the_policy_charges_broken_ones() {
+    let mut hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    let offer = hospital.offer_of(PRIVATE);
+    let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
+        panic!("not permitted");
+    };
+    let path = hospital.policy_path();
+    let limit = permitted.policy.policy.budget("ercp-trial").unwrap();
+    hospital
+        .ledger
+        .reserve(
+            &mut hospital.journal,
+            "ercp-trial",
+            limit,
+            "5ff11f0e",
+            &permitted.terms.vector,
+        )
+        .unwrap();
+    let again = |hospital: &Hospital| {
+        let desk = hospital.desk(&path);
+        desk.reconsider("5ff11f0e", &offer, &permitted.terms)
+    };
+    again(&hospital).unwrap();
+    let strict = include_str!("../../../examples/policies/3_UK.toml").replace(
+        "delta = \"2e-5\"\n",
+        "delta = \"2e-5\"\ncharge = \"masks-broken\"\n",
+    );
+    assert!(strict.contains("masks-broken"));
+    std::fs::write(&path, strict).unwrap();
+    let refused = again(&hospital).unwrap_err();
+    assert_eq!(refused.conditions[0].0, "budget", "{refused:?}");
+    assert!(refused.conditions[0].1.contains("as if they were broken"));
+}

@@ -131,7 +131,7 @@ pub(crate) fn compare(
         let order = ledger
             .account(job.data_set())
             .map(|account| account.budget().order);
-        let least = match (order, price(&terms.vector)) {
+        let least = match (order, price(&terms.vector, job.view())) {
             (Ok(order), Ok((_, charge))) => charge.curve.at(order).map(RdpAmount::rounded_up),
             _ => None,
         };

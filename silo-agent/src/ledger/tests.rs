@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 use std::fs;
 
+use consilium_policies::ChargedView;
 use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
 
+use super::forecast::Forecast;
 use super::*;
 use crate::config::Officer;
 use crate::ssh_signature;
@@ -46,6 +48,7 @@ pub(crate) fn limit() -> BudgetLimit {
     BudgetLimit {
         epsilon: Epsilon::new(4.0).unwrap(),
         delta: Delta::new(2e-5).unwrap(),
+        charge: ChargedView::Colluders,
     }
 }
 
@@ -149,6 +152,51 @@ fn a_torn_last_line_is_cut_off_and_an_older_copy_is_noticed() {
     ));
     fs::remove_file(desk.path()).unwrap();
     assert!(desk.open().is_err());
+}
+
+#[test]
+fn an_officer_may_charge_as_if_the_masks_were_broken() {
+    let mut desk = Desk::new();
+    let mut ledger = desk.open().unwrap();
+    let strict = BudgetLimit {
+        charge: ChargedView::MasksBroken,
+        ..limit()
+    };
+    // Two honest shares of noise remain beside colluders, one behind broken masks: twice the price at every order.
+    let usual = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
+    let more = ledger.share("trial", &strict, "s1", &plan()).unwrap();
+    assert!((more.needed / usual.needed - 2.0).abs() < 0.01, "{more:?}");
+    assert!(more.needed > 1.0, "{more:?}");
+    let fewer = VectorPlan {
+        noise: plan().noise.map(|noise| NoisePlan {
+            attempts: 8,
+            ..noise
+        }),
+        ..plan()
+    };
+    let forecast = Forecast::of(&ledger.state, "trial", &strict, "s2", &fewer).unwrap();
+    let (needed, after) = (forecast.needed, forecast.after.unwrap());
+    assert_eq!(forecast.view, View::MasksBroken);
+    ledger
+        .reserve(&mut desk.journal, "trial", &strict, "s2", &fewer)
+        .unwrap();
+    assert_eq!(ledger.charged_view("s2"), Some(View::MasksBroken));
+    let account = ledger.account("trial").unwrap().clone();
+    assert_eq!(account, after);
+    ledger.commit(&mut desk.journal, "s2", "1.1.1").unwrap();
+    let spent = ledger.account("trial").unwrap().committed_share();
+    let each = spent.fraction() * 8.0 / needed.fraction();
+    assert!((each - 1.0).abs() < 0.02, "{each}");
+    // Where it does not fit the forecast says so, and a study that reserved is in both accounts.
+    let much = Forecast::of(&ledger.state, "trial", &strict, "s3", &plan()).unwrap();
+    assert!(matches!(much.after, Err(BudgetRefusal::Exceeded { .. })));
+    let again = Forecast::of(&ledger.state, "trial", &limit(), "s2", &fewer).unwrap();
+    assert_eq!(again.view, View::MasksBroken);
+    assert_eq!(again.before, again.after.unwrap());
+    // After a restart it is charged as it was.
+    drop(ledger);
+    let ledger = desk.open().unwrap();
+    assert_eq!(ledger.charged_view("s2"), Some(View::MasksBroken));
 }
 
 #[test]

@@ -23,6 +23,8 @@ struct Limit {
     ledger: Ledger,
     data: String,
     left_percent: Option<u8>,
+    /// Against whom the price must hold.
+    view: View,
 }
 
 /// One budget before and after the study.
@@ -39,6 +41,8 @@ pub(super) struct BudgetAfter {
     pub(super) fits: bool,
     /// Whether a hospital's own ledger said what is left.
     pub(super) from_ledger: bool,
+    /// Against whom the price holds: colluders, unless the hospital's officer chose broken masks.
+    pub(super) charged: View,
     #[serde(skip)]
     limit: Limit,
 }
@@ -78,7 +82,8 @@ impl Room {
                 file.display()
             )
         })?;
-        Self::single(limit.epsilon, limit.delta, left_percent.unwrap_or(100))
+        let room = Self::single(limit.epsilon, limit.delta, left_percent.unwrap_or(100))?;
+        Ok(room.charging(limit.charge.view()))
     }
 
     /// The budget in an exported ledger, with all that is spent and set aside there.
@@ -96,11 +101,19 @@ impl Room {
                 file.display()
             );
         }
+        // As the hospital charged before; a policy, which is not here, may say more.
+        let jobs = replayed.ledger.jobs();
+        let view = jobs
+            .filter(|(_, job)| job.data_set() == data)
+            .map(|(_, job)| job.view())
+            .max()
+            .unwrap_or_default();
         Ok(Self {
             limits: vec![Limit {
                 ledger: replayed.ledger,
                 data,
                 left_percent: None,
+                view,
             }],
             decides: true,
         })
@@ -129,6 +142,14 @@ impl Room {
             limits: vec![Limit::untouched(epsilon, delta, left_percent)?],
             decides: true,
         })
+    }
+
+    /// The same budgets, charged in another view.
+    pub(super) fn charging(mut self, view: View) -> Self {
+        for limit in &mut self.limits {
+            limit.view = view;
+        }
+        self
     }
 
     /// Whether a study that does not fit is refused.
@@ -171,6 +192,7 @@ impl Limit {
             ledger,
             data: PLANNED.to_owned(),
             left_percent: Some(left_percent),
+            view: View::Colluders,
         })
     }
 
@@ -198,13 +220,14 @@ impl Limit {
             fits: left_after.is_some(),
             left_after,
             from_ledger: self.left_percent.is_none(),
+            charged: self.view,
             limit: self.clone(),
         })
     }
 
     fn needed(&self, noise: &StudyNoise, attempts: u32) -> anyhow::Result<Percent> {
         let account = self.ledger.account(&self.data)?;
-        let share = account.share_needed(attempts, &charge(noise)?);
+        let share = account.share_needed(attempts, &self.charge(noise)?);
         Ok(percent(share.fraction()))
     }
 
@@ -216,7 +239,7 @@ impl Limit {
             return Ok(None);
         }
         let mut trial = self.ledger.clone();
-        let reserved = match trial.reserve(&self.data, PLANNED, attempts, &charge(noise)?) {
+        let reserved = match trial.reserve(&self.data, PLANNED, attempts, &self.charge(noise)?) {
             Ok(reserved) => reserved,
             Err(BudgetRefusal::Exceeded { .. } | BudgetRefusal::DeltaExceeded { .. }) => {
                 return Ok(None);
@@ -225,6 +248,10 @@ impl Limit {
         };
         trial.record(&reserved, 0)?;
         Ok(Some(trial))
+    }
+
+    fn charge(&self, noise: &StudyNoise) -> anyhow::Result<Charge> {
+        Ok(Charge::of_plan(&noise.plan, self.view, noise.dimension)?)
     }
 
     fn fits(&self, noise: &StudyNoise, attempts: u32) -> bool {
@@ -273,14 +300,6 @@ fn largest_epsilon(noised: &NoisedStudy, enough: impl Fn(&StudyNoise) -> bool) -
         }
     }
     found
-}
-
-fn charge(noise: &StudyNoise) -> anyhow::Result<Charge> {
-    Ok(Charge::of_plan(
-        &noise.plan,
-        View::Colluders,
-        noise.dimension,
-    )?)
 }
 
 fn percent(fraction: f64) -> Percent {

@@ -3,10 +3,10 @@
 
 use crate::privacy::prediction::predict;
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
+use consilium_privacy::accountant::estimate_of_plan;
 use consilium_privacy::accountant::meaning::TradeOff;
-use consilium_privacy::accountant::{Job, estimate};
 use consilium_privacy::loss::Epsilon;
-use consilium_privacy::noise_plan::View;
+use consilium_privacy::noise_plan::{NoisePlan, View};
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
@@ -67,24 +67,19 @@ fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
     (1..=all)
         .filter(|rounds| rounds % step == 0 || *rounds == 1 || *rounds == all)
         .map(|rounds| {
-            let jobs = [charged(noise, rounds)?];
+            let plan = NoisePlan {
+                attempts: rounds,
+                ..noise.plan
+            };
+            let estimated =
+                estimate_of_plan(&plan, View::Colluders, noise.dimension, noise.terms.delta)?;
             Ok(Spent {
                 rounds,
                 certified: noise.certified(rounds)?.value(),
-                estimate: estimate(&jobs, noise.terms.delta)?.epsilon.value(),
+                estimate: estimated.epsilon.value(),
             })
         })
         .collect()
-}
-
-/// So many attempts as the ledger counts them.
-fn charged(noise: &StudyNoise, attempts: u32) -> anyhow::Result<Job> {
-    Ok(Job::of_plan(
-        &noise.plan,
-        View::Colluders,
-        noise.dimension,
-        attempts,
-    )?)
 }
 
 fn found(noise: &StudyNoise) -> anyhow::Result<Vec<Found>> {

@@ -9,7 +9,7 @@ use consilium_crypto::transcript::sha256;
 use consilium_privacy::accountant::meaning::Meaning;
 use consilium_privacy::accountant::zcdp;
 use consilium_privacy::batch::Batch;
-use consilium_privacy::loss::{Delta, Epsilon, Rho};
+use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier, Rho};
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, View};
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub(super) struct PrivacyReport {
     pub(super) accounting: Accounting,
     pub(super) boundary: Boundary,
     pub(super) implementation: Implementation,
-    pub(super) limits: Vec<&'static str>,
+    pub(super) limits: Vec<String>,
     pub(super) meaning: Meaning,
     /// On synthetic patients; `null` where the study predicts nothing.
     pub(super) prediction: Option<Prediction>,
@@ -46,7 +46,9 @@ pub(super) struct StudyFacts {
 #[derive(Debug, Serialize)]
 pub(super) struct Guarantee {
     pub(super) flavour: &'static str,
-    pub(super) unit: &'static str,
+    pub(super) unit: String,
+    /// Silos that one patient may be known to: together they move the sum by as many clips.
+    pub(super) most_silos_per_patient: u32,
     pub(super) adjacency: &'static str,
     /// As asked; the certificate of the charged view is at most this.
     pub(super) epsilon: Epsilon,
@@ -107,6 +109,7 @@ impl PrivacyReport {
         let charged = noise.plan.multiplier(View::Colluders)?;
         let heading = &noised.study.heading;
         let batch = noise.plan.batch;
+        let silos_per_patient = noise.plan.silos_per_patient;
         Ok(Self {
             format: "consilium-privacy-report/1",
             study: StudyFacts {
@@ -126,11 +129,15 @@ impl PrivacyReport {
                         "inter-silo record-level (epsilon, delta)-differential privacy (ISRL-DP), certified by Renyi differential privacy"
                     }
                 },
-                unit: "one patient of one hospital, with all of that patient's rows",
+                unit: format!("{}, with all of that patient's rows", noise.plan.hidden()),
+                most_silos_per_patient: silos_per_patient,
                 adjacency: "add-remove: the patient took part, or did not",
                 epsilon: noise.terms.epsilon,
                 delta: noise.terms.delta,
-                rho: (batch == Batch::Everybody).then(|| zcdp::rho(charged, noise.plan.releases())),
+                rho: (batch == Batch::Everybody).then(|| {
+                    let of_patient = charged.value() / f64::from(silos_per_patient);
+                    NoiseMultiplier::new(of_patient).ok().map(|z| zcdp::rho(z, noise.plan.releases()))
+                }).flatten(),
                 trust_model: match noise.plan.placement {
                     NoisePlacement::Shared => format!(
                         "distributed: each silo adds its share under masks; no coordinator is trusted; {} of {} silos may collude, {} may drop out",
@@ -206,7 +213,7 @@ impl PrivacyReport {
                 audit: "not measured for this study; a canary audit of the release path runs among the project's tests",
             },
             limits: limits(&noise.plan),
-            meaning: Meaning::of(views.colluders.certified.epsilon, noise.terms.delta),
+            meaning: Meaning::of(views.charged, noise.terms.delta),
             prediction: predict(noised).ok(),
             curves: Curves::of(noised, &noise)?,
             views,
@@ -215,9 +222,14 @@ impl PrivacyReport {
 }
 
 /// What the numbers do not cover.
-fn limits(plan: &NoisePlan) -> Vec<&'static str> {
+fn limits(plan: &NoisePlan) -> Vec<String> {
+    let beyond = match plan.silos_per_patient {
+        0 | 1 => "A patient who is known to several of the hospitals is protected less: the promise is per hospital.".to_owned(),
+        several => format!(
+            "A patient who is known to more than {several} of the hospitals is protected less. Up to {several} are counted: such a patient moves the sum by {several} clips, and the noise is planned for that."
+        ),
+    };
     let mut limits = vec![
-        "A patient who is known to several of the hospitals is protected less: the promise is per hospital.",
         match plan.placement {
             NoisePlacement::Shared => {
                 "When more silos survive than promised, more noise is in the sum than accounted for; the excess is not removed, and the charge is not lowered."
@@ -231,9 +243,13 @@ fn limits(plan: &NoisePlan) -> Vec<&'static str> {
         "What one learns about everybody, a smoker's risk for instance, is learned about a patient too: that is the study's purpose.",
         "Nobody outside the project has reviewed this software.",
     ];
+    let mut limits: Vec<String> = std::iter::once(beyond)
+        .chain(limits.drain(..).map(str::to_owned))
+        .collect();
     if let Batch::Drawn(_) = plan.batch {
         limits.push(
-            "For a patient replaced by another nothing is certified on samples; and the promise rests on nobody learning who was drawn.",
+            "For a patient replaced by another nothing is certified on samples; and the promise rests on nobody learning who was drawn."
+                .to_owned(),
         );
     }
     limits

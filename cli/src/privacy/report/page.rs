@@ -15,13 +15,12 @@ pub(super) fn html(report: &PrivacyReport) -> String {
          <meta name=\"viewport\" content=\"width=device-width\"><title>Privacy report: {name}</title>\
          <style>{STYLE}</style></head><body><main>\n<h1>Privacy report: {name}</h1>\n"
     );
-    let charged = &report.views.colluders;
     let _ = writeln!(
         page,
         "<p class=\"headline\">Certified: <b>epsilon {}</b> at delta {}, for {}.</p>",
-        rounded_up(charged.certified.epsilon),
+        rounded_up(report.views.charged),
         report.guarantee.delta,
-        escaped(report.guarantee.unit)
+        escaped(&report.guarantee.unit)
     );
     page.push_str(&views(report));
     page.push_str(&meaning(report));
@@ -39,7 +38,7 @@ fn views(report: &PrivacyReport) -> String {
     let row = |who: &str, view: &ViewLoss| {
         format!(
             "<tr><th scope=\"row\">{who}</th><td>{}</td><td>{}</td><td>{:.3}</td></tr>",
-            rounded_up(view.certified.epsilon),
+            view.certified_words(),
             rounded_up(view.estimate.epsilon),
             view.noise_multiplier.value()
         )
@@ -227,7 +226,11 @@ fn tables(report: &PrivacyReport) -> String {
             "Guarantee",
             vec![
                 ("flavour", report.guarantee.flavour.to_owned()),
-                ("unit", report.guarantee.unit.to_owned()),
+                ("unit", report.guarantee.unit.clone()),
+                (
+                    "silos that may know one patient m",
+                    report.guarantee.most_silos_per_patient.to_string(),
+                ),
                 ("adjacency", report.guarantee.adjacency.to_owned()),
                 ("epsilon asked", report.guarantee.epsilon.to_string()),
                 ("delta", report.guarantee.delta.to_string()),

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::budget::{DeltaAmount, RdpAmount};
+use crate::noise_plan::View;
 
 /// What a study has set aside and used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,7 @@ pub struct Job {
     pub(super) attempts: u32,
     pub(super) cost: RdpAmount,
     pub(super) delta: DeltaAmount,
+    pub(super) view: View,
     pub(super) committed: BTreeSet<String>,
     pub(super) released: bool,
 }
@@ -33,6 +35,12 @@ impl Job {
     #[must_use]
     pub fn delta(&self) -> DeltaAmount {
         self.delta
+    }
+
+    /// Against whom that price holds.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view
     }
 
     /// Attempts reserved.

@@ -7,6 +7,7 @@ use consilium_crypto::digest::Digest;
 
 use super::{Account, Job, Ledger};
 use crate::budget::{BudgetRefusal, DeltaAmount, LedgerEntry, LedgerHead, RdpAmount};
+use crate::noise_plan::View;
 
 impl Ledger {
     /// Whether an entry may follow; the same rules for a new entry and for one that is replayed.
@@ -57,14 +58,16 @@ impl Ledger {
                 cost,
                 delta,
                 curve,
+                view,
             } => {
                 checked_name(job)?;
                 if self.jobs.contains_key(job) {
                     return Err(BudgetRefusal::AlreadyReserved { job: job.clone() });
                 }
                 let account = self.account(data_set)?;
-                // An attempt that costs nothing was not accounted for.
+                // An attempt that costs nothing was not accounted for, and what holds while nobody colludes is not enough.
                 if *attempts == 0
+                    || *view == View::MasksHold
                     || *cost == RdpAmount::ZERO
                     || curve.get(&account.budget.order) != Some(cost)
                 {
@@ -129,6 +132,7 @@ impl Ledger {
                 attempts,
                 cost,
                 delta,
+                view,
                 ..
             } => {
                 if let Some(account) = self.accounts.get_mut(data_set) {
@@ -140,6 +144,7 @@ impl Ledger {
                     attempts: *attempts,
                     cost: *cost,
                     delta: *delta,
+                    view: *view,
                     committed: BTreeSet::new(),
                     released: false,
                 };

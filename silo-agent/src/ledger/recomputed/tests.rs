@@ -4,6 +4,7 @@ use consilium_audit::time::Timestamp;
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::budget::Budget;
 use consilium_privacy::loss::{Delta, Epsilon, SamplingRate};
+use consilium_privacy::noise_plan::View;
 
 use super::*;
 use crate::test_federation::{self, Federation, NAMES};
@@ -55,7 +56,7 @@ fn ledger(keep: impl Fn(u64) -> bool) -> budget::Ledger {
     ledger.record(&created, 1).unwrap();
     let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
     let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let (attempts, charge) = price(&terms.vector).unwrap();
+    let (attempts, charge) = price(&terms.vector, View::Colluders).unwrap();
     let reserved = ledger
         .reserve("ercp-trial", STUDY, attempts, &charge)
         .unwrap();
@@ -137,7 +138,7 @@ fn a_ledger_that_was_charged_for_a_sample_where_everybody_took_part_is_found() {
     let mut sampled = terms.vector;
     let tenth = SamplingRate::new(0.1).unwrap();
     sampled.noise = sampled.noise.map(|noise| noise.with_sampling_rate(tenth));
-    let (attempts, charge) = price(&sampled).unwrap();
+    let (attempts, charge) = price(&sampled, View::Colluders).unwrap();
     let reserved = ledger
         .reserve("ercp-trial", STUDY, attempts, &charge)
         .unwrap();
@@ -165,4 +166,26 @@ fn a_charge_below_the_price_of_the_studys_noise_is_found() {
         matches!(found.differences[..], [Difference::TooCheap { .. }]),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_study_charged_as_if_masks_were_broken_is_due_that_price() {
+    let mut ledger = budget::Ledger::new();
+    let (epsilon, delta) = (Epsilon::new(20.0).unwrap(), Delta::new(2e-5).unwrap());
+    let created = ledger
+        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
+        .unwrap();
+    ledger.record(&created, 1).unwrap();
+    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
+    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
+    // The word of the strict price beside the cheap one.
+    let (attempts, mut charge) = price(&terms.vector, View::Colluders).unwrap();
+    charge.view = View::MasksBroken;
+    let reserved = ledger
+        .reserve("ercp-trial", STUDY, attempts, &charge)
+        .unwrap();
+    ledger.record(&reserved, 2).unwrap();
+    let found = compared(&ledger, NAMES[0]).differences;
+    let cheap = |difference: &&Difference| matches!(difference, Difference::TooCheap { .. });
+    assert_eq!(found.iter().filter(cheap).count(), 1, "{found:?}");
 }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a study would do to a data set's budget: the account before it and after its worst case.
+
+use consilium_policies::BudgetLimit;
+use consilium_privacy::budget::{self, Account, Budget, BudgetRefusal, Share};
+use consilium_privacy::noise_plan::{VectorPlan, View};
+
+use super::{LedgerFault, price};
+
+/// A budget before and after a study.
+#[derive(Debug)]
+pub(crate) struct Forecast {
+    /// As it is; as it will be created, where the study is the first with noise.
+    pub(crate) before: Account,
+    /// What the study sets aside, as a part of the whole budget.
+    pub(crate) needed: Share,
+    /// With the worst case of the study in it, or why that does not fit.
+    pub(crate) after: Result<Account, BudgetRefusal>,
+    /// Against whom the price holds.
+    pub(crate) view: View,
+}
+
+impl Forecast {
+    /// Nothing is changed by looking. A study that has reserved already is in both accounts.
+    pub(crate) fn of(
+        state: &budget::Ledger,
+        data: &str,
+        limit: &BudgetLimit,
+        study: &str,
+        plan: &VectorPlan,
+    ) -> Result<Self, LedgerFault> {
+        let reserved = state.job(study);
+        let view = reserved.map_or(limit.charge.view(), budget::Job::view);
+        let (attempts, charge) = price(plan, view)?;
+        let mut trial = state.clone();
+        if trial.account(data).is_err() {
+            let created = trial.create(data, Budget::create(limit.epsilon, limit.delta)?)?;
+            trial.record(&created, 0)?;
+        }
+        let before = trial.account(data)?.clone();
+        let after = if reserved.is_some() {
+            Ok(before.clone())
+        } else {
+            trial
+                .reserve(data, study, attempts, &charge)
+                .and_then(|entry| trial.record(&entry, 0))
+                .and_then(|_| trial.account(data).cloned())
+        };
+        Ok(Self {
+            needed: before.share_needed(attempts, &charge),
+            before,
+            after,
+            view,
+        })
+    }
+}
