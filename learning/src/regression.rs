@@ -94,7 +94,7 @@ impl Regression {
         let parameters = self.objective.parameter_count(self.features.len());
         match (self.plan.method, self.expected_batch) {
             (Method::Newton { .. }, _) => parameters + newton::triangle(parameters) + TAIL,
-            (Method::PrivateNewton, _) => parameters + newton::triangle(parameters),
+            (Method::PrivateNewton, _) => private_newton::dimension(self.objective, parameters),
             (Method::FedSgd { .. } | Method::FedAvg { .. }, Some(_)) => parameters,
             (Method::FedSgd { .. } | Method::FedAvg { .. }, None) => parameters + TAIL,
         }
@@ -315,6 +315,26 @@ impl Regression {
             Outcome::Label(_) | Outcome::Number(_) => None,
         });
         Ok(scored.collect())
+    }
+
+    /// In units of the outcome's scale; empty for outcomes that are no numbers.
+    pub(crate) fn squared_residuals(
+        &self,
+        model: &Model,
+        table: &Table,
+    ) -> Result<Vec<f64>, TaskFault> {
+        self.check(model)?;
+        let design = Design::new(&self.plan, &self.data, table)?;
+        let squares = design.rows().filter_map(|(row, outcome)| match outcome {
+            Outcome::Number(_) => {
+                let log_likelihood = self
+                    .objective
+                    .log_likelihood(row, outcome, &model.parameters);
+                Some(-2.0 * log_likelihood)
+            }
+            Outcome::Binary(_) | Outcome::Label(_) => None,
+        });
+        Ok(squares.collect())
     }
 
     /// The public bounds by which a patient's score and information are scaled.

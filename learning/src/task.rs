@@ -220,6 +220,17 @@ impl Task {
         }
     }
 
+    /// The squared residual of each row, in units of the outcome's public scale; empty but for linear regressions.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the table or the model belong to another study.
+    pub fn squared_residuals(&self, model: &Model, table: &Table) -> Result<Vec<f64>, TaskFault> {
+        match &self.kind {
+            Kind::Statistics(_) => Ok(Vec::new()),
+            Kind::Regression(regression, _) => regression.squared_residuals(model, table),
+        }
+    }
+
     fn check_length(&self, found: usize) -> Result<(), TaskFault> {
         if found == self.dimension() {
             Ok(())

@@ -143,8 +143,13 @@ fn without_noise_a_number_is_fitted_by_least_squares() {
     for (found, expected) in fit.coefficients.iter().zip(least_squares()) {
         assert!((found - expected).abs() < 0.02, "{found} {expected}");
     }
-    // The spread of the residuals is in no coordinate.
-    assert!(fit.standard_errors.is_none() && fit.intervals.is_none());
+    let errors = fit.standard_errors.unwrap();
+    let intervals = fit.intervals.unwrap();
+    for ((error, [low, high]), coefficient) in errors.iter().zip(&intervals).zip(&fit.coefficients)
+    {
+        assert!(*error > 0.0 && *error < 0.5, "{errors:?}");
+        assert!(low < coefficient && coefficient < high);
+    }
     assert!(fit.odds_ratios.is_empty());
 }
 
