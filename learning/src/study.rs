@@ -7,6 +7,7 @@
 use serde::Serialize;
 use toml::Table as Toml;
 
+pub use affordable::{Affordable, Participants};
 pub use analysis::Analysis;
 pub use fault::StudyFault;
 pub use method::{Method, Optimizer, Rounds};
@@ -22,6 +23,7 @@ pub(crate) use section::nearest;
 
 use section::Section;
 
+mod affordable;
 mod analysis;
 mod fault;
 mod method;

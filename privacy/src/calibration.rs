@@ -157,6 +157,19 @@ impl Target {
         Ok(certificate.map(|certificate| certificate.epsilon.value()))
     }
 
+    /// The same batches out of so many times the patients; `None` where everybody takes part anyway.
+    fn of_more_patients(&self, times: u32) -> Option<Self> {
+        let sampling = match self.sampling {
+            Sampling::Everybody => return None,
+            Sampling::Poisson(SamplingRate::EVERYBODY) => return None,
+            Sampling::Poisson(rate) => {
+                Sampling::Poisson(SamplingRate::new(rate.value() / f64::from(times)).ok()?)
+            }
+            Sampling::FixedSize(batch) => Sampling::FixedSize(batch.out_of_more(times)?),
+        };
+        Some(Self { sampling, ..*self })
+    }
+
     /// The nearest targets that some noise meets, each by changing one amount.
     fn unreachable(&self, of_one_attempt: SamplerDistance, beside: &Beside) -> CalibrationFault {
         let certified = |target: &Self| {
@@ -188,6 +201,9 @@ impl Target {
                 epsilon: two_digits_up(certified(self)).and_then(|least| Epsilon::new(least).ok()),
                 delta: likelier.map(|target| target.delta),
                 rounds: fewer.map(|target| target.attempts),
+                times_patients: (1..=PATIENT_DOUBLINGS)
+                    .map(|doublings| 1 << doublings)
+                    .find(|times| self.of_more_patients(*times).is_some_and(|it| reaches(&it))),
             },
         }
     }
@@ -228,6 +244,8 @@ pub struct Alternatives {
     pub delta: Option<Delta>,
     /// The next smaller number of rounds, by halves.
     pub rounds: Option<u32>,
+    /// So many times the patients, where batches of the same size are drawn of them.
+    pub times_patients: Option<u32>,
 }
 
 impl fmt::Display for Alternatives {
@@ -236,6 +254,8 @@ impl fmt::Display for Alternatives {
             self.epsilon.map(|epsilon| format!("epsilon {epsilon}")),
             self.delta.map(|delta| format!("delta {delta}")),
             self.rounds.map(|rounds| format!("{rounds} rounds")),
+            self.times_patients
+                .map(|times| format!("{times} times the patients with batches of the same size")),
         ]
         .into_iter()
         .flatten()
@@ -275,6 +295,7 @@ const FEWEST_STEPS: u64 = 2;
 /// A multiplier of 2^19, more than 500,000.
 const MOST_STEPS: u64 = 1 << 39;
 const DELTA_TENFOLDS: i32 = 300;
+const PATIENT_DOUBLINGS: u32 = 20;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

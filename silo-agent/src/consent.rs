@@ -18,9 +18,10 @@ use consilium_certs::Roster;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::signing::Signature;
-use consilium_learning::study::Study;
+use consilium_learning::study::{Participants, Study};
 use consilium_policies::{
-    BudgetUse, Date, Decision, Isolation, PatientCount, Permit, Policy, Refusal, Request, decide,
+    BudgetUse, Date, Decision, Isolation, PatientCount, Permit, Policy, Refusal, Request, Term,
+    decide,
 };
 use consilium_privacy::noise_plan::Unit;
 use consilium_protocol::Membership;
@@ -162,10 +163,15 @@ impl Desk<'_> {
         let permit = match decide(&policy.policy, &request) {
             Decision::Permit(permit) => permit,
             Decision::Refuse(refusal) => {
-                return Ok(Verdict::Refused(Refused::by_policy(
-                    &refusal,
-                    Some(version),
-                )));
+                let refused = Refused::by_policy(&refusal, Some(version));
+                let by_budget = refusal
+                    .conditions
+                    .iter()
+                    .any(|condition| condition.term == Term::Budget);
+                return Ok(Verdict::Refused(match by_budget {
+                    true => self.with_alternatives(refused, id, &terms, &policy.policy),
+                    false => refused,
+                }));
             }
         };
         let Some(data_set) = data_set else {
@@ -203,6 +209,42 @@ impl Desk<'_> {
             policy,
             first_ask,
         })))
+    }
+
+    /// What would fit into what is left of the budget, said with the condition about it. Each was tried on a copy of the
+    /// ledger; what is left of a budget depends on studies and on no patient.
+    pub(crate) fn with_alternatives(
+        &self,
+        mut refused: Refused,
+        id: &str,
+        terms: &StudyTerms,
+        policy: &Policy,
+    ) -> Refused {
+        let data = &terms.study.heading.data;
+        let Some(limit) = policy.budget(data) else {
+            return refused;
+        };
+        let participants = Participants {
+            silos: u32::try_from(terms.invited.len()).unwrap_or(u32::MAX),
+            dropouts: terms.thresholds.dropouts,
+            colluders: self.membership.colluders,
+        };
+        let found = terms.study.affordable(participants, |plan| {
+            self.ledger.admits(data, limit, id, plan)
+        });
+        let offers: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let said = if offers.is_empty() {
+            "no epsilon and no number of rounds of this study fits".to_owned()
+        } else {
+            format!("would fit: {}", offers.join(", or "))
+        };
+        for (rule, statement) in &mut refused.conditions {
+            if rule.starts_with("budget") {
+                *statement = format!("{statement}; {said}");
+            }
+        }
+        refused.own_log.push(format!("budget: {said}"));
+        refused
     }
 
     /// What a person should know before saying yes to a study.

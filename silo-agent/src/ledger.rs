@@ -25,6 +25,7 @@ use consilium_privacy::noise_plan::{NoisePlanFault, VectorPlan, View};
 use crate::crash::{CrashPlace, CrashPoint};
 use crate::durable_file::{self, FileFault};
 use crate::journal::{Journal, JournalFault, LedgerNotice};
+use forecast::Forecast;
 pub use top_up::TopUpFault;
 pub(crate) use top_up::{NAMESPACE, Raise};
 
@@ -213,6 +214,18 @@ impl Ledger {
             },
             left: account.remaining_share().fraction(),
         })
+    }
+
+    /// Whether a study with this plan would fit into what is left.
+    pub(crate) fn admits(
+        &self,
+        data: &str,
+        limit: &BudgetLimit,
+        study: &str,
+        plan: &VectorPlan,
+    ) -> bool {
+        Forecast::of(&self.state, data, limit, study, plan)
+            .is_ok_and(|forecast| forecast.after.is_ok())
     }
 
     /// Sets the worst case of a study aside. A study that has reserved already keeps its reservation.

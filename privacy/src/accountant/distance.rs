@@ -36,6 +36,18 @@ impl SamplerDistance {
         Self(self.0 + other.0)
     }
 
+    /// The distance itself, in total variation.
+    #[must_use]
+    pub fn total_variation(self) -> f64 {
+        self.0
+    }
+
+    /// What it takes of delta where so large an epsilon is certified.
+    #[must_use]
+    pub fn delta_taken(self, epsilon: Epsilon) -> f64 {
+        self.0 * price_of_distance(epsilon)
+    }
+
     /// The distance as a ledger adds it up.
     #[must_use]
     pub fn charged(self) -> DeltaAmount {
@@ -45,7 +57,7 @@ impl SamplerDistance {
     /// What is left of delta for exact noise; `None` when nothing is.
     fn rest_of(self, delta: Delta, epsilon: Epsilon) -> Option<Delta> {
         // Rounded down: the difference may be nearer to delta than doubles are to each other.
-        let rest = (delta.value() - self.0 * price_of_distance(epsilon)).next_down();
+        let rest = (delta.value() - self.delta_taken(epsilon)).next_down();
         Delta::new(rest).ok()
     }
 }

@@ -34,6 +34,25 @@ impl FixedSize {
         Ok(Self { batch, population })
     }
 
+    /// Patients in a batch.
+    #[must_use]
+    pub const fn batch(self) -> u64 {
+        self.batch
+    }
+
+    /// Patients there are.
+    #[must_use]
+    pub const fn population(self) -> u64 {
+        self.population
+    }
+
+    /// The same batch out of so many times the population.
+    #[must_use]
+    pub fn out_of_more(self, times: u32) -> Option<Self> {
+        let population = self.population.checked_mul(u64::from(times))?;
+        Self::new(self.batch, population).ok()
+    }
+
     /// The part of the patients that a batch holds.
     #[must_use]
     pub fn fraction(self) -> f64 {

@@ -19,7 +19,9 @@ pub enum BudgetRefusal {
         left: Share,
     },
     /// The linear part of delta is used up.
-    #[error("the study needs more of delta than is left for `{data_set}`")]
+    #[error(
+        "the study needs more of delta than is left for `{data_set}`: each attempt takes some for noise that is sampled and not exact"
+    )]
     DeltaExceeded {
         /// The data set.
         data_set: String,
@@ -86,7 +88,9 @@ pub enum BudgetRefusal {
         attempt: String,
     },
     /// Rounds and spare attempts are all charged.
-    #[error("study `{job}` has used up its {attempts} attempts")]
+    #[error(
+        "study `{job}` has used up its {attempts} attempts; what it released stays, and another submission with more `spare_attempts` is charged anew"
+    )]
     AttemptsUsedUp {
         /// The study.
         job: String,

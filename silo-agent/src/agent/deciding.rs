@@ -164,7 +164,13 @@ impl Agent {
                     | LedgerFault::OtherBudget { .. }
                     | LedgerFault::Unpriced(_)),
                 ) => {
-                    let refused = Refused::by_rule("budget", explain(&fault));
+                    let mut refused = Refused::by_rule("budget", explain(&fault));
+                    if matches!(fault, LedgerFault::Refused(_)) {
+                        let path = self.folder.policy();
+                        let (date, hour) = today();
+                        let desk = self.desk(&path, date, hour);
+                        refused = desk.with_alternatives(refused, id, terms, &policy.policy);
+                    }
                     return self.refuse(id, &refused, due);
                 }
                 Err(fault) => return Err(fault.into()),

@@ -325,3 +325,39 @@ fn a_study_that_was_charged_while_masks_hold_ends_where_the_policy_charges_broke
     assert_eq!(refused.conditions[0].0, "budget", "{refused:?}");
     assert!(refused.conditions[0].1.contains("as if they were broken"));
 }
+
+#[test]
+fn a_study_beyond_the_budget_hears_what_would_fit_and_that_is_permitted() {
+    let mut hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    let Verdict::Permitted(permitted) = hospital.consider(&hospital.offer_of(PRIVATE)) else {
+        panic!("not permitted");
+    };
+    let limit = permitted.policy.policy.budget("ercp-trial").unwrap();
+    hospital
+        .ledger
+        .reserve(
+            &mut hospital.journal,
+            "ercp-trial",
+            limit,
+            "before",
+            &permitted.terms.vector,
+        )
+        .unwrap();
+    let (rule, statement) = refused(hospital.consider(&hospital.offer_of(PRIVATE)));
+    assert!(rule.starts_with("budget"), "{rule}");
+    let (_, offers) = statement.split_once("; would fit: ").unwrap();
+    let quoted = |text: &str| text.split('`').nth(1).unwrap().to_owned();
+    let [alone, fewer] = offers.split(", or ").collect::<Vec<_>>()[..] else {
+        panic!("{offers}")
+    };
+    let epsilon = |line: &str| PRIVATE.replace("epsilon = \"3\"", line);
+    let smaller = epsilon(&quoted(alone));
+    let rounds = epsilon(fewer.split('`').nth(3).unwrap()).replace("most = 20", &quoted(fewer));
+    for study in [smaller, rounds] {
+        assert_ne!(study, PRIVATE);
+        let verdict = hospital.consider(&hospital.offer_of(&study));
+        assert!(matches!(verdict, Verdict::Permitted(_)), "{verdict:?}");
+    }
+}

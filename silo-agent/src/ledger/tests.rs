@@ -5,7 +5,6 @@ use consilium_policies::ChargedView;
 use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
 
-use super::forecast::Forecast;
 use super::*;
 use crate::config::Officer;
 use crate::ssh_signature;
