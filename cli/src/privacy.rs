@@ -17,7 +17,7 @@ use std::process::ExitCode;
 pub(crate) enum PrivacyCommand {
     /// The epsilon that noise certifies, of a mechanism or of a study file
     #[command(
-        after_help = "Examples:\n  consilium privacy epsilon --noise-multiplier 10.6 --rounds 50 --delta 1e-5\n  consilium privacy epsilon --noise-multiplier 1 --rounds 1000 --delta 1e-5 --sampling-rate 0.01\n  consilium privacy epsilon --noise-multiplier 20 --rounds 50 --delta 1e-5 --adjacency replace\n  consilium privacy epsilon --study examples/studies/private-logistic.toml --silos 4"
+        after_help = "Examples:\n  consilium privacy epsilon --noise-multiplier 10.6 --rounds 50 --delta 1e-5\n  consilium privacy epsilon --noise-multiplier 1 --rounds 1000 --delta 1e-5 --sampling-rate 0.01\n  consilium privacy epsilon --noise-multiplier 20 --rounds 50 --delta 1e-5 --adjacency replace\n  consilium privacy epsilon --noise-multiplier 4 --rounds 50 --delta 1e-5 --adjacency replace --batch 10 --population 1000\n  consilium privacy epsilon --study examples/studies/private-logistic.toml --silos 4\n\nReplacing a patient under `--sampling-rate` below 1 has an estimate and no certificate: `certified` is null in JSON, and\n`not_certified` says why. Batches of fixed size (`--batch`, `--population`) have a certificate for patients replaced, and no estimate.\n\nIn JSON, amounts of privacy (epsilon, delta, rho, noise multiplier, sampling rate, clip) are decimals in quotes, which no\nreader rounds; counts, orders, shares, probabilities and points of curves are numbers."
     )]
     Epsilon(mechanism::EpsilonArguments),
     /// The least noise that keeps an epsilon
@@ -38,7 +38,7 @@ pub(crate) enum PrivacyCommand {
     Plan(plan::PlanArguments),
     /// Write the privacy report of a study: JSON, and one HTML page that needs nothing else
     #[command(
-        after_help = "Examples:\n  consilium privacy report examples/studies/private-logistic.toml --silos 4 --out report\n  consilium privacy report study.toml --silos 4 --results results --out results"
+        after_help = "Examples:\n  consilium privacy report examples/studies/private-logistic.toml --silos 4 --out report\n  consilium privacy report study.toml --silos 4 --results results --ledger ledger.jsonl --out results"
     )]
     Report(report::ReportArguments),
 }

@@ -4,13 +4,39 @@
 use super::amounts::{AdjacencyArgument, Loss};
 use super::study_loss::{study_loss, study_words};
 use crate::output::OutputArguments;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
-use consilium_privacy::accountant::{Adjacency, Job, NoiseEvent, Sampling};
-use consilium_privacy::calibration::Target;
+use consilium_privacy::accountant::{Adjacency, FixedSize, Job, NoiseEvent, Sampling};
+use consilium_privacy::calibration::{CalibrationFault, Target};
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 use serde::Serialize;
 use std::path::PathBuf;
+
+/// Who takes part in a round.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct SamplingArguments {
+    /// The probability with which each patient takes part in a round [default: 1]
+    #[arg(long, value_name = "Q", conflicts_with_all = ["batch", "population"])]
+    sampling_rate: Option<SamplingRate>,
+    /// Batches of so many patients, all subsets alike; for patients replaced
+    #[arg(long, value_name = "N", requires = "population")]
+    batch: Option<u64>,
+    /// Out of so many
+    #[arg(long, value_name = "N", requires = "batch")]
+    population: Option<u64>,
+}
+
+impl SamplingArguments {
+    fn read(self) -> anyhow::Result<Sampling> {
+        Ok(match (self.batch, self.population, self.sampling_rate) {
+            (Some(batch), Some(population), _) => {
+                Sampling::FixedSize(FixedSize::new(batch, population)?)
+            }
+            (_, _, None | Some(SamplingRate::EVERYBODY)) => Sampling::Everybody,
+            (_, _, Some(rate)) => Sampling::Poisson(rate),
+        })
+    }
+}
 
 #[derive(Args)]
 pub(crate) struct EpsilonArguments {
@@ -39,9 +65,8 @@ pub(crate) struct EpsilonArguments {
         conflicts_with = "study"
     )]
     delta: Option<Delta>,
-    /// The probability with which each patient takes part in a round [default: 1]
-    #[arg(long, value_name = "Q", conflicts_with = "study")]
-    sampling_rate: Option<SamplingRate>,
+    #[command(flatten)]
+    sampling: SamplingArguments,
     /// Whom the promise compares; the factor 2 of replacing is added here [default: add-remove]
     #[arg(long, value_name = "A", conflicts_with = "study")]
     adjacency: Option<AdjacencyArgument>,
@@ -69,9 +94,8 @@ pub(crate) struct CalibrateArguments {
     /// Rounds, spare attempts included
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// The probability with which each patient takes part in a round
-    #[arg(long, value_name = "Q", default_value = "1")]
-    sampling_rate: SamplingRate,
+    #[command(flatten)]
+    sampling: SamplingArguments,
     /// Whom the promise compares
     #[arg(long, value_name = "A", default_value = "add-remove")]
     adjacency: AdjacencyArgument,
@@ -91,9 +115,13 @@ pub(super) fn epsilon(arguments: &EpsilonArguments) -> anyhow::Result<()> {
     ) else {
         bail!("give `--noise-multiplier`, `--rounds` and `--delta`, or `--study`");
     };
-    let rate = arguments.sampling_rate.unwrap_or(SamplingRate::EVERYBODY);
-    let adjacency = arguments.adjacency.map_or(Adjacency::AddRemove, Into::into);
-    let loss = MechanismLoss::of(multiplier, rate, adjacency, rounds, delta)?;
+    let releases = Releases {
+        sampling: arguments.sampling.read()?,
+        adjacency: arguments.adjacency.map_or(Adjacency::AddRemove, Into::into),
+        rounds,
+        delta,
+    };
+    let loss = MechanismLoss::of(multiplier, releases)?;
     arguments.output.print(&loss, MechanismLoss::words)
 }
 
@@ -102,21 +130,57 @@ pub(super) fn calibrate(arguments: &CalibrateArguments) -> anyhow::Result<()> {
         epsilon,
         delta,
         rounds,
-        sampling_rate,
+        sampling,
         adjacency,
         output,
     } = *arguments;
-    let adjacency = adjacency.into();
-    let target = Target {
-        epsilon,
+    let releases = Releases {
+        sampling: sampling.read()?,
+        adjacency: adjacency.into(),
+        rounds,
         delta,
-        sampling: sampling(sampling_rate),
-        adjacency,
-        attempts: rounds,
     };
-    let noise_multiplier = target.calibrate()?;
-    let loss = MechanismLoss::of(noise_multiplier, sampling_rate, adjacency, rounds, delta)?;
+    let noise_multiplier = releases.calibrate(epsilon)?;
+    let loss = MechanismLoss::of(noise_multiplier, releases)?;
     output.print(&loss, MechanismLoss::words)
+}
+
+/// What is released, but for the noise.
+#[derive(Clone, Copy, Debug)]
+struct Releases {
+    sampling: Sampling,
+    adjacency: Adjacency,
+    rounds: u32,
+    delta: Delta,
+}
+
+impl Releases {
+    fn calibrate(&self, epsilon: Epsilon) -> anyhow::Result<NoiseMultiplier> {
+        let target = Target {
+            epsilon,
+            delta: self.delta,
+            sampling: self.sampling,
+            adjacency: self.adjacency,
+            attempts: self.rounds,
+        };
+        target.calibrate().map_err(|fault| {
+            let certified = Target {
+                sampling: Sampling::Everybody,
+                ..target
+            };
+            match (&fault, certified.calibrate()) {
+                // A larger rate is an alternative only where a smaller one has no certificate at all.
+                (CalibrationFault::NoCertificate(_), Ok(noise)) => anyhow!(
+                    "{fault}; with every patient in every round a noise multiplier of {noise} keeps epsilon {epsilon}{}",
+                    match self.adjacency {
+                        Adjacency::AddRemove => "",
+                        Adjacency::Replace => "; or give `--batch` and `--population` for batches of fixed size",
+                    }
+                ),
+                _ => fault.into(),
+            }
+        })
+    }
 }
 
 /// The loss of a mechanism that was described by numbers.
@@ -126,29 +190,42 @@ struct MechanismLoss {
     loss: Loss,
     noise_multiplier: NoiseMultiplier,
     rounds: u32,
-    sampling_rate: SamplingRate,
+    /// `None` where batches have a fixed size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling_rate: Option<SamplingRate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    population: Option<u64>,
     adjacency: &'static str,
     delta: Delta,
 }
 
 impl MechanismLoss {
-    fn of(
-        multiplier: NoiseMultiplier,
-        rate: SamplingRate,
-        adjacency: Adjacency,
-        rounds: u32,
-        delta: Delta,
-    ) -> anyhow::Result<Self> {
+    fn of(multiplier: NoiseMultiplier, releases: Releases) -> anyhow::Result<Self> {
+        let Releases {
+            sampling,
+            adjacency,
+            rounds,
+            delta,
+        } = releases;
         let job = Job {
             event: NoiseEvent::new(multiplier.value(), ClippingNorm::ONE, adjacency)?,
-            sampling: sampling(rate),
+            sampling,
             attempts: rounds,
+        };
+        let (sampling_rate, fixed) = match sampling {
+            Sampling::Everybody => (Some(SamplingRate::EVERYBODY), None),
+            Sampling::Poisson(rate) => (Some(rate), None),
+            Sampling::FixedSize(fixed) => (None, Some(fixed)),
         };
         Ok(Self {
             loss: Loss::of(&[job], delta),
             noise_multiplier: multiplier,
             rounds,
-            sampling_rate: rate,
+            sampling_rate,
+            batch: fixed.map(FixedSize::batch),
+            population: fixed.map(FixedSize::population),
             adjacency: adjacency.name(),
             delta,
         })
@@ -163,10 +240,14 @@ impl MechanismLoss {
             delta,
             ..
         } = self;
-        let taking_part = if *sampling_rate == SamplingRate::EVERYBODY {
-            "every patient in each".to_owned()
-        } else {
-            format!("each patient in each with probability {sampling_rate}")
+        let taking_part = match (sampling_rate, self.batch, self.population) {
+            (_, Some(batch), Some(population)) => {
+                format!("{batch} of {population} patients in each")
+            }
+            (Some(rate), _, _) if *rate != SamplingRate::EVERYBODY => {
+                format!("each patient in each with probability {rate}")
+            }
+            (Some(_) | None, _, _) => "every patient in each".to_owned(),
         };
         let compared = if self.adjacency == Adjacency::Replace.name() {
             "one patient replaced"
@@ -180,28 +261,74 @@ impl MechanismLoss {
     }
 }
 
-fn sampling(rate: SamplingRate) -> Sampling {
-    if rate == SamplingRate::EVERYBODY {
-        Sampling::Everybody
-    } else {
-        Sampling::Poisson(rate)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
 
     fn loss(multiplier: f64, rate: f64, adjacency: Adjacency, rounds: u32) -> MechanismLoss {
-        MechanismLoss::of(
-            NoiseMultiplier::new(multiplier).unwrap(),
-            SamplingRate::new(rate).unwrap(),
+        let sampling = match SamplingRate::new(rate).unwrap() {
+            SamplingRate::EVERYBODY => Sampling::Everybody,
+            rate => Sampling::Poisson(rate),
+        };
+        of(multiplier, sampling, adjacency, rounds)
+    }
+
+    fn of(multiplier: f64, sampling: Sampling, adjacency: Adjacency, rounds: u32) -> MechanismLoss {
+        let releases = Releases {
+            sampling,
             adjacency,
             rounds,
-            Delta::new(1e-5).unwrap(),
-        )
-        .unwrap()
+            delta: Delta::new(1e-5).unwrap(),
+        };
+        MechanismLoss::of(NoiseMultiplier::new(multiplier).unwrap(), releases).unwrap()
+    }
+
+    #[test]
+    fn batches_of_fixed_size_have_a_certificate_for_patients_replaced() {
+        let batches = Sampling::FixedSize(FixedSize::new(10, 1_000).unwrap());
+        let fixed = of(4.0, batches, Adjacency::Replace, 100);
+        let whole = loss(4.0, 1.0, Adjacency::Replace, 100);
+        assert!(certified(&fixed) < certified(&whole));
+        assert!(fixed.words().contains("10 of 1000 patients in each"));
+        let json = serde_json::to_value(&fixed).unwrap();
+        assert_eq!(
+            (&json["batch"], &json["population"]),
+            (&10.into(), &1_000.into())
+        );
+        assert!(json.get("sampling_rate").is_none());
+        let releases = Releases {
+            sampling: batches,
+            adjacency: Adjacency::Replace,
+            rounds: 100,
+            delta: Delta::new(1e-5).unwrap(),
+        };
+        let noise = releases.calibrate(Epsilon::new(1.0).unwrap()).unwrap();
+        let kept = certified(&of(noise.value(), batches, Adjacency::Replace, 100));
+        assert!(kept <= 1.0 && kept > 0.99, "{kept}");
+    }
+
+    #[test]
+    fn without_a_certificate_a_larger_rate_that_has_one_is_offered() {
+        let releases = Releases {
+            sampling: Sampling::Poisson(SamplingRate::new(0.1).unwrap()),
+            adjacency: Adjacency::Replace,
+            rounds: 10,
+            delta: Delta::new(1e-5).unwrap(),
+        };
+        let said = releases
+            .calibrate(Epsilon::new(2.0).unwrap())
+            .unwrap_err()
+            .to_string();
+        let offered: f64 = said
+            .split("a noise multiplier of ")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(certified(&loss(offered, 1.0, Adjacency::Replace, 10)) <= 2.0);
+        assert!(said.contains("`--batch` and `--population`"), "{said}");
     }
 
     fn certified(loss: &MechanismLoss) -> f64 {

@@ -4,14 +4,14 @@
 mod budget;
 mod drowned;
 
-use super::prediction::{Prediction, predict};
+use super::prediction::{Measure, Prediction, Width, predict, predict_widths};
 use super::study_loss::{NoisedStudy, StudyLoss, StudyNoise, study_words};
 use crate::output::OutputArguments;
 use anyhow::{Context, bail};
 use budget::{BudgetAfter, Percent, Room};
 use clap::Args;
 use consilium_learning::study::{Analysis, Method};
-use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier};
 use consilium_privacy::noise_plan::View;
 use drowned::drowned;
 use serde::Serialize;
@@ -55,6 +55,9 @@ struct Planned {
     #[serde(skip_serializing_if = "Option::is_none")]
     raised: Option<Raised>,
     prediction: Option<Prediction>,
+    /// Of statistics: how wide the intervals will be, on synthetic patients.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    widths: Vec<Width>,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_predicted: Option<String>,
     budgets: Vec<BudgetAfter>,
@@ -82,8 +85,8 @@ struct Raised {
     epsilon_before: Epsilon,
     /// What to write into the study file.
     epsilon: Epsilon,
-    noise_multiplier_before: f64,
-    noise_multiplier: f64,
+    noise_multiplier_before: NoiseMultiplier,
+    noise_multiplier: NoiseMultiplier,
 }
 
 /// Why hospitals would say no, or the result would say little, and what could be asked instead.
@@ -132,8 +135,8 @@ fn plan_within(noised: &NoisedStudy, room: &Room, share: f64) -> anyhow::Result<
             budget_share: Percent::new(share),
             epsilon_before: before.terms.epsilon,
             epsilon,
-            noise_multiplier_before: before.plan.multiplier(View::Colluders)?.value(),
-            noise_multiplier: raised.noise()?.plan.multiplier(View::Colluders)?.value(),
+            noise_multiplier_before: before.plan.multiplier(View::Colluders)?,
+            noise_multiplier: raised.noise()?.plan.multiplier(View::Colluders)?,
         }),
         ..plan(&raised, room)?
     })
@@ -149,9 +152,16 @@ fn share_percent(text: &str) -> Result<f64, String> {
 fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
     let loss = noised.loss()?;
     let noise = noised.noise()?;
-    let (prediction, not_predicted) = match predict(noised) {
-        Ok(prediction) => (Some(prediction), None),
-        Err(fault) => (None, Some(fault.to_string())),
+    let (prediction, widths, not_predicted) = if noised.study.analysis.regression().is_some() {
+        match predict(noised) {
+            Ok(prediction) => (Some(prediction), Vec::new(), None),
+            Err(fault) => (None, Vec::new(), Some(fault.to_string())),
+        }
+    } else {
+        match predict_widths(noised) {
+            Ok(widths) => (None, widths, None),
+            Err(fault) => (None, Vec::new(), Some(fault.to_string())),
+        }
     };
     let budgets = room.after(&noise)?;
     let mut refusals: Vec<PlanRefusal> = delta_refusal(&noise).into_iter().collect();
@@ -180,6 +190,7 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
         raised: None,
         loss,
         prediction,
+        widths,
         not_predicted,
         budgets,
         refusals,
@@ -331,13 +342,29 @@ fn words(planned: &Planned) -> String {
     }) = &planned.raised
     {
         text.push_str(&format!(
-            "\nraised   from {noise_multiplier_before:.2} to {noise_multiplier:.2} clips, to keep to {budget_share} of the budget: write `epsilon = \"{epsilon}\"` in the place of {epsilon_before}"
+            "\nraised   from {:.2} to {:.2} clips, to keep to {budget_share} of the budget: write `epsilon = \"{epsilon}\"` in the place of {epsilon_before}",
+            noise_multiplier_before.value(),
+            noise_multiplier.value()
         ));
     }
     match (&planned.prediction, &planned.not_predicted) {
         (Some(prediction), _) => text.push_str(&prediction_words(prediction)),
         (None, Some(why)) => text.push_str(&format!("\naccuracy not predicted: {why}")),
         (None, None) => {}
+    }
+    for Width {
+        statistic,
+        plus_or_minus,
+    } in &planned.widths
+    {
+        text.push_str(&format!(
+            "\nexpected {statistic}: plus or minus {plus_or_minus:.3} with 95 % confidence"
+        ));
+    }
+    if !planned.widths.is_empty() {
+        text.push_str(
+            "\n         (synthetic patients from the study's public columns; real ones may differ)",
+        );
     }
     text.push_str(&format!(
         "\n\n{:<34}{:<10}{:<12}{}",
@@ -383,15 +410,20 @@ fn words(planned: &Planned) -> String {
 }
 
 fn prediction_words(prediction: &Prediction) -> String {
+    let value = |part: f64| match prediction.measure {
+        Measure::Correct => format!("{:.1} %", 100.0 * part),
+        Measure::RSquared => format!("{part:.3}"),
+    };
     format!(
         "\nsignal   {:.1} times the noise in the first round\n\
-         accuracy {:.1} % predicted, {:.1} % without noise, {:.1} % by guessing\n         ({} {}, {} times; real patients may differ)",
+         {}: {} predicted, {} without noise, {} by guessing\n         ({} {}, {} times; real patients may differ)",
         prediction.signal_to_noise,
-        100.0 * prediction.accuracy,
-        100.0 * prediction.accuracy_without_noise,
-        100.0 * prediction.accuracy_of_guessing,
+        prediction.measure.name(),
+        value(prediction.accuracy),
+        value(prediction.accuracy_without_noise),
+        value(prediction.accuracy_of_guessing),
         prediction.patients,
-        "synthetic patients from the study's public columns and a hidden logistic law",
+        "synthetic patients from the study's public columns and a hidden law for the outcome",
         prediction.repetitions
     )
 }

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a study would find in patients who do not exist.
 //!
-//! A population is drawn from the study's public columns: numbers around their centre, categories alike, one
-//! hidden logistic law for the outcome. The study then runs on it by the code that runs at hospitals: the task
+//! A population is drawn from the study's public columns and one hidden law for the outcome. The study then runs on it by the code that runs at hospitals: the task
 //! contributes and advances, the privacy crate clips, quantises and adds every silo's noise. Only masks are left out.
 
+mod population;
 mod round;
+mod widths;
 
 use super::study_loss::NoisedStudy;
 use anyhow::{Context, bail};
-use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
-use consilium_learning::study::{Analysis, ColumnKind, Method, Optimizer, RegressionPlan, Study};
-use consilium_learning::{Contribution, Step, Table, Task};
+use consilium_learning::study::{ColumnKind, ModelPlan, RegressionPlan, Study};
+use consilium_learning::{Step, Task};
 use consilium_privacy::loss::{ClippingNorm, Epsilon};
 use consilium_privacy::noise_plan::{NoisePlacement, VectorPlan, View};
+use population::Population;
 use serde::Serialize;
-use std::fmt::Write as _;
+pub(super) use widths::{Width, predict_widths};
 
 /// What the noise does to the result.
 #[derive(Clone, Debug, Serialize)]
@@ -25,14 +26,45 @@ pub(super) struct Prediction {
     pub(super) patients: u64,
     pub(super) repetitions: u32,
     pub(super) epsilon: Epsilon,
-    /// Correct on other synthetic patients, mean over the repetitions.
+    /// What the three accuracies are parts of.
+    pub(super) measure: Measure,
+    /// On other synthetic patients, mean over the repetitions.
     pub(super) accuracy: f64,
     /// The same steps and clipping without noise, everybody in each.
     pub(super) accuracy_without_noise: f64,
-    /// Always answering what is more frequent.
+    /// Always answering what is more frequent, or the mean.
     pub(super) accuracy_of_guessing: f64,
     /// The length of the first sum over the standard deviation of the noise's length.
     pub(super) signal_to_noise: f64,
+}
+
+/// What a model is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Measure {
+    /// The part of the patients whose label is predicted.
+    Correct,
+    /// The part of a number's variance that the model explains, R squared; below 0 where it does worse than the mean.
+    RSquared,
+}
+
+impl Measure {
+    fn of(plan: &RegressionPlan) -> Self {
+        match plan.model {
+            ModelPlan::Linear => Self::RSquared,
+            ModelPlan::Logistic | ModelPlan::Softmax | ModelPlan::Perceptron { .. } => {
+                Self::Correct
+            }
+        }
+    }
+
+    /// For people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Correct => "accuracy",
+            Self::RSquared => "variance explained (R squared)",
+        }
+    }
 }
 
 /// Runs the study on synthetic patients.
@@ -40,7 +72,10 @@ pub(super) struct Prediction {
 /// # Errors
 /// When the study is no regression with noise, or its steps diverge.
 pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
-    let (plan, study, patients) = sized(noised)?;
+    let Some(plan) = noised.study.analysis.regression().cloned() else {
+        bail!("accuracy is predicted for regressions only");
+    };
+    let (study, patients) = sized(noised)?;
     let noise = NoisedStudy {
         study,
         silos: noised.silos,
@@ -73,10 +108,11 @@ pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
     }
     let mean = |sum: f64| sum / f64::from(REPETITIONS);
     Ok(Prediction {
-        population: "synthetic: the study's public columns and a hidden logistic law",
+        population: "synthetic: the study's public columns and a hidden law for the outcome",
         patients,
         repetitions: REPETITIONS,
         epsilon: terms.epsilon,
+        measure: Measure::of(&plan),
         accuracy: mean(sums.accuracy),
         accuracy_without_noise: mean(sums.exact),
         accuracy_of_guessing: mean(sums.guessing),
@@ -93,97 +129,15 @@ struct Sums {
 }
 
 /// The study with as many patients as are simulated: its own expectation, or fewer where that is many.
-fn sized(noised: &NoisedStudy) -> anyhow::Result<(RegressionPlan, Study, u64)> {
+fn sized(noised: &NoisedStudy) -> anyhow::Result<(Study, u64)> {
     let mut study = noised.study.clone();
-    let Analysis::LogisticRegression(plan) = study.analysis.clone() else {
-        bail!("accuracy is predicted for logistic regressions only");
-    };
     let Some(terms) = study.privacy.promise_mut() else {
         bail!("accuracy is predicted for studies with noise only");
     };
     terms.expected_patients = terms.expected_patients.clamp(1, MOST_PATIENTS);
     terms.most_patients_per_silo = terms.most_patients_per_silo.max(terms.expected_patients);
     let patients = terms.expected_patients;
-    Ok((plan, study, patients))
-}
-
-/// Synthetic patients: those who take part, and others to try the model on.
-struct Population {
-    training: Table,
-    test: Table,
-    guessing: f64,
-}
-
-impl Population {
-    fn draw(
-        study: &Study,
-        plan: &RegressionPlan,
-        patients: u64,
-        seed: u64,
-    ) -> anyhow::Result<Self> {
-        let mut random = Uniform(InsecureSeededRandom::from_seed(seed));
-        let all = usize::try_from(patients)? + TEST_PATIENTS;
-        let rows: Vec<Vec<(String, String)>> = (0..all)
-            .map(|_| features(study, plan, &mut random))
-            .collect();
-        let mut outcomes = vec![true; all];
-        // With everybody's outcome positive and no coefficients yet, a patient's score is half the features.
-        let everybody = table(study, plan, &rows, &outcomes)?;
-        let task = Task::new(&by_gradients(study, plan))?;
-        let Contribution::PatientVectors { vectors, .. } =
-            task.contribution(&task.initial_model(), &everybody)?
-        else {
-            bail!("the study's method gives no vector per patient");
-        };
-        let width = vectors.first().map_or(0, Vec::len);
-        let hidden: Vec<f64> = (0..width).map(|_| random.normal()).collect();
-        let logits: Vec<f64> = vectors
-            .iter()
-            .map(|half| half.iter().zip(&hidden).map(|(x, c)| 2.0 * x * c).sum())
-            .collect();
-        let mean = logits.iter().sum::<f64>() / approximate(all);
-        let spread = (logits.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / approximate(all))
-            .sqrt()
-            .max(1e-9);
-        for (outcome, logit) in outcomes.iter_mut().zip(&logits) {
-            // Centred, so that neither outcome is rare, and as telling as clinical scores are.
-            let logit = LOGIT_SPREAD * (logit - mean) / spread;
-            *outcome = random.next() < 1.0 / (1.0 + (-logit).exp());
-        }
-        let split = all - TEST_PATIENTS;
-        let part = |range: std::ops::Range<usize>| {
-            table(
-                study,
-                plan,
-                rows.get(range.clone()).unwrap_or_default(),
-                outcomes.get(range).unwrap_or_default(),
-            )
-        };
-        let positive = outcomes.iter().skip(split).filter(|it| **it).count();
-        let share = approximate(positive) / approximate(TEST_PATIENTS);
-        Ok(Self {
-            training: part(0..split)?,
-            test: part(split..all)?,
-            guessing: share.max(1.0 - share),
-        })
-    }
-}
-
-/// The same study by steps along gradients, in which a patient's vector is the score alone.
-fn by_gradients(study: &Study, plan: &RegressionPlan) -> Study {
-    let method = Method::FedSgd {
-        learning_rate: 1.0,
-        average_last: 1,
-        optimizer: Optimizer::Momentum(0.0),
-    };
-    let plan = RegressionPlan {
-        method,
-        ..plan.clone()
-    };
-    Study {
-        analysis: Analysis::LogisticRegression(plan),
-        ..study.clone()
-    }
+    Ok((study, patients))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,7 +157,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Correct on the test patients, and signal over noise in the first round.
+    /// How good the model is on the test patients, and signal over noise in the first round.
     fn accuracy(&self, population: &Population, seed: u64) -> anyhow::Result<(f64, f64)> {
         let task = Task::new(self.study)?;
         let noise = self.vector.noise.context("a study with noise")?;
@@ -214,13 +168,21 @@ impl Run<'_> {
         let last = loop {
             let (sum, first) = match noise.placement {
                 NoisePlacement::Shared => {
-                    let sum = self.shared(&task, &model, population, seed << 40 | round << 12)?;
+                    let sum = self.shared(
+                        &task,
+                        &model,
+                        &population.training,
+                        seed << 40 | round << 12,
+                    )?;
                     let first = sum.values.clone();
                     (sum, first)
                 }
-                NoisePlacement::Local { .. } => {
-                    self.local(&task, &model, population, seed << 40 | round << 12)?
-                }
+                NoisePlacement::Local { .. } => self.local(
+                    &task,
+                    &model,
+                    &population.training,
+                    seed << 40 | round << 12,
+                )?,
             };
             ratio.get_or_insert_with(|| {
                 let deviation = share * f64::from(noise.silos).sqrt() * self.clip.value();
@@ -232,110 +194,44 @@ impl Run<'_> {
                 Step::Finished(outcome) => break outcome,
             }
         };
-        // The result may be a mean of several models.
+        // The result may be a mean of several models; a number's coefficients are in its own unit there.
         let mut averaged = last.model.clone();
-        if let Some((_, coefficients)) = last
-            .result
-            .parameters()
-            .into_iter()
-            .find(|(name, _)| name == "coefficients")
-        {
-            averaged.parameters = coefficients;
+        if let Some(regression) = last.result.regression() {
+            averaged.parameters = self.in_public_units(&regression.coefficients);
         }
-        let Some(found) = task.evaluate(&averaged, &population.test)? else {
-            bail!("the study predicts nothing");
+        let accuracy = match task.evaluate(&averaged, &population.test)? {
+            Some(found) => approximate(found.correct) / approximate(found.total),
+            None => {
+                let squares = task.squared_residuals(&averaged, &population.test)?;
+                if squares.is_empty() {
+                    bail!("the study predicts nothing");
+                }
+                let mean = squares.iter().sum::<f64>() / approximate(squares.len());
+                1.0 - mean / population.test_variance
+            }
         };
-        let accuracy = approximate(found.correct) / approximate(found.total);
         Ok((accuracy, ratio.unwrap_or_default()))
     }
 }
 
-fn features(study: &Study, plan: &RegressionPlan, random: &mut Uniform) -> Vec<(String, String)> {
-    plan.features
-        .iter()
-        .filter_map(|name| Some((name, study.data.columns.get(name)?)))
-        .map(|(name, column)| {
-            let value = match &column.kind {
-                ColumnKind::Category(category) => {
-                    let place = random.next() * approximate(category.levels.len());
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        clippy::cast_sign_loss,
-                        reason = "below the number of levels"
-                    )]
-                    let value = category.levels.keys().nth(place as usize);
-                    value.cloned().unwrap_or_default()
-                }
-                ColumnKind::Number(number) => {
-                    let [low, high] = number.range;
-                    (number.centre + number.scale * random.normal())
-                        .clamp(low, high)
-                        .to_string()
-                }
-            };
-            (name.clone(), value)
-        })
-        .collect()
-}
-
-/// The rows as a hospital's file, read as a hospital reads it.
-fn table(
-    study: &Study,
-    plan: &RegressionPlan,
-    rows: &[Vec<(String, String)>],
-    outcomes: &[bool],
-) -> anyhow::Result<Table> {
-    let outcome = study.data.columns.get(&plan.outcome);
-    let Some(ColumnKind::Category(category)) = outcome.map(|column| &column.kind) else {
-        bail!("the outcome is no category");
-    };
-    let value = |positive: bool| {
-        category
-            .levels
-            .iter()
-            .find(|(_, label)| (Some(*label) == plan.positive.as_ref()) == positive)
-            .map_or("", |(value, _)| value)
-    };
-    // Columns that the study declares and the analysis does not use still must be there.
-    let unused: Vec<(&String, String)> = study
-        .data
-        .columns
-        .iter()
-        .filter(|(name, _)| **name != plan.outcome && !plan.features.contains(name))
-        .map(|(name, column)| {
-            let value = match &column.kind {
-                ColumnKind::Category(category) => {
-                    category.levels.keys().next().cloned().unwrap_or_default()
-                }
-                ColumnKind::Number(number) => number.centre.to_string(),
-            };
-            (name, value)
-        })
-        .collect();
-    let mut csv = String::new();
-    let mut header: Vec<&str> = vec![plan.outcome.as_str()];
-    header.extend(study.data.patient.as_deref());
-    header.extend(unused.iter().map(|(name, _)| name.as_str()));
-    header.extend(plan.features.iter().map(String::as_str));
-    csv.push_str(&quoted(header.into_iter()));
-    for (number, (row, positive)) in rows.iter().zip(outcomes).enumerate() {
-        let patient = number.to_string();
-        let mut cells = vec![value(*positive)];
-        if study.data.patient.is_some() {
-            cells.push(&patient);
+impl Run<'_> {
+    /// The parameters of a model whose coefficients a result gives: of a number, in units of its public scale.
+    fn in_public_units(&self, coefficients: &[f64]) -> Vec<f64> {
+        let number = self
+            .study
+            .analysis
+            .regression()
+            .filter(|plan| plan.model == ModelPlan::Linear)
+            .and_then(|plan| self.study.data.columns.get(&plan.outcome));
+        let mut parameters = coefficients.to_vec();
+        if let Some(ColumnKind::Number(number)) = number.map(|column| &column.kind) {
+            if let Some(intercept) = parameters.first_mut() {
+                *intercept -= number.centre;
+            }
+            parameters.iter_mut().for_each(|it| *it /= number.scale);
         }
-        cells.extend(unused.iter().map(|(_, value)| value.as_str()));
-        cells.extend(row.iter().map(|(_, value)| value.as_str()));
-        let _ = write!(csv, "\n{}", quoted(cells.into_iter()));
+        parameters
     }
-    Ok(Table::read(csv.as_bytes(), &study.data)?)
-}
-
-fn quoted<'a>(cells: impl Iterator<Item = &'a str>) -> String {
-    cells
-        .map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")))
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 fn length(vector: &[f64]) -> f64 {
@@ -347,28 +243,9 @@ fn approximate(count: usize) -> f64 {
     count as f64
 }
 
-/// Numbers between 0 and 1.
-struct Uniform(InsecureSeededRandom);
-
-impl Uniform {
-    fn next(&mut self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "53 bits")]
-        let bits = (self.0.next_u64() >> 11) as f64;
-        bits / 9_007_199_254_740_992.0
-    }
-
-    /// By Box and Muller.
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.next()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.next()).cos()
-    }
-}
-
 const REPETITIONS: u32 = 5;
-const TEST_PATIENTS: usize = 2_000;
 /// More are not simulated.
 pub(super) const MOST_PATIENTS: u64 = 20_000;
-const LOGIT_SPREAD: f64 = 2.0;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -427,10 +304,51 @@ mod tests {
     }
 
     #[test]
+    fn numbers_and_several_labels_are_predicted_too() {
+        let read = |file: &[u8]| NoisedStudy {
+            study: Study::parse(file).unwrap(),
+            ..noised()
+        };
+        let linear = read(include_bytes!(
+            "../../../examples/studies/private-linear.toml"
+        ));
+        let found = predict(&linear).unwrap();
+        assert_eq!(found.measure, Measure::RSquared);
+        // The law explains a half; noise takes some of it.
+        assert!(
+            (0.3..0.55).contains(&found.accuracy_without_noise),
+            "{found:?}"
+        );
+        assert!(
+            found.accuracy <= found.accuracy_without_noise + 0.01
+                && found.accuracy_of_guessing == 0.0
+        );
+        let loud = linear.with_epsilon(Epsilon::new(0.05).unwrap()).unwrap();
+        assert!(
+            predict(&loud).unwrap().accuracy < found.accuracy,
+            "{found:?}"
+        );
+        for kind in [
+            "\"softmax-regression\"",
+            "\"neural-network\"\nhidden_units = 4",
+        ] {
+            let text = include_str!("../../../examples/studies/private-logistic.toml")
+                .replace("\"logistic-regression\"", kind)
+                .replace(", positive = \"yes\"", "");
+            let found = predict(&read(text.as_bytes())).unwrap();
+            assert_eq!(found.measure, Measure::Correct);
+            assert!(
+                found.accuracy_without_noise > found.accuracy_of_guessing,
+                "{kind} {found:?}"
+            );
+        }
+    }
+
+    #[test]
     fn statistics_have_no_accuracy() {
         let file = include_bytes!("../../../examples/studies/statistics.toml");
         let study = Study::parse(file).unwrap();
         let fault = predict(&NoisedStudy { study, ..noised() }).unwrap_err();
-        assert!(fault.to_string().contains("logistic regressions only"));
+        assert!(fault.to_string().contains("regressions only"));
     }
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `privacy report`: what a study promised its patients and how, for officers, ethics boards and auditors.
 
+mod audit;
 mod chart;
 mod curves;
+mod derived;
 mod fields;
 mod page;
+mod run;
 
 use super::study_loss::NoisedStudy;
 use crate::output::OutputArguments;
 use anyhow::Context;
 use clap::Args;
 use fields::PrivacyReport;
+use run::{Charged, Run};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +32,12 @@ pub(crate) struct ReportArguments {
     /// The folder that `study result --out` wrote, for the rounds that were run
     #[arg(long, value_name = "FOLDER")]
     results: Option<PathBuf>,
+    /// A hospital's ledger, as `consilium-silo-agent ledger export` wrote it, for the attempts that were charged
+    #[arg(long, value_name = "LEDGER.jsonl")]
+    ledger: Option<PathBuf>,
+    /// The study's identifier in that ledger, or its beginning, where several studies have this price
+    #[arg(long, value_name = "ID", requires = "ledger")]
+    id: Option<String>,
     /// Where `privacy-report.json` and `privacy-report.html` go
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     out: PathBuf,
@@ -43,8 +53,19 @@ pub(super) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
         )
     })?;
     let noised = NoisedStudy::read(&arguments.study, arguments.silos, arguments.colluders)?;
-    let rounds_run = arguments.results.as_deref().map(rounds_of).transpose()?;
-    let report = PrivacyReport::of(&noised, &bytes, rounds_run)
+    let run = Run {
+        rounds: arguments
+            .results
+            .as_deref()
+            .map(run::rounds_of)
+            .transpose()?,
+        charged: arguments
+            .ledger
+            .as_deref()
+            .map(|ledger| Charged::of(ledger, arguments.id.as_deref(), &noised))
+            .transpose()?,
+    };
+    let report = PrivacyReport::of(&noised, &bytes, run)
         .with_context(|| format!("in `{}`", arguments.study.display()))?;
     write(&arguments.out, &report)?;
     arguments.output.print(&report, |_| {
@@ -53,17 +74,6 @@ pub(super) fn run(arguments: &ReportArguments) -> anyhow::Result<()> {
             arguments.out.display()
         )
     })
-}
-
-fn rounds_of(folder: &Path) -> anyhow::Result<u64> {
-    let file = folder.join("result.json");
-    let context = || format!("the result `{}` cannot be read", file.display());
-    let bytes = fs::read(&file).with_context(context)?;
-    let result: serde_json::Value = serde_json::from_slice(&bytes).with_context(context)?;
-    result["rounds"]
-        .as_u64()
-        .or_else(|| result["result"]["rounds"].as_u64())
-        .with_context(|| format!("`{}` does not say how many rounds were run", file.display()))
 }
 
 fn write(folder: &Path, report: &PrivacyReport) -> anyhow::Result<()> {

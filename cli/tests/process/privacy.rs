@@ -2,6 +2,10 @@
 //! `consilium privacy`: its answers as machines read them, its refusals, its report.
 
 use crate::executable::run;
+use consilium_learning::study::Study;
+use consilium_privacy::budget::{Budget, Charge, Ledger};
+use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::View;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -153,7 +157,22 @@ fn a_report_is_one_page_that_loads_nothing() {
     let report = fs::read(folder.path().join("results/privacy-report.json")).unwrap();
     let report: Value = serde_json::from_slice(&report).unwrap();
     assert_eq!(report["accounting"]["rounds_run"], 20);
-    assert_eq!(report["accounting"]["attempts_charged"], 22);
+    assert_eq!(report["accounting"]["attempts_planned"], 22);
+    assert!(report["accounting"]["charged"].is_null());
+    let stated = |section: &str, field: &str| report[section][field].as_str().unwrap().to_owned();
+    assert!(stated("mechanism", "clip_origin").starts_with("stated in the study"));
+    assert!(stated("boundary", "tuning").contains("method fedsgd, 20 rounds, learning rate"));
+    assert!(stated("boundary", "preprocessing").contains("columns of numbers are cut"));
+    assert!(stated("implementation", "enforced_by").contains("noises once per attempt"));
+    let sampler = &report["implementation"]["sampler"];
+    let distance = sampler["distance"].as_f64().unwrap();
+    let expected = 4.0 * 22.0 * report["mechanism"]["coordinates"].as_f64().unwrap();
+    assert!(
+        (distance * 2_f64.powi(96) / expected - 1.0).abs() < 1e-9,
+        "{sampler}"
+    );
+    assert!(sampler["delta_taken"].as_f64().unwrap() > 20.0 * distance);
+    assert!(page.contains("measured for the mechanism, not for this study"));
     let spent = report["curves"]["epsilon_over_rounds"].as_array().unwrap();
     assert_eq!(spent.len(), 22);
     for pair in spent.windows(2) {
@@ -165,6 +184,61 @@ fn a_report_is_one_page_that_loads_nothing() {
         "report study.toml --silos 4 --results nowhere",
     )
     .failed(2, &["nowhere/result.json"]);
+}
+
+#[test]
+fn a_report_tells_what_a_ledger_was_charged_for_and_refuses_another_studys() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("study.toml"), STUDY).unwrap();
+    let study = Study::parse(STUDY.as_bytes()).unwrap();
+    let vector = study.vector_plan(4, 1, 1).unwrap();
+    let noise = vector.noise.unwrap();
+    let charge = Charge::of_plan(&noise, View::Colluders, vector.dimension).unwrap();
+    let mut ledger = Ledger::new();
+    let mut text = String::new();
+    let mut record = |ledger: &mut Ledger, entry| {
+        text.push_str(&ledger.record(&entry, 1).unwrap());
+        fs::write(folder.path().join("ledger.jsonl"), &text).unwrap();
+    };
+    let (epsilon, delta) = (Epsilon::new(20.0).unwrap(), Delta::new(2e-5).unwrap());
+    let budget = Budget::create(epsilon, delta).unwrap();
+    let data = study.heading.data.as_str();
+    let created = ledger.create(data, budget).unwrap();
+    record(&mut ledger, created);
+    let asked = "report study.toml --silos 4 --ledger ledger.jsonl --out .";
+    privacy(folder.path(), asked).failed(2, &["no reservation", "--silos"]);
+    let reserved = ledger.reserve(data, "abc-1", 22, &charge).unwrap();
+    record(&mut ledger, reserved);
+    for round in 1..=3 {
+        let attempt = format!("1.{round}.1");
+        let committed = ledger.commit("abc-1", &attempt).unwrap().unwrap();
+        record(&mut ledger, committed);
+    }
+    let reported = |arguments: &str| {
+        privacy(folder.path(), arguments).succeeded();
+        let report = fs::read(folder.path().join("privacy-report.json")).unwrap();
+        let report: Value = serde_json::from_slice(&report).unwrap();
+        report["accounting"]["charged"].clone()
+    };
+    let charged = reported(asked);
+    assert_eq!(
+        (
+            &charged["attempts_committed"],
+            &charged["attempts_reserved"]
+        ),
+        (&3.into(), &22.into())
+    );
+    assert_eq!(
+        (&charged["view"], &charged["released"]),
+        (&"colluders".into(), &false.into())
+    );
+    // Noise for other silos is another price.
+    privacy(folder.path(), &asked.replace("--silos 4", "--silos 5")).failed(2, &["no reservation"]);
+    let twin = ledger.reserve(data, "abd-2", 22, &charge).unwrap();
+    record(&mut ledger, twin);
+    privacy(folder.path(), asked).failed(2, &["2 studies", "abc-1 or abd-2"]);
+    let charged = reported(&format!("{asked} --id abd"));
+    assert_eq!(charged["attempts_committed"], 0);
 }
 
 #[test]
@@ -200,6 +274,56 @@ fn a_study_on_samples_is_planned_and_reported_as_one() {
     let spent = report["curves"]["epsilon_over_rounds"].as_array().unwrap();
     let last = spent.last().unwrap()["certified"].as_f64().unwrap();
     assert!((last / number(&charged["certified"]["epsilon"]) - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn amounts_of_privacy_are_decimals_in_quotes_wherever_they_stand() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("study.toml"), STUDY).unwrap();
+    fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+    let year = include_str!("../../../examples/privacy/year.toml");
+    fs::write(folder.path().join("year.toml"), year).unwrap();
+    for asked in [
+        "epsilon --noise-multiplier 2 --rounds 9 --delta 1e-5 --adjacency replace --batch 5 --population 90 --json",
+        "calibrate --epsilon 2 --rounds 9 --delta 1e-5 --json",
+        "compose year.toml --json",
+        "explain --epsilon 1 --delta 1e-5 --json",
+        "plan study.toml --silos 4 --policy policy.toml --budget-share 25 --json",
+        "report study.toml --silos 4 --json",
+    ] {
+        let mut said = json(folder.path(), asked);
+        if let Some(report) = said.as_object_mut() {
+            // Points of curves are numbers.
+            report.remove("curves");
+        }
+        quoted(&said, asked);
+    }
+}
+
+fn quoted(value: &Value, asked: &str) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let is_amount = [
+                    "epsilon",
+                    "delta",
+                    "rho",
+                    "noise_multiplier",
+                    "sampling_rate",
+                    "clip",
+                    "asked",
+                ]
+                .contains(&name.as_str());
+                assert!(
+                    !(is_amount && field.is_number()),
+                    "`{name}` of `{asked}`: {field}"
+                );
+                quoted(field, asked);
+            }
+        }
+        Value::Array(fields) => fields.iter().for_each(|field| quoted(field, asked)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn privacy(folder: &Path, arguments: &str) -> crate::executable::Ran {

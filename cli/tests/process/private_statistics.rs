@@ -6,6 +6,7 @@ use crate::federation::Federation;
 use crate::founding::HOSPITALS;
 use crate::studies::{PRIVATE_STATISTICS, replaced};
 use consilium_learning::result::{Interval, StudyResult};
+use serde_json::Value;
 
 /// The published trial: what the noise moves.
 const TABLE: [(&str, &str, f64); 4] = [
@@ -95,5 +96,43 @@ fn a_release_beyond_the_budget_is_refused_although_it_asks_for_something_else() 
     assert_eq!(last["state"], "refused", "{last}");
     let refusals = last["refusals"].to_string();
     assert!(refusals.contains("budget"), "{refusals}");
+    // What would fit was tried by the hospitals themselves.
+    assert!(refusals.contains("would fit: `epsilon = "), "{refusals}");
     federation.stop();
+
+    let show = |more: &[&str]| {
+        let mut words = vec!["silo", "approvals", "show", third.as_str(), "--dir", "1_UM"];
+        words.extend(more);
+        federation.run(&words).succeeded()
+    };
+    let card: Value = serde_json::from_str(&show(&["--json"])).unwrap();
+    let card = &card["card"];
+    assert_eq!(card["missing"], serde_json::json!([]), "{card}");
+    assert_eq!(card["data_set"]["name"], "ercp-trial");
+    assert_eq!(card["privacy"]["charged"], "colluders");
+    let epsilon = |view: &str| {
+        card["privacy"][view]["epsilon"]
+            .as_str()
+            .unwrap()
+            .parse::<f64>()
+    };
+    let [held, colluding, broken] =
+        ["masks_hold", "colluders", "masks_broken"].map(|view| epsilon(view).unwrap());
+    assert!(held < colluding && colluding < broken, "{card}");
+    assert!(card["budget"]["left_after"].is_null() && card["budget"]["does_not_fit"].is_string());
+    // Created, and for each of the first two studies: set aside, spent, freed.
+    assert_eq!(card["timeline"].as_array().unwrap().len(), 7, "{card}");
+    let words = show(&[]);
+    for said in [
+        "others may learn that there are at most",
+        "if the masks were broken",
+        "coordinator, noise of",
+        "clips, charged",
+        "the odds change at most",
+        "needed",
+        "Taken from this budget so far",
+        "spent attempt",
+    ] {
+        assert!(words.contains(said), "{said}: {words}");
+    }
 }

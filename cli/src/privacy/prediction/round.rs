@@ -8,7 +8,7 @@ use consilium_privacy::clipping::{clip, quantise_patient};
 use consilium_privacy::contribution::noised_sum;
 use consilium_privacy::loss::ClippingNorm;
 
-use super::{Noise, Population, Run};
+use super::{Noise, Run};
 
 impl Run<'_> {
     /// The sum of a round under shared noise.
@@ -16,10 +16,10 @@ impl Run<'_> {
         &self,
         task: &Task,
         model: &Model,
-        population: &Population,
+        table: &Table,
         seed: u64,
     ) -> anyhow::Result<DecodedSum> {
-        let (dimension, vectors) = vectors(task, model, &population.training)?;
+        let (dimension, vectors) = vectors(task, model, table)?;
         if self.noise == Noise::LeftOut {
             let mut sum = clipped_sum(dimension, vectors, self.clip);
             // Nobody is drawn either: as much of everybody as a batch holds on average.
@@ -39,7 +39,7 @@ impl Run<'_> {
         &self,
         task: &Task,
         model: &Model,
-        population: &Population,
+        table: &Table,
         seed: u64,
     ) -> anyhow::Result<(DecodedSum, Vec<f64>)> {
         let dimension = task.dimension();
@@ -48,7 +48,7 @@ impl Run<'_> {
             let mut seeds = InsecureSeededRandom::from_seed(seed | u64::try_from(silo)?);
             let mut training = task.local_training(self.vector, model)?;
             while !training.is_finished() {
-                let (dimension, vectors) = vectors(task, &training.model(), &population.training)?;
+                let (dimension, vectors) = vectors(task, &training.model(), table)?;
                 let mut patients = vectors.chunks(self.patients_of_silo(&vectors));
                 let patients = patients.nth(silo).unwrap_or_default();
                 let sum = self.sum_of_silo(dimension, patients, seeds.next_u64())?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The curves of a report: epsilon over rounds, what attackers find, accuracy against epsilon.
 
-use crate::privacy::prediction::predict;
+use crate::privacy::prediction::{predict, predict_widths};
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
 use consilium_privacy::accountant::estimate_of_plan;
 use consilium_privacy::accountant::meaning::TradeOff;
@@ -15,6 +15,8 @@ pub(super) struct Curves {
     pub(super) attackers: Vec<Found>,
     /// On synthetic patients.
     pub(super) accuracy_over_epsilon: Vec<Accuracy>,
+    /// Of statistics, on synthetic patients: half the width of an interval of the first of them.
+    pub(super) width_over_epsilon: Vec<WidthAt>,
 }
 
 /// After so many attempts.
@@ -40,6 +42,13 @@ pub(super) struct Accuracy {
     pub(super) without_noise: f64,
 }
 
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct WidthAt {
+    pub(super) epsilon: f64,
+    pub(super) statistic: String,
+    pub(super) plus_or_minus: f64,
+}
+
 impl Curves {
     pub(super) fn of(noised: &NoisedStudy, noise: &StudyNoise) -> anyhow::Result<Self> {
         Ok(Self {
@@ -57,7 +66,27 @@ impl Curves {
                     })
                 })
                 .collect(),
+            width_over_epsilon: EPSILONS
+                .into_iter()
+                .filter_map(|value| {
+                    let changed = noised.with_epsilon(Epsilon::new(value).ok()?).ok()?;
+                    let first = predict_widths(&changed).ok()?.into_iter().next()?;
+                    Some(WidthAt {
+                        epsilon: value,
+                        statistic: first.statistic,
+                        plus_or_minus: first.plus_or_minus,
+                    })
+                })
+                .collect(),
         })
+    }
+}
+
+impl Curves {
+    /// Where an axis of accuracies may begin.
+    pub(super) fn least_accuracy(&self) -> f64 {
+        let all = self.accuracy_over_epsilon.iter();
+        all.map(|it| it.accuracy).fold(1.0, f64::min)
     }
 }
 

@@ -2,15 +2,18 @@
 //! The fields of a privacy report, after NIST SP 800-226, "Guidelines for Evaluating Differential Privacy
 //! Guarantees".
 
+use super::audit::Audit;
 use super::curves::Curves;
-use crate::privacy::prediction::{Prediction, predict};
+use super::derived;
+use super::run::{Charged, Run};
+use crate::privacy::prediction::{Prediction, Width, predict, predict_widths};
 use crate::privacy::study_loss::{NoisedStudy, StudyLoss, taking_part};
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::accountant::meaning::Meaning;
 use consilium_privacy::accountant::zcdp;
 use consilium_privacy::batch::Batch;
-use consilium_privacy::loss::{Delta, Epsilon, NoiseMultiplier, Rho};
-use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, View};
+use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, Rho};
+use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, View};
 use serde::Serialize;
 
 /// The whole report.
@@ -29,6 +32,8 @@ pub(super) struct PrivacyReport {
     pub(super) meaning: Meaning,
     /// On synthetic patients; `null` where the study predicts nothing.
     pub(super) prediction: Option<Prediction>,
+    /// Of statistics: how wide their intervals will be, on synthetic patients.
+    pub(super) widths: Vec<Width>,
     pub(super) curves: Curves,
 }
 
@@ -61,8 +66,9 @@ pub(super) struct Guarantee {
 #[derive(Debug, Serialize)]
 pub(super) struct MechanismFacts {
     pub(super) mechanism: &'static str,
-    pub(super) clip: f64,
-    pub(super) noise_multiplier: f64,
+    pub(super) clip: ClippingNorm,
+    pub(super) clip_origin: &'static str,
+    pub(super) noise_multiplier: NoiseMultiplier,
     /// Noised sums in each attempt.
     pub(super) releases_per_attempt: u32,
     pub(super) sampling_rate: String,
@@ -77,7 +83,10 @@ pub(super) struct Accounting {
     pub(super) estimate: &'static str,
     pub(super) rounds_planned: u32,
     pub(super) rounds_run: Option<u64>,
-    pub(super) attempts_charged: u32,
+    /// `T`: rounds and spare attempts.
+    pub(super) attempts_planned: u32,
+    /// What a hospital's ledger says; `null` without one.
+    pub(super) charged: Option<Charged>,
     pub(super) composition: &'static str,
 }
 
@@ -85,31 +94,41 @@ pub(super) struct Accounting {
 pub(super) struct Boundary {
     pub(super) released: &'static str,
     pub(super) not_released: &'static str,
-    pub(super) tuning: &'static str,
-    pub(super) preprocessing: &'static str,
+    pub(super) tuning: String,
+    pub(super) preprocessing: String,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Implementation {
     pub(super) software: String,
-    pub(super) sampler: &'static str,
+    pub(super) sampler: SamplerFacts,
     pub(super) generator: &'static str,
-    pub(super) enforced_by: &'static str,
-    pub(super) audit: &'static str,
+    pub(super) enforced_by: String,
+    pub(super) audit: Audit,
+}
+
+/// How far what is sampled is from the noise that is accounted for.
+#[derive(Debug, Serialize)]
+pub(super) struct SamplerFacts {
+    pub(super) name: &'static str,
+    /// Of all draws of all attempts together, in total variation.
+    pub(super) distance: f64,
+    /// `(1 + e^epsilon)` times the distance, inside the study's delta.
+    pub(super) delta_taken: f64,
 }
 
 impl PrivacyReport {
-    pub(super) fn of(
-        noised: &NoisedStudy,
-        file: &[u8],
-        rounds_run: Option<u64>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn of(noised: &NoisedStudy, file: &[u8], run: Run) -> anyhow::Result<Self> {
         let noise = noised.noise()?;
         let views = noised.loss()?;
         let charged = noise.plan.multiplier(View::Colluders)?;
         let heading = &noised.study.heading;
         let batch = noise.plan.batch;
         let silos_per_patient = noise.plan.silos_per_patient;
+        let distance = noise
+            .plan
+            .distance_from_exact(noise.dimension)
+            .times(noise.plan.attempts);
         Ok(Self {
             format: "consilium-privacy-report/1",
             study: StudyFacts {
@@ -129,13 +148,27 @@ impl PrivacyReport {
                         "inter-silo record-level (epsilon, delta)-differential privacy (ISRL-DP), certified by Renyi differential privacy"
                     }
                 },
-                unit: format!("{}, with all of that patient's rows", noise.plan.hidden()),
+                unit: match noise.plan.unit {
+                    Unit::Patient => {
+                        format!("{}, with all of that patient's rows", noise.plan.hidden())
+                    }
+                    Unit::Silo => noise.plan.hidden(),
+                },
                 most_silos_per_patient: silos_per_patient,
-                adjacency: "add-remove: the patient took part, or did not",
+                adjacency: match noise.plan.unit {
+                    Unit::Patient => "add-remove: the patient took part, or did not",
+                    Unit::Silo => {
+                        "replace: the hospital's data are what they are, or any others; that it took part is public"
+                    }
+                },
                 epsilon: noise.terms.epsilon,
                 delta: noise.terms.delta,
                 rho: (batch == Batch::Everybody).then(|| {
-                    let of_patient = charged.value() / f64::from(silos_per_patient);
+                    let times_moved = match noise.plan.unit {
+                        Unit::Patient => f64::from(silos_per_patient),
+                        Unit::Silo => 2.0,
+                    };
+                    let of_patient = charged.value() / times_moved;
                     NoiseMultiplier::new(of_patient).ok().map(|z| zcdp::rho(z, noise.plan.releases()))
                 }).flatten(),
                 trust_model: match noise.plan.placement {
@@ -156,8 +189,9 @@ impl PrivacyReport {
                         "discrete Gaussian on the integers, at every local step of each silo"
                     }
                 },
-                clip: noise.terms.clip.value(),
-                noise_multiplier: charged.value(),
+                clip: noise.terms.clip,
+                clip_origin: derived::clip_origin(file),
+                noise_multiplier: charged,
                 releases_per_attempt: noise.plan.releases_per_attempt(),
                 sampling_rate: format!(
                     "{}: {}",
@@ -185,8 +219,9 @@ impl PrivacyReport {
                     }
                 },
                 rounds_planned: noised.study.rounds.most,
-                rounds_run,
-                attempts_charged: noise.plan.attempts,
+                rounds_run: run.rounds,
+                attempts_planned: noise.plan.attempts,
+                charged: run.charged,
                 composition: "all attempts of this study, spare ones included; other studies of the same patients add up in each hospital's ledger",
             },
             boundary: Boundary {
@@ -202,19 +237,24 @@ impl PrivacyReport {
                     }
                 },
                 not_released: "single vectors, sums of one hospital, batch sizes, who was drawn, counts of examples, losses and metrics",
-                tuning: "none on patients' data within this study; another study with other settings is charged again",
-                preprocessing: "scaled and clipped by public ranges that the study file states",
+                tuning: derived::tuning(&noised.study),
+                preprocessing: derived::preprocessing(&noised.study),
             },
             implementation: Implementation {
                 software: format!("consilium {}", env!("CARGO_PKG_VERSION")),
-                sampler: "discrete Gaussian by integer arithmetic",
+                sampler: SamplerFacts {
+                    name: "discrete Gaussian by integer arithmetic, within 2^-96 of exact for each coordinate",
+                    distance: distance.total_variation(),
+                    delta_taken: distance.delta_taken(views.charged),
+                },
                 generator: "ChaCha20 with fast key erasure, seeded by the operating system",
-                enforced_by: "agent: the hospital's agent clips, quantises, draws where a study samples, adds up and noises built-in objectives",
-                audit: "not measured for this study; a canary audit of the release path runs among the project's tests",
+                enforced_by: derived::enforced_by(&noise.plan),
+                audit: Audit::OF_THE_MECHANISM,
             },
             limits: limits(&noise.plan),
             meaning: Meaning::of(views.charged, noise.terms.delta),
             prediction: predict(noised).ok(),
+            widths: predict_widths(noised).unwrap_or_default(),
             curves: Curves::of(noised, &noise)?,
             views,
         })

@@ -4,6 +4,7 @@
 use super::chart::{Chart, Line, Style};
 use super::fields::PrivacyReport;
 use crate::privacy::amounts::rounded_up;
+use crate::privacy::prediction::Measure;
 use crate::privacy::study_loss::ViewLoss;
 use std::fmt::Write as _;
 
@@ -152,6 +153,10 @@ fn figures(report: &PrivacyReport) -> String {
             up_range: Some((0.0, 1.0)),
         },
     ];
+    let measure = report
+        .prediction
+        .as_ref()
+        .map_or(Measure::Correct, |prediction| prediction.measure);
     if curves.accuracy_over_epsilon.len() > 1 {
         let accuracy = |value: fn(&super::curves::Accuracy) -> f64| {
             curves
@@ -163,7 +168,7 @@ fn figures(report: &PrivacyReport) -> String {
         charts.push(Chart {
             title: "Accuracy over epsilon, synthetic patients",
             across: "epsilon",
-            up: "accuracy",
+            up: measure.name(),
             lines: vec![
                 Line {
                     name: "with noise",
@@ -176,7 +181,27 @@ fn figures(report: &PrivacyReport) -> String {
                     points: accuracy(|it| it.without_noise),
                 },
             ],
-            up_range: Some((0.5, 1.0)),
+            up_range: Some(match measure {
+                Measure::Correct => (curves.least_accuracy().min(0.5), 1.0),
+                Measure::RSquared => (0.0, 1.0),
+            }),
+        });
+    }
+    if let [first, _, ..] = &curves.width_over_epsilon[..] {
+        charts.push(Chart {
+            title: "Width of an interval over epsilon, synthetic patients",
+            across: "epsilon",
+            up: &first.statistic,
+            lines: vec![Line {
+                name: "plus or minus",
+                style: Style::Solid,
+                points: curves
+                    .width_over_epsilon
+                    .iter()
+                    .map(|it| (it.epsilon, it.plus_or_minus))
+                    .collect(),
+            }],
+            up_range: None,
         });
     }
     let mut text = "<div class=\"figures\">".to_owned();
@@ -192,14 +217,29 @@ fn figures(report: &PrivacyReport) -> String {
     if let Some(prediction) = &report.prediction {
         let _ = writeln!(
             text,
-            "<p>Predicted accuracy {} against {} without noise and {} by guessing: {} {}, {} repetitions. No patient of this study was looked at.</p>",
+            "<p>Predicted {}: {} against {} without noise and {} by guessing: {} {}, {} repetitions. No patient of this study was looked at.</p>",
+            prediction.measure.name(),
             percent(prediction.accuracy),
             percent(prediction.accuracy_without_noise),
             percent(prediction.accuracy_of_guessing),
             prediction.patients,
-            escaped("synthetic patients from the study's public columns and a hidden logistic law"),
+            escaped(
+                "synthetic patients from the study's public columns and a hidden law for the outcome"
+            ),
             prediction.repetitions
         );
+    }
+    if !report.widths.is_empty() {
+        text.push_str("<p>Expected 95 % intervals, on synthetic patients:</p><ul>");
+        for width in &report.widths {
+            let _ = write!(
+                text,
+                "<li>{}: plus or minus {:.3}</li>",
+                escaped(&width.statistic),
+                width.plus_or_minus
+            );
+        }
+        text.push_str("</ul>\n");
     }
     text
 }
@@ -210,6 +250,24 @@ fn tables(report: &PrivacyReport) -> String {
         .accounting
         .rounds_run
         .map_or_else(|| "not stated".to_owned(), |rounds| rounds.to_string());
+    let charged = report.accounting.charged.as_ref().map_or_else(
+        || "not stated: no ledger was given".to_owned(),
+        |charged| {
+            format!(
+                "{} of {} committed in the ledger{}, study {}, charged in the view `{}`",
+                charged.attempts_committed,
+                charged.attempts_reserved,
+                if charged.released {
+                    ", the rest is free again"
+                } else {
+                    ", the rest is set aside"
+                },
+                charged.study,
+                charged.view
+            )
+        },
+    );
+    let sampler = &report.implementation.sampler;
     let sections: [(&str, Vec<(&str, String)>); 6] = [
         (
             "Study",
@@ -248,10 +306,16 @@ fn tables(report: &PrivacyReport) -> String {
             "Mechanism",
             vec![
                 ("mechanism", report.mechanism.mechanism.to_owned()),
-                ("clip C", report.mechanism.clip.to_string()),
+                (
+                    "clip C",
+                    format!(
+                        "{}: {}",
+                        report.mechanism.clip, report.mechanism.clip_origin
+                    ),
+                ),
                 (
                     "noise multiplier z (charged view)",
-                    format!("{:.4}", report.mechanism.noise_multiplier),
+                    format!("{:.4}", report.mechanism.noise_multiplier.value()),
                 ),
                 ("sampling rate q", report.mechanism.sampling_rate.clone()),
                 ("coordinates", report.mechanism.coordinates.to_string()),
@@ -269,9 +333,10 @@ fn tables(report: &PrivacyReport) -> String {
                 ),
                 ("rounds run", rounds_run),
                 (
-                    "attempts charged T",
-                    report.accounting.attempts_charged.to_string(),
+                    "attempts planned T",
+                    report.accounting.attempts_planned.to_string(),
                 ),
+                ("attempts charged", charged),
                 ("composition", report.accounting.composition.to_owned()),
             ],
         ),
@@ -280,18 +345,24 @@ fn tables(report: &PrivacyReport) -> String {
             vec![
                 ("released", report.boundary.released.to_owned()),
                 ("not released", report.boundary.not_released.to_owned()),
-                ("tuning", report.boundary.tuning.to_owned()),
-                ("preprocessing", report.boundary.preprocessing.to_owned()),
+                ("tuning", report.boundary.tuning.clone()),
+                ("preprocessing", report.boundary.preprocessing.clone()),
             ],
         ),
         (
             "Implementation",
             vec![
                 ("software", report.implementation.software.clone()),
-                ("sampler", report.implementation.sampler.to_owned()),
+                (
+                    "sampler",
+                    format!(
+                        "{}: {:.1e} from exact in total variation, which takes {:.1e} of delta",
+                        sampler.name, sampler.distance, sampler.delta_taken
+                    ),
+                ),
                 ("generator", report.implementation.generator.to_owned()),
-                ("enforced by", report.implementation.enforced_by.to_owned()),
-                ("audit", report.implementation.audit.to_owned()),
+                ("enforced by", report.implementation.enforced_by.clone()),
+                ("audit", report.implementation.audit.words()),
             ],
         ),
     ];
