@@ -32,6 +32,7 @@ mod membership;
 mod memory;
 mod message;
 mod outgoing;
+mod ready_grid;
 mod release;
 mod replay;
 mod round_plan;
@@ -57,11 +58,11 @@ pub use message::{
     CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage, Verification,
 };
 pub use outgoing::{Beside, DealSource, Outgoing};
+pub use ready_grid::{READY_GRID_MILLISECONDS, ready_grid_milliseconds};
 pub use release::{VerifiedBy, VerifiedSum, verify_release};
 pub use replay::{ReplayJob, ReplayOutcome, ReplaySource};
 pub use round_plan::{
-    CHUNK_FIELDS, MOST_SILOS, MaskCipher, PROTOCOL_VERSION, PlanFault, READY_GRID_MILLISECONDS,
-    RoundPlan, Thresholds,
+    CHUNK_FIELDS, MOST_SILOS, MaskCipher, PROTOCOL_VERSION, PlanFault, RoundPlan, Thresholds,
 };
 pub use silo::{RestoreFault, SiloMachine, SiloSurroundings};
 /// Defences that a test takes away, to show that the attack which each one stops is real.

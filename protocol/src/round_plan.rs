@@ -5,6 +5,7 @@ use crate::defence::{Defence, stands};
 use crate::fault::Fault;
 use crate::id::{AttemptId, SiloName};
 use crate::membership::Membership;
+use crate::ready_grid::ready_grid_milliseconds;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::ring::WordBits;
@@ -18,9 +19,6 @@ pub const PROTOCOL_VERSION: u32 = 1;
 
 /// Fields in one upload chunk: a multiple of 128, so that every chunk is whole bytes at every width.
 pub const CHUNK_FIELDS: u32 = 32_768;
-
-/// The public grid on which silos announce that they are ready, in milliseconds after Open.
-pub const READY_GRID_MILLISECONDS: u32 = 200;
 
 /// How masks are expanded. One value today; it stands in the plan so that a change is visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,6 +252,7 @@ impl RoundPlan {
         if count > MOST_SILOS {
             return Err(PlanFault::TooManySilos(silos.len()));
         }
+        let ready_grid_milliseconds = ready_grid_milliseconds(&vector);
         let plan = Self {
             id,
             roster_root: membership.roster_root,
@@ -264,7 +263,7 @@ impl RoundPlan {
             vector,
             cipher: MaskCipher::Aes256Ctr,
             chunk_fields: CHUNK_FIELDS,
-            ready_grid_milliseconds: READY_GRID_MILLISECONDS,
+            ready_grid_milliseconds,
         };
         plan.word_bits()?;
         plan.check_vector(count)?;

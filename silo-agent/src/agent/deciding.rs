@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use consilium_audit::entry::{EventKind, Outcome, PrivacyStatement};
 use consilium_policies::{Approval, Date};
+use consilium_privacy::noise_plan::VectorPlan;
+use consilium_protocol::ready_grid_milliseconds;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tracing::info;
@@ -25,6 +27,7 @@ pub(crate) struct Checked {
     study: String,
     approved_by: Option<String>,
     since: Instant,
+    grid: Duration,
     outcome: Result<TableFacts, String>,
 }
 
@@ -84,6 +87,7 @@ impl Agent {
         let (study, approved_by) = (id.to_owned(), approved_by.map(str::to_owned));
         self.checking.insert(study.clone());
         let since = Instant::now();
+        let grid = consent_grid(&permitted.terms.vector);
         std::thread::spawn(move || {
             let outcome = trainer
                 .check(job, isolation)
@@ -92,6 +96,7 @@ impl Agent {
                 study,
                 approved_by,
                 since,
+                grid,
                 outcome,
             }))
         });
@@ -103,6 +108,7 @@ impl Agent {
             study: id,
             approved_by,
             since,
+            grid,
             outcome,
         } = checked;
         self.checking.remove(&id);
@@ -115,7 +121,7 @@ impl Agent {
         ) {
             return Ok(());
         }
-        let due = Some(next_on_grid(since, CONSENT_GRID));
+        let due = Some(next_on_grid(since, grid));
         let permitted = match self.consider(&id, &record.offer)? {
             Verdict::Refused(refused) => return self.refuse(&id, &refused, due),
             Verdict::NotReady(reason) => return self.not_ready(&id, &record.offer, &reason, due),
@@ -247,6 +253,11 @@ fn next_on_grid(since: Instant, grid: Duration) -> Instant {
     since + grid.saturating_mul(steps)
 }
 
+/// The grid on which a study is answered: that of its rounds, as far as its public bounds ask for one as coarse.
+fn consent_grid(vector: &VectorPlan) -> Duration {
+    Duration::from_millis(u64::from(ready_grid_milliseconds(vector))).max(CONSENT_GRID)
+}
+
 /// Date and hour in UTC. A clock that no calendar holds reads as the last day of all, when no approval holds any more.
 pub(super) fn today() -> (Date, u8) {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
@@ -260,7 +271,7 @@ pub(super) fn today() -> (Date, u8) {
     }
 }
 
-/// Answers that follow a look at the data leave on this grid.
+/// Answers that follow a look at the data leave on this grid, or on a coarser one.
 const CONSENT_GRID: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -122,11 +122,11 @@ impl Agent {
 
     /// The grid runs from the arrival of Open, so that the time of training does not show.
     pub(super) fn next_grid_time(&self) -> Instant {
-        let grid = u128::from(READY_GRID_MILLISECONDS.max(1));
-        let opened = self
-            .attempt
-            .as_ref()
-            .map_or_else(Instant::now, |attempt| attempt.opened);
+        let (opened, grid) = self.attempt.as_ref().map_or_else(
+            || (Instant::now(), READY_GRID_MILLISECONDS),
+            |attempt| (attempt.opened, attempt.plan.ready_grid_milliseconds),
+        );
+        let grid = u128::from(grid.max(1));
         let next = (opened.elapsed().as_millis() / grid + 1) * grid;
         opened + Duration::from_millis(u64::try_from(next).unwrap_or(0))
     }
