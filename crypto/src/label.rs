@@ -84,6 +84,8 @@ labels! {
     StudySignature = "study-signature",
     /// The name of a submitted study.
     StudyId = "study-id",
+    /// A mark by which a hospital recognises a patient or a row in another of its own files.
+    DataMark = "data-mark",
     /// The content of a roster.
     RosterRoot = "roster-root",
     /// A member's signature on a roster.

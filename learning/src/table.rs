@@ -93,6 +93,11 @@ impl Table {
     }
 }
 
+/// Whether a cell is missing: empty, `NA` or `?`.
+pub fn is_missing(cell: &str) -> bool {
+    column::is_missing(cell)
+}
+
 /// Counts the data rows of a CSV file, as a hospital registers it.
 ///
 /// # Errors

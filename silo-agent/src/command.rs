@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command tree of a silo: mounted as `consilium-silo-agent ...` and as `consilium silo ...`.
 
+mod data;
 mod doctor;
 mod ledger;
 mod membership;
@@ -101,20 +102,19 @@ pub enum RosterCommand {
 pub enum DataCommand {
     /// Register a CSV file under the name that studies use
     #[command(
-        after_help = "Example:\n  consilium-silo-agent data register ercp-trial --file /data/ercp.csv"
+        after_help = "Example:\n  consilium-silo-agent data register ercp-trial --file /data/ercp.csv --patient id --patients-at-most 1000"
     )]
-    Register {
-        /// The name that studies use
+    Register(RegisterArguments),
+    /// Look at a registered data set as a study would, and say what does not fit; nobody else hears of it
+    #[command(
+        after_help = "Example:\n  consilium-silo-agent data check ercp-trial --study study.toml"
+    )]
+    Check {
+        /// The data set
         name: String,
-        /// The CSV file; its first line names the columns
-        #[arg(long, value_name = "CSV")]
-        file: PathBuf,
-        /// Let a file that replaces one used without noise take part without noise too: why two sums may be compared
-        #[arg(long, value_name = "REASON", requires = "person")]
-        new_cohort: Option<String>,
-        /// Who says so; for this hospital's own log
-        #[arg(long, value_name = "NAME", requires = "new_cohort")]
-        person: Option<String>,
+        /// The study file
+        #[arg(long, value_name = "TOML")]
+        study: PathBuf,
         /// Which silo, and how to answer
         #[command(flatten)]
         place: Place,
@@ -125,6 +125,38 @@ pub enum DataCommand {
         #[command(flatten)]
         place: Place,
     },
+}
+
+/// `data register`
+#[derive(Clone, Debug, Args)]
+pub struct RegisterArguments {
+    /// The name that studies use
+    name: String,
+    /// The CSV file; its first line names the columns
+    #[arg(long, value_name = "CSV")]
+    file: PathBuf,
+    /// The column in which patients have names [default: as last time, or every row is a patient]
+    #[arg(long, value_name = "COLUMN")]
+    patient: Option<String>,
+    /// The most patients that others may think are in it: a round number with room to grow, without which no study with
+    /// noise uses the data [default: as last time]
+    #[arg(long, value_name = "N")]
+    patients_at_most: Option<u64>,
+    /// Let the budget and the cohort of this data set count for the file too: it holds some of the same patients
+    #[arg(long, value_name = "DATA")]
+    lineage: Option<String>,
+    /// Have patients who look alike in another data set counted as others: why they are
+    #[arg(long, value_name = "REASON", requires = "person")]
+    other_patients: Option<String>,
+    /// Let a file that replaces one used without noise take part without noise too: why two sums may be compared
+    #[arg(long, value_name = "REASON", requires = "person")]
+    new_cohort: Option<String>,
+    /// Who says so; for this hospital's own log
+    #[arg(long, value_name = "NAME")]
+    person: Option<String>,
+    /// Which silo, and how to answer
+    #[command(flatten)]
+    place: Place,
 }
 
 /// `policy`
@@ -317,17 +349,13 @@ fn dispatch(command: SiloCommand, trainer: TrainerCommand) -> anyhow::Result<Exi
         SiloCommand::Join { invitation, place } => membership::join(&invitation, &place)?,
         SiloCommand::Roster(RosterCommand::Sign { yes, place }) => membership::sign(yes, &place)?,
         SiloCommand::Roster(RosterCommand::Show { place }) => membership::show(&place)?,
-        SiloCommand::Data(DataCommand::Register {
-            name,
-            file,
-            new_cohort,
-            person,
-            place,
-        }) => {
-            let new_cohort = new_cohort.as_deref().zip(person.as_deref());
-            records::register(&name, &file, new_cohort, &place, trainer)?;
+        SiloCommand::Data(DataCommand::Register(arguments)) => {
+            data::register(&arguments, trainer)?;
         }
-        SiloCommand::Data(DataCommand::List { place }) => records::list(&place)?,
+        SiloCommand::Data(DataCommand::Check { name, study, place }) => {
+            data::check(&name, &study, &place, trainer)?;
+        }
+        SiloCommand::Data(DataCommand::List { place }) => data::list(&place)?,
         SiloCommand::Policy(PolicyCommand::Install { file, place }) => {
             records::install_policy(&file, &place)?
         }
@@ -428,7 +456,7 @@ Stop the agent first, and write the new epsilon into the policy's `[budget]` aft
 const EXAMPLES: &str = "Examples:
   consilium-silo-agent join INVITATION --dir /var/lib/consilium
   consilium-silo-agent policy install hospital.toml --dir /var/lib/consilium
-  consilium-silo-agent data register ercp-trial --file /data/ercp.csv --dir /var/lib/consilium
+  consilium-silo-agent data register ercp-trial --file /data/ercp.csv --patient id --patients-at-most 1000 --dir /var/lib/consilium
   consilium-silo-agent roster sign --dir /var/lib/consilium
   consilium-silo-agent run --dir /var/lib/consilium
   consilium-silo-agent doctor --dir /var/lib/consilium";

@@ -71,6 +71,8 @@ pub(crate) struct Permitted {
     pub(crate) policy: PolicyFile,
     /// What the trainer is asked to look at.
     pub(crate) job: Job,
+    /// The data set whose budget pays.
+    pub(crate) lineage: String,
     /// Why a person must agree before the data are looked at, if one must.
     pub(crate) first_ask: Option<String>,
 }
@@ -180,18 +182,13 @@ impl Desk<'_> {
                 terms.study.heading.data
             )));
         };
-        // SECURITY: the bound is held against what was announced at registration, so that no researcher finds the true
-        // count by asking with one bound after the other.
-        // Where the silo is the unit nothing depends on how many patients it has.
+        // Where the silo is the unit nothing depends on how many patients it has, nor on who they are.
         if let Some(noise) = terms.vector.noise
             && noise.unit == Unit::Patient
-            && data_set.patients_at_most > noise.patients_cap
+            && let Some((rule, statement)) =
+                unfit_for_noise(&data_set, &terms.study, noise.patients_cap)
         {
-            let statement = format!(
-                "the data set is announced with up to {} patients, and `most_patients_per_silo` is {}",
-                data_set.patients_at_most, noise.patients_cap
-            );
-            return Ok(Verdict::Refused(Refused::by_rule("study", statement)));
+            return Ok(Verdict::Refused(Refused::by_rule(rule, statement)));
         }
         let heard = self
             .journal
@@ -204,6 +201,7 @@ impl Desk<'_> {
         });
         Ok(Verdict::Permitted(Box::new(Permitted {
             job: job(&data_set, &offer.study),
+            lineage: data_set.lineage,
             permit,
             terms,
             policy,
@@ -258,7 +256,7 @@ impl Desk<'_> {
             ),
         };
         let (budget_needed, budget_left_afterwards) =
-            match self.budget_use(id, terms, &policy.policy) {
+            match self.budget_use(id, terms, &policy.policy, &permitted.lineage) {
                 Ok(BudgetUse::Share { needed, left }) => {
                     (Some(needed), Some((left - needed).max(0.0)))
                 }
@@ -354,19 +352,25 @@ impl Desk<'_> {
         policy: &Policy,
         data_set: Option<&DataSet>,
     ) -> Result<Request, Refused> {
+        let data = &terms.study.heading.data;
+        let lineage = data_set.map_or(data, |data_set| &data_set.lineage);
         let circumstances = Circumstances {
             silos: u32::try_from(terms.invited.len()).unwrap_or(u32::MAX),
             min_survivors: u32::try_from(terms.thresholds.fewest(terms.invited.len())).unwrap_or(0),
             isolation: self.isolation,
             date: self.date,
             hour: self.hour,
-            budget: self.budget_use(id, terms, policy)?,
+            budget: self.budget_use(id, terms, policy, lineage)?,
             // A data set that is missing is no condition that others hear of: they hear `not_ready`.
             patients: data_set.map_or(PatientCount::Assumed, |data_set| {
-                PatientCount::Registered(data_set.rows)
+                // SECURITY: what was found once, and not a count that a decision would betray.
+                PatientCount::Registered(data_set.min_patients)
             }),
         };
-        Ok(study_request(&terms.study, &circumstances))
+        Ok(Request {
+            lineage: (lineage != data).then(|| lineage.clone()),
+            ..study_request(&terms.study, &circumstances)
+        })
     }
 
     fn budget_use(
@@ -374,17 +378,51 @@ impl Desk<'_> {
         id: &str,
         terms: &StudyTerms,
         policy: &Policy,
+        lineage: &str,
     ) -> Result<BudgetUse, Refused> {
-        let data = &terms.study.heading.data;
-        let (Some(_), Some(limit)) = (&terms.vector.noise, policy.budget(data)) else {
+        let (Some(_), Some(limit)) = (&terms.vector.noise, policy.budget(lineage)) else {
             return Ok(BudgetUse::Uncharged);
         };
         let BudgetShare { needed, left } = self
             .ledger
-            .share(data, limit, id, &terms.vector)
+            .share(lineage, limit, id, &terms.vector)
             .map_err(|fault| Refused::by_rule("budget", explain(&fault)))?;
         Ok(BudgetUse::Share { needed, left })
     }
+}
+
+/// Why a data set does not serve a study with noise, by what this hospital announced and the researcher wrote.
+///
+/// SECURITY: no count is looked at. The study's patients must be the registered ones: a coarser or a finer unit would not be
+/// the patient whom the noise is for.
+fn unfit_for_noise(
+    data_set: &DataSet,
+    study: &Study,
+    most_patients: u64,
+) -> Option<(&'static str, String)> {
+    let name = &data_set.name;
+    let Some(announced) = data_set.patients_at_most else {
+        let statement = format!("this hospital announces no bound on the patients of `{name}`");
+        return Some(("data", statement));
+    };
+    if announced > most_patients {
+        let statement = format!(
+            "`{name}` is announced with up to {announced} patients, and `most_patients_per_silo` is {most_patients}"
+        );
+        return Some(("study", statement));
+    }
+    if study.data.patient != data_set.patient {
+        let statement = match &data_set.patient {
+            Some(column) => format!(
+                "the patients of `{name}` have their names in the column `{column}`; write `patient = \"{column}\"` in `[data]`"
+            ),
+            None => {
+                format!("this hospital names no column that tells the patients of `{name}` apart")
+            }
+        };
+        return Some(("study", statement));
+    }
+    None
 }
 
 /// What others hear about a cohort: not what this hospital did before.

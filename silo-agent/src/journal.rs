@@ -6,6 +6,7 @@
 
 mod approvals;
 mod data_sets;
+mod lineages;
 mod schema;
 mod studies;
 
@@ -21,7 +22,8 @@ use crate::durable_file::{self, FileFault};
 
 pub(crate) use approvals::LedgerNotice;
 pub use approvals::{Answer, Approval, ApprovalTerms};
-pub(crate) use data_sets::{NewCohort, RegisteredFile};
+pub(crate) use data_sets::RegisteredFile;
+pub(crate) use lineages::{NewRegistration, OfficersWord};
 pub use studies::{Offer, StudyRecord, StudyState};
 
 /// The journal of one silo.
@@ -81,6 +83,38 @@ pub enum JournalFault {
         data: String,
         /// The name that it has.
         other: String,
+    },
+    /// The same patients under two names would have two budgets.
+    #[error(
+        "the file for `{data}` shares {patients} patients and {rows} rows with what is registered in the lineage of `{lineage}`; let it be paid for by the same budget with `--lineage {lineage}`, or say that the patients are others with `--other-patients REASON --person NAME`"
+    )]
+    SharedPatients {
+        /// The name that was asked for.
+        data: String,
+        /// The lineage that has them.
+        lineage: String,
+        /// Patients of the same name.
+        patients: u64,
+        /// Rows alike.
+        rows: u64,
+    },
+    /// A lineage is settled by the first registration.
+    #[error(
+        "`{data}` is in the lineage of `{lineage}` for good; register the file under another name"
+    )]
+    OtherLineage {
+        /// The data set.
+        data: String,
+        /// Its lineage.
+        lineage: String,
+    },
+    /// Nothing to join.
+    #[error(
+        "no data set `{lineage}` was registered, whose lineage could be joined; `data list` shows them"
+    )]
+    UnknownLineage {
+        /// What was named.
+        lineage: String,
     },
     /// Only a consent that was given is taken back.
     #[error("study `{study}` is {state}; only a granted one is withdrawn")]

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Data sets: what the hospital registered under which name, in `data/<name>.toml`.
 //!
-//! The rows are counted once, here. No later decision depends on the count that a study happens to leave: a refusal
-//! for that reason would tell something about the patients.
+//! Patients are counted once, here: held against the policy's `min_patients` and against a bound that the hospital
+//! announces. No later decision depends on a count, and others hear the announced bound only: a refusal that followed the
+//! data would tell something about the patients.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use consilium_policies::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::durable_file::{self, FileFault};
-use crate::journal::{Journal, JournalFault, NewCohort, RegisteredFile};
+use crate::journal::{Journal, JournalFault, NewRegistration, OfficersWord, RegisteredFile};
 use crate::trainer::{Trainer, TrainerFault};
 
 /// One registered data set.
@@ -21,15 +22,23 @@ use crate::trainer::{Trainer, TrainerFault};
 pub struct DataSet {
     /// The name under which studies ask for it.
     pub name: String,
+    /// The data set whose budget and cohort it shares: itself, unless it continues another.
+    pub lineage: String,
     /// The CSV file.
     pub path: PathBuf,
     /// SHA-256 of the file when it was registered.
     pub sha256: Digest,
     /// Rows below the heading when it was registered.
     pub rows: u64,
-    /// The most patients that others may think are in it: the rows, rounded up so that they tell little. A study that
-    /// counts on fewer is refused whatever the data say.
-    pub patients_at_most: u64,
+    /// The column in which patients have names. Without one, each row is a patient.
+    pub patient: Option<String>,
+    /// Patients when it was registered.
+    pub patients: u64,
+    /// The policy's `min_patients`, which they reached then.
+    pub min_patients: u64,
+    /// The most patients that others may think are in it, as the hospital announces it. Without such a bound no study with
+    /// noise uses the data set.
+    pub patients_at_most: Option<u64>,
     /// The heading.
     pub columns: Vec<String>,
     /// When, in UTC.
@@ -40,7 +49,7 @@ impl DataSet {
     /// The file as the journal knows it.
     pub(crate) fn file(&self) -> RegisteredFile<'_> {
         RegisteredFile {
-            data: &self.name,
+            lineage: &self.lineage,
             sha256: &self.sha256,
         }
     }
@@ -63,12 +72,20 @@ pub enum RegistrationFault {
         reason: String,
     },
     /// The policy asks for more patients.
-    #[error("`{}` has fewer rows than the policy's `min_patients` = {needed}; it is not registered", path.display())]
+    #[error("`{}` has fewer patients than the policy's `min_patients` = {needed}; it is not registered", path.display())]
     TooSmall {
         /// The CSV file.
         path: PathBuf,
         /// The policy's number.
         needed: u64,
+    },
+    /// The announced bound does not hold.
+    #[error("`{}` has more patients than `--patients-at-most {announced}` announces; announce a round number with room to grow", path.display())]
+    TooMany {
+        /// The CSV file.
+        path: PathBuf,
+        /// The announced bound.
+        announced: u64,
     },
     /// Nothing of that name is registered.
     #[error("no data set `{0}` is registered; register it: `silo data register {0} --file CSV`")]
@@ -106,6 +123,43 @@ pub(crate) struct Behind<'a> {
     pub(crate) trainer: &'a Trainer,
 }
 
+/// What is asked for when a data set is registered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Registration<'a> {
+    /// The name that studies use.
+    pub(crate) name: &'a str,
+    /// The CSV file.
+    pub(crate) file: &'a Path,
+    /// The column in which patients have names; without it the one of the last registration, if there was one.
+    pub(crate) patient: Option<&'a str>,
+    /// The bound that others may know; without it the one of the last registration, if there was one.
+    pub(crate) patients_at_most: Option<u64>,
+    /// The data set that it continues.
+    pub(crate) lineage: Option<&'a str>,
+    /// That patients who look alike are others.
+    pub(crate) other_patients: Option<OfficersWord<'a>>,
+    /// That a changed file may meet a cohort of its own without noise.
+    pub(crate) new_cohort: Option<OfficersWord<'a>>,
+    /// When, in UTC.
+    pub(crate) now: &'a str,
+}
+
+impl<'a> Registration<'a> {
+    /// With nothing but name and file.
+    pub(crate) fn of(name: &'a str, file: &'a Path, now: &'a str) -> Self {
+        Self {
+            name,
+            file,
+            patient: None,
+            patients_at_most: None,
+            lineage: None,
+            other_patients: None,
+            new_cohort: None,
+            now,
+        }
+    }
+}
+
 /// The folder `data/` of one silo.
 #[derive(Clone, Debug)]
 pub struct DataSets {
@@ -123,14 +177,12 @@ impl DataSets {
     /// Reads the file once, behind walls as high as the policy demands, and writes its description.
     pub(crate) fn register(
         &self,
-        name: &str,
-        file: &Path,
+        registration: Registration<'_>,
         behind: Behind<'_>,
         journal: &mut Journal,
-        new_cohort: Option<NewCohort<'_>>,
-        now: &str,
     ) -> Result<DataSet, RegistrationFault> {
         let Behind { policy, trainer } = behind;
+        let Registration { name, file, .. } = registration;
         let description = self.description_path(name)?;
         let path = fs::canonicalize(file).map_err(FileFault::io(file, "found"))?;
         let refused = |reason: String| RegistrationFault::Data {
@@ -140,32 +192,56 @@ impl DataSets {
         let text = path
             .to_str()
             .ok_or_else(|| refused("its path is not UTF-8".to_owned()))?;
-        let twin = self
-            .list()?
-            .into_iter()
-            .find(|known| known.path == path && known.name != name);
-        if let Some(twin) = twin {
-            let other = twin.name;
+        let listed = self.list()?;
+        if let Some(twin) = listed
+            .iter()
+            .find(|known| known.path == path && known.name != name)
+        {
+            let other = twin.name.clone();
             return Err(RegistrationFault::SameFile { path, other });
         }
+        let last = listed.iter().find(|known| known.name == name);
+        let patient = registration
+            .patient
+            .or_else(|| last.and_then(|last| last.patient.as_deref()));
+        let patients_at_most = registration
+            .patients_at_most
+            .or_else(|| last.and_then(|last| last.patients_at_most));
+        let key = journal.mark_key()?;
         let found = trainer
-            .describe(text, policy.floor.isolation)
+            .describe(text, patient, Some(key), policy.floor.isolation)
             .map_err(|fault| refused(trainer_reason(&fault)))?;
         let needed = policy.floor.min_patients;
-        if found.rows < needed {
+        if found.patients < needed {
             return Err(RegistrationFault::TooSmall { path, needed });
         }
+        if let Some(announced) = patients_at_most.filter(|announced| found.patients > *announced) {
+            return Err(RegistrationFault::TooMany { path, announced });
+        }
+        let sha256 = Digest::from_bytes(found.sha256);
+        let lineage = journal.register(NewRegistration {
+            data: name,
+            sha256: &sha256,
+            patient_marks: &found.patient_marks,
+            row_marks: &found.row_marks,
+            lineage: registration.lineage,
+            other_patients: registration.other_patients,
+            new_cohort: registration.new_cohort,
+        })?;
         let data_set = DataSet {
             name: name.to_owned(),
+            lineage,
             path: path.clone(),
-            sha256: Digest::from_bytes(found.sha256),
+            sha256,
             rows: found.rows,
-            patients_at_most: rounded_up(found.rows),
+            patient: patient.map(str::to_owned),
+            patients: found.patients,
+            min_patients: needed,
+            patients_at_most,
             columns: found.columns,
-            registered: now.to_owned(),
+            registered: registration.now.to_owned(),
         };
         let text = toml::to_string_pretty(&data_set).map_err(|fault| refused(fault.to_string()))?;
-        journal.register(data_set.file(), new_cohort)?;
         durable_file::private_folder(&self.folder)?;
         durable_file::write(&description, 0o600, text.as_bytes())?;
         Ok(data_set)
@@ -224,19 +300,9 @@ fn read(path: &Path) -> Result<DataSet, RegistrationFault> {
     })
 }
 
-/// A power of two, and not a small one.
-fn rounded_up(rows: u64) -> u64 {
-    rows.max(FEWEST_ANNOUNCED)
-        .checked_next_power_of_two()
-        .unwrap_or(u64::MAX)
-}
-
 fn trainer_reason(fault: &TrainerFault) -> String {
     crate::explain(fault)
 }
-
-/// No announcement tells a small hospital from a very small one.
-const FEWEST_ANNOUNCED: u64 = 64;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]

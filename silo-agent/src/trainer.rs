@@ -117,14 +117,18 @@ impl Trainer {
         }
     }
 
-    /// Rows, columns and digest of a file that is being registered.
+    /// Rows, patients, columns and digest of a file that is being registered; marks where there is a key for them.
     pub(crate) fn describe(
         &self,
         data: &str,
+        patient: Option<&str>,
+        key: Option<[u8; 32]>,
         needed: Isolation,
     ) -> Result<Description, TrainerFault> {
         let request = Request::Describe {
             data: data.to_owned(),
+            patient: patient.map(str::to_owned),
+            key,
         };
         match self.ask_behind(&request, needed)? {
             Finding::Described(description) => Ok(description),

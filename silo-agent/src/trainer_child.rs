@@ -7,6 +7,7 @@
 //!
 //! INVARIANT: nothing of the file is read before the walls are up, and what the walls were is part of the answer.
 
+mod describe;
 pub(crate) mod pipe;
 pub(crate) mod sandbox;
 
@@ -23,7 +24,8 @@ use consilium_learning::study::Study;
 use consilium_learning::table::Table;
 use consilium_learning::task::Task;
 
-use pipe::{Answer, Description, Finding, Job, Request, TableFacts, read_message, write_message};
+use describe::describe;
+use pipe::{Answer, Finding, Job, Request, TableFacts, read_message, write_message};
 use sandbox::enclose;
 
 /// The whole life of the trainer child. Call it before anything starts a second thread.
@@ -49,7 +51,7 @@ pub fn trainer_child_main() -> ExitCode {
 fn answer(request: Request) -> (Answer, Option<Contribution>) {
     let path = match &request {
         Request::Probe { .. } => None,
-        Request::Describe { data } => Some(data.clone()),
+        Request::Describe { data, .. } => Some(data.clone()),
         Request::Check(job) | Request::Contribute { job, .. } => Some(job.data.clone()),
     };
     let file = path.map(|path| open(&path)).transpose();
@@ -61,7 +63,10 @@ fn answer(request: Request) -> (Answer, Option<Contribution>) {
     let mut contribution = None;
     let outcome = file.and_then(|file| match (request, file) {
         (Request::Probe { bait }, _) => Ok(Finding::Probed(open_ways_out(&bait))),
-        (Request::Describe { .. }, Some(file)) => describe(file).map(Finding::Described),
+        (Request::Describe { patient, key, .. }, Some(file)) => {
+            let bytes = read(file)?;
+            describe(&bytes, patient.as_deref(), key.as_ref()).map(Finding::Described)
+        }
         (Request::Check(job), Some(file)) => check(&job, file),
         (Request::Contribute { job, model }, Some(file)) => {
             let (computed, facts) = contribute(&job, &model, file)?;
@@ -92,48 +97,6 @@ fn read(mut file: File) -> Result<Vec<u8>, String> {
     file.read_to_end(&mut bytes)
         .map_err(|cause| format!("the data file cannot be read: {cause}"))?;
     Ok(bytes)
-}
-
-fn describe(file: File) -> Result<Description, String> {
-    let bytes = read(file)?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(true)
-        .from_reader(bytes.as_slice());
-    let columns = reader
-        .headers()
-        .map_err(|fault| csv_fault(&fault))?
-        .iter()
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
-    if columns.iter().all(|column| column.is_empty()) {
-        return Err("the data file is empty; its first line must name the columns".to_owned());
-    }
-    let mut rows = 0;
-    for record in reader.records() {
-        record.map_err(|fault| csv_fault(&fault))?;
-        rows += 1;
-    }
-    if rows == 0 {
-        return Err("the data file has no rows below its heading".to_owned());
-    }
-    Ok(Description {
-        sha256: *sha256(&bytes).as_bytes(),
-        rows,
-        columns,
-    })
-}
-
-/// Where a CSV file is malformed, without a word of what stands there.
-fn csv_fault(fault: &csv::Error) -> String {
-    let what = match fault.kind() {
-        csv::ErrorKind::Utf8 { .. } => "is not UTF-8",
-        csv::ErrorKind::UnequalLengths { .. } => "has another number of cells than the heading",
-        _ => "cannot be read as CSV",
-    };
-    match fault.position() {
-        Some(position) => format!("line {} of the data file {what}", position.line()),
-        None => format!("the data file {what}"),
-    }
 }
 
 fn check(job: &Job, file: File) -> Result<Finding, String> {

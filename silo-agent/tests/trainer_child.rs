@@ -109,6 +109,76 @@ fn a_data_set_is_registered_with_its_digest_and_columns() {
 }
 
 #[test]
+fn a_hospital_sees_what_of_its_data_does_not_fit_a_study() {
+    let folder = joined();
+    assert!(with_policy(folder.path(), "3_UK").status.success());
+    let csv = folder.path().join("trial.csv");
+    fs::write(&csv, "id,age\n1,50\n2,secret\n3,47\n4,\n").unwrap();
+    let registered = silo(
+        &[
+            "data",
+            "register",
+            "trial",
+            "--patient",
+            "id",
+            "--patients-at-most",
+            "50",
+            "--file",
+            csv.to_str().unwrap(),
+        ],
+        folder.path(),
+    );
+    assert!(registered.status.success(), "{}", said(&registered));
+    assert!(said(&registered).contains("at most 50 patients"));
+    let study = folder.path().join("study.toml");
+    let check = |privacy: &str| {
+        fs::write(&study, format!("{STUDY}{privacy}")).unwrap();
+        silo(
+            &["data", "check", "trial", "--study", study.to_str().unwrap()],
+            folder.path(),
+        )
+    };
+    let noised = check(
+        "mode = \"distributed\"\nepsilon = \"1\"\ndelta = \"1e-5\"\nexpected_patients = 100\n\
+         most_patients_per_silo = 50\nmost_rows_per_patient = 1\n",
+    );
+    let text = said(&noised);
+    assert!(noised.status.success(), "{text}");
+    for told in [
+        "2 patients take part",
+        "2 rows were left out",
+        "`age`: 2 cells",
+    ] {
+        assert!(text.contains(told), "{text}");
+    }
+    let exact = check("mode = \"none\"\n");
+    let text = said(&exact);
+    assert!(!exact.status.success() && text.contains("line 3"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+}
+
+const STUDY: &str = r#"
+[study]
+name = "ages"
+researcher = "a.ruiz@uni.example"
+purpose = "scientific-research"
+ethics = "IRB-2012-0117"
+data = "trial"
+deadline_hours = 24
+[data]
+patient = "id"
+missing = "complete-case"
+[data.columns.age]
+type = "number"
+range = [18, 100]
+[analysis]
+kind = "statistics"
+[[analysis.means]]
+column = "age"
+[privacy]
+"#;
+
+#[test]
 fn bad_data_sets_are_refused_with_file_line_and_fix_and_nothing_is_registered() {
     let folder = joined();
     assert!(with_policy(folder.path(), "3_UK").status.success());

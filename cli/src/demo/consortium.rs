@@ -87,7 +87,18 @@ impl Consortium {
             let patients =
                 consortium.write(&format!("files/{}.csv", hospital.name), hospital.patients)?;
             consortium.run(&[
-                "silo", "data", "register", DATA, "--file", &patients, "--dir", &silo,
+                "silo",
+                "data",
+                "register",
+                DATA,
+                "--file",
+                &patients,
+                "--patient",
+                "id",
+                "--patients-at-most",
+                "1000",
+                "--dir",
+                &silo,
             ])?;
             say(&format!(
                 "hospital `{}` was invited and joined: own keys, own policy, data set `{DATA}` registered",

@@ -81,7 +81,18 @@ fn found() -> Founded {
         run(
             at,
             &[
-                "silo", "data", "register", DATA, "--file", &patients, "--dir", hospital,
+                "silo",
+                "data",
+                "register",
+                DATA,
+                "--file",
+                &patients,
+                "--patient",
+                "id",
+                "--patients-at-most",
+                "1000",
+                "--dir",
+                hospital,
             ],
         )
         .succeeded();

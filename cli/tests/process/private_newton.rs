@@ -94,7 +94,16 @@ fn crowded() -> Federation {
         let file = format!("{hospital}.csv");
         federation.edit(&file, |text| copies(&text));
         let register = [
-            "silo", "data", "register", DATA, "--file", &file, "--dir", hospital,
+            "silo",
+            "data",
+            "register",
+            DATA,
+            "--file",
+            &file,
+            "--patients-at-most",
+            "32768",
+            "--dir",
+            hospital,
         ];
         federation.run(&register).succeeded();
     }

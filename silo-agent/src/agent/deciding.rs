@@ -151,17 +151,18 @@ impl Agent {
             permit,
             terms,
             policy,
+            lineage,
             ..
         } = permitted;
         let data = &terms.study.heading.data;
         if terms.study.is_noised() {
-            let Some(limit) = policy.policy.budget(data) else {
+            let Some(limit) = policy.policy.budget(lineage) else {
                 let refused = Refused::by_rule("budget", "this policy sets none for the data set");
                 return self.refuse(id, &refused, due);
             };
             match self
                 .ledger
-                .reserve(&mut self.journal, data, limit, id, &terms.vector)
+                .reserve(&mut self.journal, lineage, limit, id, &terms.vector)
             {
                 Ok(()) => {}
                 Err(
@@ -190,7 +191,7 @@ impl Agent {
                 .event(EventKind::PrivacyReserved)?
                 .with_study(reference.clone());
             let reserved = reserved
-                .with_object(data.clone())
+                .with_object(lineage.clone())
                 .with_privacy(PrivacyStatement {
                     unit: noise.unit.name().to_owned(),
                     accountant: "rdp".to_owned(),
@@ -198,7 +199,7 @@ impl Agent {
                     delta: noise.delta.to_string(),
                     spent: self
                         .ledger
-                        .account(data)
+                        .account(lineage)
                         .map(|account| account.committed_share().to_string()),
                     limit: None,
                 });

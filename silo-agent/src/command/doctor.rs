@@ -134,7 +134,7 @@ fn as_registered(
 ) -> Result<String, String> {
     let file = data_set.path.display();
     let found = trainer
-        .describe(&data_set.path.to_string_lossy(), floor)
+        .describe(&data_set.path.to_string_lossy(), None, None, floor)
         .map_err(|fault| explain(&fault))?;
     if found.sha256 == *data_set.sha256.as_bytes() {
         return Ok(format!("`{file}` is as registered"));

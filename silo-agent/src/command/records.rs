@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `data`, `policy`, `approvals`: what people put into the silo's folder while the agent may be running.
+//! `policy`, `approvals`: what people put into the silo's folder while the agent may be running.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use consilium_policies::{Policy, diff};
 use jiff::Timestamp;
 use serde_json::json;
@@ -13,60 +13,10 @@ use super::officer_card::OfficerCard;
 use super::{Place, answer};
 use crate::config::Config;
 use crate::durable_file;
-use crate::journal::{Answer, Approval, ApprovalTerms, Journal, NewCohort};
+use crate::journal::{Answer, Approval, ApprovalTerms, Journal};
 use crate::policy_file::{PolicyFile, PolicyFileFault};
-use crate::registration::{Behind, DataSets};
+use crate::registration::DataSets;
 use crate::silo_folder::SiloFolder;
-use crate::trainer::{Trainer, TrainerCommand};
-
-pub(super) fn register(
-    name: &str,
-    file: &Path,
-    new_cohort: Option<(&str, &str)>,
-    place: &Place,
-    trainer: TrainerCommand,
-) -> anyhow::Result<()> {
-    let folder = SiloFolder::at(&place.dir);
-    let config = Config::read(folder.path())?;
-    let policy = PolicyFile::read(&folder.policy(), config.silo.name.as_str())
-        .context("the policy's `min_patients` decides whether a data set may be registered")?;
-    let now = Timestamp::now().to_string();
-    let mut journal = Journal::open(&folder.journal())?;
-    let behind = Behind {
-        policy: &policy.policy,
-        trainer: &Trainer::new(trainer),
-    };
-    let new_cohort = new_cohort.map(|(reason, person)| NewCohort { person, reason });
-    let data_set =
-        DataSets::of(folder.path()).register(name, file, behind, &mut journal, new_cohort, &now)?;
-    let json = serde_json::to_value(&data_set)?;
-    let text = format!(
-        "registered `{name}`: {} rows, {} columns ({}); others may learn that it has at most {} patients",
-        data_set.rows,
-        data_set.columns.len(),
-        data_set.columns.join(", "),
-        data_set.patients_at_most,
-    );
-    answer(place, &json, &text)
-}
-
-pub(super) fn list(place: &Place) -> anyhow::Result<()> {
-    let data_sets = DataSets::of(SiloFolder::at(&place.dir).path()).list()?;
-    let mut text = String::new();
-    for data_set in &data_sets {
-        let _ = writeln!(
-            text,
-            "{}  {} rows  {}",
-            data_set.name,
-            data_set.rows,
-            data_set.path.display()
-        );
-    }
-    if data_sets.is_empty() {
-        text.push_str("no data set is registered; register one: `data register NAME --file CSV`");
-    }
-    answer(place, &serde_json::to_value(&data_sets)?, &text)
-}
 
 pub(super) fn install_policy(file: &Path, place: &Place) -> anyhow::Result<()> {
     let folder = SiloFolder::at(&place.dir);
@@ -100,11 +50,20 @@ pub(super) fn install_policy(file: &Path, place: &Place) -> anyhow::Result<()> {
             &format!("sha256 {}", new.digest),
         )?;
     }
+    // What a data set was registered with is kept; a higher floor asks for another registration.
+    let register_again: Vec<String> = DataSets::of(folder.path())
+        .list()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|data_set| data_set.min_patients < new.policy.floor.min_patients)
+        .map(|data_set| data_set.name)
+        .collect();
     let json = json!({
         "silo": silo,
         "version": new.policy.version,
         "digest": new.digest.to_string(),
         "changed": changed,
+        "register_again": register_again,
         "newly_permitted": difference.as_ref().map(|difference| &difference.newly_permitted),
         "newly_refused": difference.as_ref().map(|difference| &difference.newly_refused),
     });
@@ -114,6 +73,13 @@ pub(super) fn install_policy(file: &Path, place: &Place) -> anyhow::Result<()> {
     );
     if let Some(difference) = difference.filter(|_| changed) {
         let _ = write!(text, "\n{difference}");
+    }
+    if !register_again.is_empty() {
+        let _ = write!(
+            text,
+            "\nregister again, for `min_patients` was lower before: {}",
+            register_again.join(", ")
+        );
     }
     answer(place, &json, &text)
 }

@@ -59,17 +59,27 @@ impl Hospital {
         }
     }
 
-    /// Registers a file of 300 rows with that digest.
+    /// Registers a file of 300 patients with that digest.
     fn registered(&self, sha256: Digest) -> DataSet {
-        let data_set = DataSet {
+        self.registered_but(sha256, |_| {})
+    }
+
+    /// The same with something else about it.
+    fn registered_but(&self, sha256: Digest, change: impl FnOnce(&mut DataSet)) -> DataSet {
+        let mut data_set = DataSet {
             name: "ercp-trial".to_owned(),
+            lineage: "ercp-trial".to_owned(),
             path: "/data/ercp.csv".into(),
             sha256,
             rows: 300,
-            patients_at_most: 512,
+            patient: Some("id".to_owned()),
+            patients: 300,
+            min_patients: 20,
+            patients_at_most: Some(512),
             columns: vec!["id".to_owned()],
             registered: "2026-11-24T00:00:00Z".to_owned(),
         };
+        change(&mut data_set);
         let folder = self.folder.path().join("data");
         std::fs::create_dir_all(&folder).unwrap();
         let text = toml::to_string(&data_set).unwrap();
@@ -81,6 +91,14 @@ impl Hospital {
     fn permit(&self) {
         let policy = include_str!("../../../examples/policies/3_UK.toml");
         std::fs::write(self.policy_path(), policy).unwrap();
+    }
+
+    /// Installs the rules of that policy, changed.
+    fn permit_but(&self, part: &str, by: &str) {
+        let policy = include_str!("../../../examples/policies/3_UK.toml");
+        let rules = policy.split("[[example]]").next().unwrap();
+        assert!(rules.contains(part));
+        std::fs::write(self.policy_path(), rules.replace(part, by)).unwrap();
     }
 
     fn offer(&self) -> Offer {
@@ -231,7 +249,7 @@ fn a_bound_on_patients_is_held_against_the_announcement_and_not_the_data() {
     let hospital = Hospital::new();
     hospital.registered(Digest::from_bytes([1; 32]));
     hospital.permit();
-    // The data set has 300 rows and is announced with 512: every bound below says the same.
+    // The data set has 300 patients and is announced with 512: every bound below says the same.
     for bound in ["10", "299", "300", "301", "511"] {
         let text = PRIVATE.replace(
             "most_patients_per_silo = 1000",
@@ -246,6 +264,96 @@ fn a_bound_on_patients_is_held_against_the_announcement_and_not_the_data() {
         hospital.consider(&hospital.offer_of(&text)),
         Verdict::Permitted(_)
     ));
+}
+
+#[test]
+fn patients_are_those_that_the_hospital_registered() {
+    let hospital = Hospital::new();
+    hospital.permit();
+    let sha256 = Digest::from_bytes([1; 32]);
+    let asked = || refused(hospital.consider(&hospital.offer_of(PRIVATE)));
+    hospital.registered_but(sha256, |data_set| data_set.patient = Some("mrn".to_owned()));
+    let (rule, statement) = asked();
+    assert!(
+        rule == "study" && statement.contains("`mrn`"),
+        "{statement}"
+    );
+    hospital.registered_but(sha256, |data_set| data_set.patient = None);
+    let (rule, statement) = asked();
+    assert!(
+        rule == "study" && statement.contains("names no column"),
+        "{statement}"
+    );
+    hospital.registered_but(sha256, |data_set| data_set.patients_at_most = None);
+    let (rule, statement) = asked();
+    assert!(
+        rule == "data" && statement.contains("no bound"),
+        "{statement}"
+    );
+    // Without noise none of it matters.
+    let verdict = hospital.consider(&hospital.offer());
+    assert!(matches!(verdict, Verdict::Permitted(_)));
+}
+
+#[test]
+fn a_count_of_patients_is_looked_at_when_they_are_registered_and_never_again() {
+    let hospital = Hospital::new();
+    let sha256 = Digest::from_bytes([1; 32]);
+    let answered = |patients: u64, needed: &str| {
+        hospital.permit_but("min_patients = 20", needed);
+        hospital.registered_but(sha256, |data_set| {
+            data_set.rows = patients;
+            data_set.patients = patients;
+        });
+        hospital.consider(&hospital.offer_of(PRIVATE))
+    };
+    // Registered when the policy asked for 20. The file holds fewer or more than it asks for now.
+    for patients in [1, 29, 30, 300] {
+        let (rule, statement) = refused(answered(patients, "min_patients = 30"));
+        let expected = "`ercp-trial` is not registered as holding 30 patients";
+        assert_eq!((rule.as_str(), statement.as_str()), ("floor", expected));
+        let verdict = answered(patients, "min_patients = 20");
+        assert!(matches!(verdict, Verdict::Permitted(_)), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_data_set_that_continues_another_takes_from_its_budget() {
+    let mut hospital = Hospital::new();
+    let sha256 = Digest::from_bytes([1; 32]);
+    let continues = |data_set: &mut DataSet| data_set.lineage = "ercp-2019".to_owned();
+    let data_set = hospital.registered_but(sha256, continues);
+    hospital.permit();
+    let (rule, _) = refused(hospital.consider(&hospital.offer_of(PRIVATE)));
+    assert_eq!(rule, "budget `ercp-2019`");
+    hospital.permit_but(
+        "[budget.\"ercp-trial\"]",
+        "[budget.\"ercp-2019\"]\nepsilon = \"4\"\ndelta = \"2e-5\"\n[budget.\"ercp-trial\"]",
+    );
+    let offer = hospital.offer_of(PRIVATE);
+    let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
+        panic!("not permitted");
+    };
+    assert_eq!(permitted.lineage, "ercp-2019");
+    // The other data set's studies have taken all there was.
+    let limit = permitted.policy.policy.budget("ercp-2019").unwrap();
+    let (ledger, journal) = (&mut hospital.ledger, &mut hospital.journal);
+    let vector = &permitted.terms.vector;
+    ledger
+        .reserve(journal, "ercp-2019", limit, "earlier", vector)
+        .unwrap();
+    let (rule, _) = refused(hospital.consider(&offer));
+    assert_eq!(rule, "budget `ercp-2019`");
+    // And the cohort that the other met without noise is the one that this one may meet.
+    let other = ["1_UM", "3_UK", "4_Case"].map(str::to_owned);
+    let earlier = Digest::from_bytes([9; 32]);
+    let file = crate::journal::RegisteredFile {
+        lineage: "ercp-2019",
+        sha256: &earlier,
+    };
+    hospital.journal.bind_cohort(file, &other).unwrap();
+    assert_eq!(data_set.file().lineage, "ercp-2019");
+    assert_eq!(refused(hospital.consider(&hospital.offer())).0, "cohort");
 }
 
 #[test]

@@ -1,81 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the journal remembers of data sets for good: under which one name a file was registered, which cohort saw it
-//! without noise, and how often a researcher heard that it is not ready.
+//! What the journal remembers of data sets for good: which cohort saw a file without noise, and how often a researcher heard
+//! that it is not ready.
 
 use consilium_crypto::digest::Digest;
 use rusqlite::{OptionalExtension, params};
 
 use super::{Journal, JournalFault};
 
-/// One file under one name: what a sum without noise was, or would be, about.
+/// One file of one lineage: what a sum without noise was, or would be, about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RegisteredFile<'a> {
-    /// The name that studies use; its budget is the same whatever file stands behind it.
-    pub(crate) data: &'a str,
+    /// The data set whose budget and cohort these patients share, whatever names and files they stand in.
+    pub(crate) lineage: &'a str,
     /// The file's SHA-256.
     pub(crate) sha256: &'a Digest,
 }
 
-/// An officer's word that a changed file may meet a cohort of its own.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NewCohort<'a> {
-    /// Who says so.
-    pub(crate) person: &'a str,
-    /// Why.
-    pub(crate) reason: &'a str,
-}
-
 impl Journal {
-    /// Remembers a registration.
-    ///
-    /// SECURITY: one file has one name. Under two it would have two budgets and could meet two cohorts.
-    pub(crate) fn register(
-        &mut self,
-        file: RegisteredFile<'_>,
-        new_cohort: Option<NewCohort<'_>>,
-    ) -> Result<(), JournalFault> {
-        let RegisteredFile { data, sha256 } = file;
-        let digest = sha256.as_bytes().as_slice();
-        let other = self.transact("written", |transaction| {
-            let other: Option<String> = transaction
-                .query_row(
-                    "SELECT data FROM registrations WHERE sha256 = ?1 AND data <> ?2",
-                    params![digest, data],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            if other.is_some() {
-                return Ok(other);
-            }
-            transaction.execute(
-                "INSERT OR IGNORE INTO registrations (data, sha256) VALUES (?1, ?2)",
-                params![data, digest],
-            )?;
-            if let Some(NewCohort { person, reason }) = new_cohort {
-                transaction.execute(
-                    "INSERT OR IGNORE INTO new_cohorts (data, sha256, person, reason) VALUES (?1, ?2, ?3, ?4)",
-                    params![data, digest, person, reason],
-                )?;
-                transaction.execute(
-                    "INSERT INTO notices (kind, object, detail) VALUES ('data_set.registered', ?1, ?2)",
-                    params![data, format!("`{person}` opens a new cohort for sha256 {sha256}: {reason}")],
-                )?;
-            }
-            transaction.execute(
-                "INSERT INTO notices (kind, object, detail) VALUES ('data_set.registered', ?1, ?2)",
-                params![data, format!("sha256 {sha256}")],
-            )?;
-            Ok(None)
-        })?;
-        match other {
-            None => Ok(()),
-            Some(other) => Err(JournalFault::RegisteredElsewhere {
-                data: data.to_owned(),
-                other,
-            }),
-        }
-    }
-
     /// Binds a file to the one cohort that it may meet without noise; refuses another.
     pub(crate) fn bind_cohort(
         &mut self,
@@ -87,7 +28,7 @@ impl Journal {
         self.transact("written", |transaction| {
             transaction.execute(
                 "INSERT OR IGNORE INTO cohorts (data, sha256, invited) VALUES (?1, ?2, ?3)",
-                params![file.data, file.sha256.as_bytes().as_slice(), cohort],
+                params![file.lineage, file.sha256.as_bytes().as_slice(), cohort],
             )
         })?;
         Ok(())
@@ -100,7 +41,10 @@ impl Journal {
         file: RegisteredFile<'_>,
         invited: &[String],
     ) -> Result<(), JournalFault> {
-        let RegisteredFile { data, sha256 } = file;
+        let RegisteredFile {
+            lineage: data,
+            sha256,
+        } = file;
         let digest = sha256.as_bytes().as_slice();
         let met: Option<String> = self
             .connection
@@ -183,12 +127,29 @@ fn cohort_text(invited: &[String]) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::journal::{NewRegistration, OfficersWord};
 
     const FIRST: Digest = Digest::from_bytes([1; 32]);
     const CHANGED: Digest = Digest::from_bytes([2; 32]);
 
-    fn file<'a>(data: &'a str, sha256: &'a Digest) -> RegisteredFile<'a> {
-        RegisteredFile { data, sha256 }
+    fn file<'a>(lineage: &'a str, sha256: &'a Digest) -> RegisteredFile<'a> {
+        RegisteredFile { lineage, sha256 }
+    }
+
+    fn register(
+        journal: &mut Journal,
+        file: RegisteredFile<'_>,
+        new_cohort: Option<OfficersWord<'_>>,
+    ) -> Result<String, JournalFault> {
+        journal.register(NewRegistration {
+            data: file.lineage,
+            sha256: file.sha256,
+            patient_marks: &[],
+            row_marks: &[],
+            lineage: None,
+            other_patients: None,
+            new_cohort,
+        })
     }
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -217,9 +178,9 @@ mod tests {
     fn the_same_file_under_another_name_is_the_same_file() {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
-        journal.register(file("trial", &FIRST), None).unwrap();
-        journal.register(file("trial", &FIRST), None).unwrap();
-        let fault = journal.register(file("alias", &FIRST), None).unwrap_err();
+        register(&mut journal, file("trial", &FIRST), None).unwrap();
+        register(&mut journal, file("trial", &FIRST), None).unwrap();
+        let fault = register(&mut journal, file("alias", &FIRST), None).unwrap_err();
         assert!(fault.to_string().contains("`trial`"), "{fault}");
         // Even if a description was written by hand.
         journal
@@ -237,11 +198,11 @@ mod tests {
         let mut journal = Journal::open(&folder.path().join("journal.sqlite")).unwrap();
         let cohort = names(&["a", "b", "c"]);
         // Replaced before anything was computed without noise.
-        journal.register(file("trial", &CHANGED), None).unwrap();
-        journal.register(file("trial", &FIRST), None).unwrap();
+        register(&mut journal, file("trial", &CHANGED), None).unwrap();
+        register(&mut journal, file("trial", &FIRST), None).unwrap();
         journal.bind_cohort(file("trial", &FIRST), &cohort).unwrap();
         // One patient was taken out; the difference of two sums would be that patient.
-        journal.register(file("trial", &CHANGED), None).unwrap();
+        register(&mut journal, file("trial", &CHANGED), None).unwrap();
         let fault = journal
             .bind_cohort(file("trial", &CHANGED), &cohort)
             .unwrap_err();
@@ -250,13 +211,11 @@ mod tests {
         journal
             .check_cohort(file("trial", &FIRST), &cohort)
             .unwrap();
-        let said = NewCohort {
+        let said = OfficersWord {
             person: "m.keller",
             reason: "follow-up closed",
         };
-        journal
-            .register(file("trial", &CHANGED), Some(said))
-            .unwrap();
+        register(&mut journal, file("trial", &CHANGED), Some(said)).unwrap();
         journal
             .bind_cohort(file("trial", &CHANGED), &cohort)
             .unwrap();

@@ -54,6 +54,19 @@ CREATE TABLE IF NOT EXISTS registrations (
     sha256 BLOB NOT NULL,
     PRIMARY KEY (data, sha256)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS lineages (
+    data TEXT PRIMARY KEY,
+    lineage TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS marks (
+    mark BLOB NOT NULL,
+    lineage TEXT NOT NULL,
+    PRIMARY KEY (mark, lineage)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mark_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    key BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS cohorts (
     data TEXT NOT NULL,
     sha256 BLOB NOT NULL,

@@ -8,6 +8,8 @@ struct Steward {
     folder: tempfile::TempDir,
     journal: Journal,
     policy: Policy,
+    /// What the officer says beside name and file.
+    with: fn(Registration<'_>) -> Registration<'_>,
 }
 
 impl Steward {
@@ -17,6 +19,7 @@ impl Steward {
         let text = include_str!("../../../policies/examples/small-hospital.toml");
         Steward {
             policy: Policy::parse(text.as_bytes()).unwrap(),
+            with: |registration| registration,
             folder,
             journal,
         }
@@ -44,7 +47,11 @@ impl Steward {
             trainer: &Trainer::new(command),
         };
         let data_sets = DataSets::of(self.folder.path());
-        data_sets.register(name, file, behind, &mut self.journal, None, "now")
+        data_sets.register(
+            (self.with)(Registration::of(name, file, "now")),
+            behind,
+            &mut self.journal,
+        )
     }
 }
 
@@ -68,7 +75,7 @@ fn one_file_has_one_name_and_one_budget() {
     fs::remove_file(data.join("trial.toml")).unwrap();
     assert!(steward.register("alias", &file).is_err());
     assert!(!data.join("alias.toml").exists());
-    assert_eq!(registered.patients_at_most, 512);
+    assert_eq!(registered.lineage, "trial");
 }
 
 #[test]
@@ -83,9 +90,46 @@ fn a_file_is_not_registered_from_behind_lower_walls_than_the_policy_demands() {
 }
 
 #[test]
-fn an_announcement_tells_little_about_the_rows() {
-    for (rows, announced) in [(0, 64), (3, 64), (64, 64), (65, 128), (413, 512)] {
-        assert_eq!(rounded_up(rows), announced);
-    }
-    assert_eq!(rounded_up(u64::MAX), u64::MAX);
+fn the_bound_that_others_may_know_is_said_by_the_hospital_and_holds() {
+    let mut steward = Steward::new();
+    let file = steward.csv("trial.csv");
+    // The trainer finds 300 patients in 310 rows.
+    let unsaid = steward.register("trial", &file).unwrap();
+    assert_eq!((unsaid.patients, unsaid.patients_at_most), (300, None));
+    steward.with = |registration| Registration {
+        patients_at_most: Some(299),
+        ..registration
+    };
+    let fault = steward.register("trial", &file).unwrap_err();
+    assert!(
+        matches!(fault, RegistrationFault::TooMany { announced: 299, .. }),
+        "{fault}"
+    );
+    assert!(!fault.to_string().contains("300"), "{fault}");
+    steward.with = |registration| Registration {
+        patients_at_most: Some(1000),
+        patient: Some("id"),
+        ..registration
+    };
+    steward.register("trial", &file).unwrap();
+    // It stays when the file is registered again, and so does the patient column.
+    steward.with = |registration| registration;
+    let again = steward.register("trial", &file).unwrap();
+    assert_eq!(again.patients_at_most, Some(1000));
+    assert_eq!(again.patient.as_deref(), Some("id"));
+}
+
+#[test]
+fn patients_and_not_rows_are_held_against_the_policy_once() {
+    let mut steward = Steward::new();
+    let file = steward.csv("trial.csv");
+    steward.policy.floor.min_patients = 301;
+    let fault = steward.register("trial", &file).unwrap_err();
+    assert!(
+        matches!(fault, RegistrationFault::TooSmall { needed: 301, .. }),
+        "{fault}"
+    );
+    steward.policy.floor.min_patients = 300;
+    let registered = steward.register("trial", &file).unwrap();
+    assert_eq!((registered.rows, registered.min_patients), (310, 300));
 }

@@ -14,14 +14,17 @@ pub(crate) fn answering(folder: &Path, answer: &Answer) -> TrainerCommand {
     TrainerCommand(vec!["/bin/sh".into(), "-c".into(), script.into()])
 }
 
-/// What a trainer finds in a file of three rows, behind walls of that height.
+/// What a trainer finds in a file of 300 patients, behind walls of that height.
 pub(crate) fn description(isolation: Isolation) -> Answer {
     Answer {
         isolation,
         outcome: Ok(Finding::Described(Description {
             sha256: [5; 32],
-            rows: 300,
+            rows: 310,
+            patients: 300,
             columns: vec!["id".to_owned()],
+            patient_marks: Vec::new(),
+            row_marks: Vec::new(),
         })),
     }
 }
@@ -31,8 +34,9 @@ fn a_description_from_behind_lower_walls_than_needed_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let command = answering(folder.path(), &description(Isolation::Process));
     let trainer = Trainer::new(command);
-    assert!(trainer.describe("x.csv", Isolation::Process).is_ok());
-    let fault = trainer.describe("x.csv", Isolation::Sandbox).unwrap_err();
+    let describe = |needed| trainer.describe("x.csv", None, None, needed);
+    assert!(describe(Isolation::Process).is_ok());
+    let fault = describe(Isolation::Sandbox).unwrap_err();
     assert!(matches!(fault, TrainerFault::Isolation { .. }), "{fault}");
 }
 
@@ -41,7 +45,9 @@ fn a_trainer_that_does_not_answer_is_killed() {
     let command = TrainerCommand(vec!["/bin/sleep".into(), "600".into()]);
     let trainer = Trainer::within(command, Duration::from_millis(50));
     let before = Instant::now();
-    let fault = trainer.describe("x.csv", Isolation::Process).unwrap_err();
+    let fault = trainer
+        .describe("x.csv", None, None, Isolation::Process)
+        .unwrap_err();
     assert!(matches!(fault, TrainerFault::TooLong(_)), "{fault}");
     assert!(before.elapsed() < Duration::from_secs(60));
 }

@@ -15,10 +15,14 @@ pub(crate) enum Request {
         /// A file that exists and that the child must not be able to read.
         bait: String,
     },
-    /// Count the rows and name the columns of a file that is being registered.
+    /// Count the rows and patients and name the columns of a file that is being registered.
     Describe {
         /// The file.
         data: String,
+        /// The column in which patients have names; without one, each row is a patient.
+        patient: Option<String>,
+        /// The key of the marks, where marks are wanted.
+        key: Option<[u8; 32]>,
     },
     /// Read the data set as the study describes it, and compute nothing.
     Check(Job),
@@ -71,9 +75,18 @@ pub(crate) struct Description {
     pub(crate) sha256: [u8; 32],
     /// Rows below the heading.
     pub(crate) rows: u64,
+    /// Different patients.
+    pub(crate) patients: u64,
     /// The heading.
     pub(crate) columns: Vec<String>,
+    /// Of patients by name.
+    pub(crate) patient_marks: Vec<Mark>,
+    /// Of rows.
+    pub(crate) row_marks: Vec<Mark>,
 }
+
+/// A keyed digest by which a patient or a row is recognised in another file.
+pub(crate) type Mark = [u8; 16];
 
 /// What reading the table showed; patient counts, so for the hospital's own log only.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]

@@ -120,7 +120,7 @@ pub(super) fn settings_seeds() -> Result<Vec<Vec<u8>>> {
         toml::to_string(&coordinator)?.into_bytes(),
         b"[silo]\nname = \"3_UK\"\n[coordinator]\naddress = \"coordinator.example:8443\"\nserver_name = \"coordinator.example\"\n".to_vec(),
         format!(
-            "name = \"trial\"\npath = \"/data/trial.csv\"\nsha256 = \"{digest}\"\nrows = 120\npatients_at_most = 128\ncolumns = [\"age\"]\nregistered = \"2026-01-01T00:00:00Z\"\n"
+            "name = \"trial\"\npath = \"/data/trial.csv\"\nsha256 = \"{digest}\"\nlineage = \"trial\"\nrows = 120\npatient = \"id\"\npatients = 100\nmin_patients = 20\npatients_at_most = 128\ncolumns = [\"age\"]\nregistered = \"2026-01-01T00:00:00Z\"\n"
         )
         .into_bytes(),
     ])

@@ -74,6 +74,36 @@ fn a_cell_that_is_no_number_is_told_to_the_hospital_alone() {
 }
 
 #[test]
+fn under_noise_a_cell_that_does_not_fit_ends_nothing_and_is_told_to_the_hospital_alone() {
+    let federation = Federation::running();
+    let good = fs::read_to_string(federation.path("3_UK.csv")).unwrap();
+    let bad = with_cell(&good, 6, "age", "unrecorded");
+    let bad = with_cell(&bad, 9, "rx", "9_other");
+    fs::write(federation.path("3_UK.csv"), bad).unwrap();
+    federation.run(&register("3_UK.csv")).succeeded();
+
+    let id = federation.submit(&private(2, 1));
+    let last = federation.watch(&id);
+    assert_eq!(last["state"], "completed", "{last}\n{}", federation.logs());
+    assert_eq!(last["dropouts"].as_array().unwrap().len(), 0, "{last}");
+    let log = federation
+        .run(&["audit", "show", "3_UK/log", "--kind", "data_set", "--json"])
+        .succeeded();
+    for told in ["`age`: 1 cells", "`rx`: 1 cells", "2 rows were left out"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    others_hold_nothing_of(
+        &federation,
+        &["left out", "1 cells", "unrecorded", "9_other"],
+    );
+    // Nor does standard error, which goes wherever operators send it.
+    let stderr = fs::read_to_string(federation.path("3_UK.log")).unwrap();
+    for fragment in ["left out", "deserves a look", "unrecorded"] {
+        assert!(!stderr.contains(fragment), "{stderr}");
+    }
+}
+
+#[test]
 fn a_column_that_a_hospital_does_not_have_is_told_to_it_alone() {
     let mut federation = Federation::running();
     let good = fs::read_to_string(federation.path("3_UK.csv")).unwrap();
@@ -203,9 +233,20 @@ fn a_hospital_without_a_policy_refuses_everything_until_one_is_installed() {
     completes(&mut federation);
 }
 
-fn register(file: &str) -> [&str; 8] {
+fn register(file: &str) -> [&str; 12] {
     [
-        "silo", "data", "register", DATA, "--file", file, "--dir", VICTIM,
+        "silo",
+        "data",
+        "register",
+        DATA,
+        "--file",
+        file,
+        "--patient",
+        "id",
+        "--patients-at-most",
+        "1000",
+        "--dir",
+        VICTIM,
     ]
 }
 
@@ -219,6 +260,12 @@ fn is_not_ready(federation: &Federation, study: &str, own: &[&str], secret: &[&s
     assert_eq!(last["reason"], NOT_READY, "{last}");
     assert_eq!(last["refusals"].as_array().unwrap().len(), 0, "{last}");
     own_log_says(federation, own);
+    others_hold_nothing_of(federation, secret);
+}
+
+/// The coordinator's log, database and output hold nothing of this.
+#[track_caller]
+fn others_hold_nothing_of(federation: &Federation, secret: &[&str]) {
     let files = [
         "coordinator/log/entries.jsonl",
         "coordinator/state.sqlite",

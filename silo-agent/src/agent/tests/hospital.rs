@@ -30,7 +30,7 @@ use consilium_wire::v1::{self, coordinator_frame};
 use super::super::*;
 use crate::coordinator_link::Outgoing;
 use crate::randomness;
-use crate::registration::Behind;
+use crate::registration::{Behind, Registration};
 use crate::test_federation::{self, Federation, NAMES, RESEARCHER, STATISTICS};
 use crate::trainer::TrainerCommand;
 use crate::trainer_child::pipe::{Answer, Description, Finding, TableFacts, write_message};
@@ -200,6 +200,11 @@ impl Hospital {
         let study = STATISTICS
             .replace("\"ages\"", &format!("\"{name}\""))
             .into_bytes();
+        self.begin_offer_of(study, signer)
+    }
+
+    /// Offers the study of this file.
+    pub(super) fn begin_offer_of(&mut self, study: Vec<u8>, signer: &SigningKey) -> String {
         let signature = signer
             .sign(Label::StudySignature, &[&study])
             .to_bytes()
@@ -636,7 +641,10 @@ pub(super) fn trainer(folder: &Path) -> Trainer {
     let description = Description {
         sha256: [7; 32],
         rows: 50,
+        patients: 50,
         columns: vec!["id".to_owned(), "age".to_owned()],
+        patient_marks: Vec::new(),
+        row_marks: Vec::new(),
     };
     let findings = [
         Finding::Probed(Vec::new()),
@@ -679,12 +687,9 @@ fn register(silo: &SiloFolder, folder: &Path, trainer: &Trainer) {
     let mut journal = Journal::open(&silo.journal()).unwrap();
     DataSets::of(silo.path())
         .register(
-            DATA,
-            &file,
+            Registration::of(DATA, &file, "2026-11-24T00:00:00Z"),
             behind,
             &mut journal,
-            None,
-            "2026-11-24T00:00:00Z",
         )
         .unwrap();
 }
