@@ -2,6 +2,7 @@
 //! Attacks of a lying coordinator on a real agent: each fails, and the agent goes on.
 
 mod hospital;
+mod unfit;
 
 use std::fs;
 use std::path::PathBuf;
