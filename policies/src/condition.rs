@@ -165,6 +165,8 @@ pub enum Term {
     Plan,
     /// How single patients are protected.
     Mode,
+    /// Whom the noise hides.
+    Unit,
     /// Rounds.
     Rounds,
     /// The hour of the day.
@@ -192,6 +194,7 @@ impl Word for Term {
         Self::Analysis,
         Self::Plan,
         Self::Mode,
+        Self::Unit,
         Self::Rounds,
         Self::Hours,
         Self::Never,
@@ -216,6 +219,7 @@ impl Word for Term {
             Self::Analysis => "analysis",
             Self::Plan => "plan",
             Self::Mode => "mode",
+            Self::Unit => "unit",
             Self::Rounds => "rounds",
             Self::Hours => "hours",
             Self::Never => "never",

@@ -11,7 +11,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use consilium_privacy::loss::{Delta, Epsilon};
-use consilium_privacy::noise_plan::View;
+use consilium_privacy::noise_plan::{Unit, View};
 
 use crate::{
     Aggregation, Approval, Date, Hours, InvalidPolicy, Isolation, Mode, Release, Request, Term,
@@ -146,6 +146,8 @@ pub struct Grant {
     pub plans: Vec<String>,
     /// The noised modes that are permitted.
     pub modes: Vec<Mode>,
+    /// Whom the noise of a study may hide: patients alone, where the grant names no units.
+    pub units: Vec<Unit>,
     /// The agreement by which studies without noise are permitted.
     pub agreement: Option<String>,
     /// The greatest epsilon of one study.

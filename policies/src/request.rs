@@ -3,6 +3,7 @@
 //! The facts about a study that a policy may ask for.
 
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::Unit;
 use serde::{Deserialize, Serialize};
 
 use crate::{Date, Isolation, Mode};
@@ -32,6 +33,9 @@ pub struct Request {
     pub plan: Option<String>,
     /// How single patients are protected.
     pub mode: Mode,
+    /// Whom the noise hides, if there is noise.
+    #[serde(default)]
+    pub unit: Unit,
     /// The epsilon that the study asks for.
     pub epsilon: Option<Epsilon>,
     /// The delta that the study asks for.

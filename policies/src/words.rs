@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use consilium_privacy::noise_plan::Unit;
 use serde::{Deserialize, Serialize};
 
 /// A closed vocabulary: every value has one spelling.
@@ -54,6 +55,15 @@ impl Word for Mode {
             Self::Distributed => "distributed",
             Self::Local => "local",
         }
+    }
+}
+
+/// Whom a study's noise hides; the words of the study file.
+impl Word for Unit {
+    const ALL: &'static [Self] = &[Self::Patient, Self::Silo];
+
+    fn as_str(self) -> &'static str {
+        self.name()
     }
 }
 

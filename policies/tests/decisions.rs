@@ -6,9 +6,10 @@
 
 use consilium_policies::{
     Approval, BudgetUse, Decision, Isolation, Mode, PatientCount, Permit, Policy, Refusal, Request,
-    Rule, Term, decide, explain,
+    Rule, Term, decide, diff, explain,
 };
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::Unit;
 
 fn hospital() -> Policy {
     Policy::parse(include_bytes!("../examples/research-hospital.toml")).unwrap()
@@ -30,6 +31,7 @@ fn good() -> Request {
         analysis: "logistic-regression".to_owned(),
         plan: None,
         mode: Mode::Distributed,
+        unit: Unit::Patient,
         epsilon: Some(Epsilon::parse("2.0").unwrap()),
         delta: Some(Delta::parse("1e-5").unwrap()),
         expected_patients: Some(800),
@@ -500,6 +502,44 @@ fn a_decision_is_machine_readable() {
     assert_eq!(json["conditions"][0]["limit"], "60");
     assert_eq!(json["conditions"][0]["actual"], "61");
     assert_eq!(json["conditions"][0]["nearest"], "at most 60 rounds");
+}
+
+#[test]
+fn a_whole_silo_is_the_unit_only_where_a_grant_names_it() {
+    let request = Request {
+        unit: Unit::Silo,
+        ..good()
+    };
+    let refusal = refused(&hospital(), &request);
+    let [condition] = refusal.conditions.as_slice() else {
+        panic!("{refusal}")
+    };
+    assert_eq!(condition.term, Term::Unit);
+    assert_eq!(condition.statement(), "unit `silo` is not `patient`");
+    let text = std::str::from_utf8(include_bytes!("../examples/research-hospital.toml")).unwrap();
+    let modes = "modes = [\"distributed\", \"local\"]\n";
+    assert_eq!(text.matches(modes).count(), 1);
+    let naming = |units: &str| {
+        let named = text.replace(modes, &format!("{modes}units = [{units}]\n"));
+        Policy::parse(named.as_bytes()).unwrap()
+    };
+    permitted(&naming("\"patient\", \"silo\""), &request);
+    // A grant that names silos alone permits no study of patients, and without noise there is no unit.
+    let mut silos = hospital();
+    silos.grants[0].units = vec![Unit::Silo];
+    permitted(&silos, &request);
+    assert_eq!(refused(&silos, &good()).conditions[0].term, Term::Unit);
+    let changes = diff(&hospital(), &silos).to_string();
+    assert!(
+        changes.contains("studies whose unit is the `silo`"),
+        "{changes}"
+    );
+    let alone = text.replace("without_noise = ", "units = [\"silo\"]\nwithout_noise = ");
+    let fault = Policy::parse(alone.as_bytes()).unwrap_err().to_string();
+    assert!(
+        fault.contains("`grant.units` is for studies with noise"),
+        "{fault}"
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ use consilium_policies::{
     decide, diff, explain,
 };
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::Unit;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -96,6 +97,7 @@ fn grant() -> impl Strategy<Value = Grant> {
     let what = (
         vec(word(), 0..2),
         subsequence(&[Mode::Distributed, Mode::Local][..], 0..=2),
+        subsequence(&[Unit::Patient, Unit::Silo][..], 0..=2),
         option::of(word()),
         option::of(epsilon()),
         option::of(delta()),
@@ -106,7 +108,7 @@ fn grant() -> impl Strategy<Value = Grant> {
     (whom, what).prop_map(
         |(
             (who, data, purpose, analyses, basis, reference, until),
-            (plans, modes, agreement, epsilon, delta, rounds, hours, approval),
+            (plans, modes, units, agreement, epsilon, delta, rounds, hours, approval),
         )| Grant {
             name: String::new(),
             who,
@@ -117,6 +119,7 @@ fn grant() -> impl Strategy<Value = Grant> {
             ethics: Ethics { reference, until },
             plans,
             modes,
+            units,
             agreement,
             epsilon_per_job: epsilon,
             delta_per_job: delta,
@@ -202,7 +205,7 @@ fn request() -> impl Strategy<Value = Request> {
         option::weighted(0.2, word()),
     );
     let what = (
-        mode(),
+        (mode(), select(&[Unit::Patient, Unit::Silo][..])),
         option::weighted(0.9, epsilon()),
         option::weighted(0.9, delta()),
         option::weighted(0.9, Just(602)),
@@ -214,7 +217,7 @@ fn request() -> impl Strategy<Value = Request> {
     (whom, what, here).prop_map(
         |(
             (who, data, purpose, basis, ethics, analysis, plan),
-            (mode, epsilon, delta, expected_patients, rounds, silos, min_survivors),
+            ((mode, unit), epsilon, delta, expected_patients, rounds, silos, min_survivors),
             (isolation, date, hour, budget, patients),
         )| Request {
             who,
@@ -226,6 +229,7 @@ fn request() -> impl Strategy<Value = Request> {
             analysis,
             plan,
             mode,
+            unit,
             epsilon,
             delta,
             expected_patients,
@@ -269,6 +273,7 @@ fn fitted(policy: &Policy, mut request: Request) -> Request {
         request.plan = None;
         request.date = grant.ethics.until;
         request.mode = grant.modes.first().copied().unwrap_or(Mode::None);
+        request.unit = grant.units.first().copied().unwrap_or_default();
         request.budget = BudgetUse::Assumed;
         request.patients = PatientCount::Assumed;
         request.isolation = Isolation::Namespaces;
@@ -360,6 +365,7 @@ fn permitted_by_formula(policy: &Policy, request: &Request) -> bool {
             } else {
                 grant.agreement.is_some()
             })
+            && (!noised || grant.units.contains(&request.unit))
             && (!noised
                 || grant
                     .epsilon_per_job
@@ -443,7 +449,7 @@ proptest! {
                 Term::Rounds => mended.rounds = condition.limit.parse().unwrap(),
                 Term::Epsilon => mended.epsilon = Some(Epsilon::parse(&condition.limit).unwrap()),
                 Term::Grant | Term::DifferentialPrivacy | Term::MinPatients | Term::Isolation | Term::Delta | Term::Budget | Term::Who
-                | Term::Data | Term::Purpose | Term::Basis | Term::Ethics | Term::Analysis | Term::Plan | Term::Mode | Term::Hours | Term::Never => continue,
+                | Term::Data | Term::Purpose | Term::Basis | Term::Ethics | Term::Analysis | Term::Plan | Term::Mode | Term::Unit | Term::Hours | Term::Never => continue,
             }
             let again = explain(&policy, &mended);
             let (floor, grants) = (match &again.decision { Decision::Refuse(refusal) => refusal.conditions.clone(), Decision::Permit(_) => Vec::new() }, again.grants);

@@ -3,6 +3,7 @@
 
 use consilium_learning::study::{Mode as StudyMode, Study};
 use consilium_policies::{BudgetUse, Date, Isolation, Mode, PatientCount, Request};
+use consilium_privacy::noise_plan::Unit;
 
 /// What a decision looks at beside the study itself.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,10 @@ pub fn study_request(study: &Study, circumstances: &Circumstances) -> Request {
             StudyMode::Distributed => Mode::Distributed,
             StudyMode::Local => Mode::Local,
         },
+        unit: study
+            .privacy
+            .promise()
+            .map_or(Unit::Patient, |promise| promise.unit),
         epsilon,
         delta,
         expected_patients,

@@ -16,6 +16,7 @@ pub(super) fn failed(grant: &Grant, request: &Request) -> Vec<Condition> {
         of.analysis(),
         of.plan(),
         of.mode(),
+        of.unit(),
         of.epsilon(),
         of.delta(),
         of.rounds(),
@@ -184,6 +185,25 @@ impl Of<'_> {
             self.condition(Term::Mode, listed(&modes), statement)
                 .actual(mode.as_str())
                 .change(format!("mode {}", listed(&modes))),
+        )
+    }
+
+    /// Another unit is another promise, and a hospital must know that it permits it: the clip then bounds no patient.
+    fn unit(&self) -> Option<Condition> {
+        let (grant, unit) = (self.grant, self.request.unit);
+        if !self.request.mode.is_noised() || grant.units.contains(&unit) {
+            return None;
+        }
+        let units: Vec<&str> = grant.units.iter().map(|unit| unit.as_str()).collect();
+        let permitted = listed(&units);
+        Some(
+            self.condition(
+                Term::Unit,
+                &permitted,
+                format!("unit `{}` is not {permitted}", unit.as_str()),
+            )
+            .actual(unit.as_str())
+            .change(format!("unit {permitted}")),
         )
     }
 

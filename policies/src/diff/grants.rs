@@ -77,6 +77,9 @@ fn compare_one(diff: &mut Diff, old: &Grant, new: &Grant) {
     diff.permitted_list(&old.modes, &new.modes, |mode| {
         format!("{grant}: mode `{mode}`")
     });
+    diff.permitted_list(&old.units, &new.units, |unit| {
+        format!("{grant}: studies whose unit is the `{}`", unit.as_str())
+    });
     let stated = |basis: &String| format!("{grant}: studies that state the basis `{basis}`");
     diff.permitted_list(old.basis.as_slice(), new.basis.as_slice(), stated);
     if old.ethics.reference != new.ethics.reference {

@@ -3,6 +3,7 @@
 //! `[[example]]`: a request and how it must be decided.
 
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::Unit;
 
 use super::reader::{Faults, Section, note_repeated_names};
 use super::values::{
@@ -24,6 +25,7 @@ const EXAMPLE: &[&str] = &[
     "analysis",
     "plan",
     "mode",
+    "unit",
     "epsilon",
     "delta",
     "expected_patients",
@@ -126,6 +128,9 @@ fn read_example(section: &Section<'_>, floor: &Floor, faults: &mut Faults<'_>) -
             |value| digest(text(value)?),
         ),
         mode: mode?,
+        unit: section
+            .optional("unit", "`patient` or `silo`", faults, word::<Unit>)
+            .unwrap_or_default(),
         epsilon: section.optional(
             "epsilon",
             "a decimal in quotes",

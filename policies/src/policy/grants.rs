@@ -3,6 +3,7 @@
 //! What is permitted and what is never: `[[grant]]` and `[[never]]`.
 
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::Unit;
 use toml::de::DeValue;
 
 use super::reader::{Faults, Section, note_repeated_names};
@@ -23,6 +24,7 @@ const GRANT: &[&str] = &[
     "ethics",
     "plans",
     "modes",
+    "units",
     "without_noise",
     "epsilon_per_job",
     "delta_per_job",
@@ -83,6 +85,12 @@ fn read_grant(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Grant> {
         faults,
         noised_modes,
     );
+    let units = section.optional(
+        "units",
+        "a list of `patient`, `silo`",
+        faults,
+        words::<Unit>,
+    );
     let agreement = section.optional(
         "without_noise",
         "`permitted by agreement …` with the reference of the agreement",
@@ -123,6 +131,15 @@ fn read_grant(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Grant> {
             faults,
         );
     }
+    if section.has("units") && !section.has("modes") {
+        section.fault(
+            "units",
+            Problem::Conflict(
+                "is for studies with noise: name the `modes` too, or remove it".to_owned(),
+            ),
+            faults,
+        );
+    }
     if section.has("modes") && !section.has("epsilon_per_job") {
         section.fault(
             "epsilon_per_job",
@@ -142,6 +159,7 @@ fn read_grant(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Grant> {
         ethics: ethics?,
         plans: plans.unwrap_or_default(),
         modes: modes.unwrap_or_default(),
+        units: units.unwrap_or_else(|| vec![Unit::Patient]),
         agreement,
         epsilon_per_job: epsilon,
         delta_per_job: delta,
