@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Differential privacy: exact integer noise, accounting, calibration and the budget of a data set.
 //!
-//! The unit of protection is one patient of one hospital, added or removed. Noise is added once, to the
+//! The unit of protection is one patient of one hospital, added or removed; or, where a plan says so, one hospital as a whole,
+//! its data exchanged for others. Noise is added once, to the
 //! sum, by all silos together under their masks; what it is worth is computed for the eyes of an
 //! attacker, from public numbers only, before anything is released.
 //!

@@ -83,7 +83,7 @@ impl Ledger {
             job: job.to_owned(),
             attempts,
             cost,
-            delta: charge.delta.plus(budget.price_of(charge.distance)),
+            delta: self.account(data_set)?.delta_needed(charge),
             curve,
             view: charge.view,
         })

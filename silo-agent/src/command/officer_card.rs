@@ -140,15 +140,16 @@ impl OfficerCard {
     pub(super) fn words(&self) -> String {
         let mut text = String::new();
         if let Some(data_set) = &self.data_set {
+            let told = match data_set.patients_at_most {
+                Some(most) => format!("others may learn that there are at most {most}"),
+                None => "no bound is announced, so no study with noise runs".to_owned(),
+            };
             let facts = [
                 ("name", data_set.name.clone()),
                 ("file", data_set.path.display().to_string()),
                 (
-                    "rows",
-                    format!(
-                        "{}; others may learn that there are at most {} patients",
-                        data_set.rows, data_set.patients_at_most
-                    ),
+                    "patients",
+                    format!("{} in {} rows; {told}", data_set.patients, data_set.rows),
                 ),
                 ("columns", data_set.columns.join(", ")),
                 ("registered", data_set.registered.clone()),

@@ -10,7 +10,7 @@ use std::fmt;
 
 use consilium_audit::entry::{Entry, EventKind};
 use consilium_crypto::digest::Digest;
-use consilium_privacy::budget::{self, RdpAmount};
+use consilium_privacy::budget::{self, Account, Charge, DeltaAmount, Job, RdpAmount};
 use consilium_protocol::{AttemptId, Membership};
 
 use super::price;
@@ -38,6 +38,19 @@ pub(crate) enum Difference {
         study: String,
         charged: RdpAmount,
         due: RdpAmount,
+    },
+    /// An attempt is recorded as cheaper at an order that does not decide: another order would have, had it been chosen.
+    CurveTooLow {
+        study: String,
+        order: u32,
+        recorded: RdpAmount,
+        due: RdpAmount,
+    },
+    /// An attempt takes less of delta than sampled noise costs.
+    DeltaTooLow {
+        study: String,
+        charged: DeltaAmount,
+        due: DeltaAmount,
     },
     /// The log lacks what the price follows from.
     NoStudy { study: String },
@@ -128,26 +141,56 @@ pub(crate) fn compare(
                 });
             }
         }
-        let order = ledger
-            .account(job.data_set())
-            .map(|account| account.budget().order);
-        let least = match (order, price(&terms.vector, job.view())) {
-            (Ok(order), Ok((_, charge))) => charge.curve.at(order).map(RdpAmount::rounded_up),
-            _ => None,
-        };
-        match least {
-            Some(least) if job.cost() >= least => {}
-            Some(least) => comparison.differences.push(Difference::TooCheap {
-                study: study(),
-                charged: job.cost(),
-                due: least,
-            }),
-            None => comparison
+        match (
+            ledger.account(job.data_set()),
+            price(&terms.vector, job.view()),
+        ) {
+            (Ok(account), Ok((_, charge))) => {
+                let found = too_cheap(name, job, account, &charge);
+                comparison.differences.extend(found);
+            }
+            _ => comparison
                 .differences
                 .push(Difference::NoStudy { study: study() }),
         }
     }
     comparison
+}
+
+/// What was recorded of an attempt against its price: at the order that decides, at all others, and in delta.
+fn too_cheap(name: &str, job: &Job, account: &Account, charge: &Charge) -> Vec<Difference> {
+    let decides = account.budget().order;
+    let mut found = Vec::new();
+    for (order, divergence) in charge.curve.points() {
+        let due = RdpAmount::rounded_up(divergence);
+        let recorded = job.curve().get(&order).copied().unwrap_or(RdpAmount::ZERO);
+        if order == decides && job.cost() < due {
+            found.push(Difference::TooCheap {
+                study: name.to_owned(),
+                charged: job.cost(),
+                due,
+            });
+        }
+        // One line is enough: whoever lowers a curve lowers much of it.
+        let told = |difference: &Difference| matches!(difference, Difference::CurveTooLow { .. });
+        if order != decides && recorded < due && !found.iter().any(told) {
+            found.push(Difference::CurveTooLow {
+                study: name.to_owned(),
+                order,
+                recorded,
+                due,
+            });
+        }
+    }
+    let due = account.delta_needed(charge);
+    if job.delta() < due {
+        found.push(Difference::DeltaTooLow {
+            study: name.to_owned(),
+            charged: job.delta(),
+            due,
+        });
+    }
+    found
 }
 
 impl fmt::Display for Difference {
@@ -169,6 +212,23 @@ impl fmt::Display for Difference {
                 formatter,
                 "an attempt of study {study} is charged {charged}, its noise costs {due}"
             ),
+            Self::CurveTooLow {
+                study,
+                order,
+                recorded,
+                due,
+            } => write!(
+                formatter,
+                "an attempt of study {study} is recorded as {recorded} at order {order}, where its noise costs {due}"
+            ),
+            Self::DeltaTooLow {
+                study,
+                charged,
+                due,
+            } => write!(
+                formatter,
+                "an attempt of study {study} takes {charged} of delta, its noise costs {due}"
+            ),
             Self::NoStudy { study } => write!(
                 formatter,
                 "the log lacks the file of study {study}, so its price is unknown"
@@ -178,5 +238,5 @@ impl fmt::Display for Difference {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;

@@ -68,6 +68,12 @@ impl Account {
         )
     }
 
+    /// What one attempt takes of the linear part of delta, at the epsilon that the budget has now.
+    #[must_use]
+    pub fn delta_needed(&self, charge: &Charge) -> DeltaAmount {
+        charge.delta.plus(self.budget.price_of(charge.distance))
+    }
+
     /// The highest of 50, 80 and 95 percent that the use has reached, to warn an officer.
     #[must_use]
     pub fn warning_percent(&self) -> Option<u8> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A study in the ledger: what each of its attempts costs, and which of them are spent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::budget::{DeltaAmount, RdpAmount};
 use crate::noise_plan::View;
@@ -14,6 +14,7 @@ pub struct Job {
     pub(super) cost: RdpAmount,
     pub(super) delta: DeltaAmount,
     pub(super) view: View,
+    pub(super) curve: BTreeMap<u32, RdpAmount>,
     pub(super) committed: BTreeSet<String>,
     pub(super) released: bool,
 }
@@ -41,6 +42,12 @@ impl Job {
     #[must_use]
     pub fn view(&self) -> View {
         self.view
+    }
+
+    /// What one attempt costs at each order, as it was recorded.
+    #[must_use]
+    pub fn curve(&self) -> &BTreeMap<u32, RdpAmount> {
+        &self.curve
     }
 
     /// Attempts reserved.

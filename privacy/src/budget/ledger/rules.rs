@@ -133,7 +133,7 @@ impl Ledger {
                 cost,
                 delta,
                 view,
-                ..
+                curve,
             } => {
                 if let Some(account) = self.accounts.get_mut(data_set) {
                     account.reserved = account.reserved.plus(cost.times(*attempts));
@@ -145,6 +145,7 @@ impl Ledger {
                     cost: *cost,
                     delta: *delta,
                     view: *view,
+                    curve: curve.clone(),
                     committed: BTreeSet::new(),
                     released: false,
                 };

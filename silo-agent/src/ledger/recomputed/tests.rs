@@ -2,7 +2,7 @@
 use consilium_audit::entry::{Actor, AggregationStatement, Event, StudyReference};
 use consilium_audit::time::Timestamp;
 use consilium_crypto::transcript::sha256;
-use consilium_privacy::budget::Budget;
+use consilium_privacy::budget::{Budget, LedgerEntry};
 use consilium_privacy::loss::{Delta, Epsilon, SamplingRate};
 use consilium_privacy::noise_plan::View;
 
@@ -162,8 +162,12 @@ fn a_charge_below_the_price_of_the_studys_noise_is_found() {
         studies,
         &membership(),
     );
+    // At the order that decides and at others; delta is the same, for it follows from coordinates and silos.
     assert!(
-        matches!(found.differences[..], [Difference::TooCheap { .. }]),
+        matches!(
+            found.differences[..],
+            [Difference::CurveTooLow { .. }, Difference::TooCheap { .. }]
+        ),
         "{found:?}"
     );
 }
@@ -188,4 +192,83 @@ fn a_study_charged_as_if_masks_were_broken_is_due_that_price() {
     let found = compared(&ledger, NAMES[0]).differences;
     let cheap = |difference: &&Difference| matches!(difference, Difference::TooCheap { .. });
     assert_eq!(found.iter().filter(cheap).count(), 1, "{found:?}");
+}
+
+/// A ledger in which one attempt was recorded with this charge in the place of its price.
+fn recorded(change: impl Fn(&mut Charge)) -> budget::Ledger {
+    let mut ledger = budget::Ledger::new();
+    let (epsilon, delta) = (Epsilon::new(8.0).unwrap(), Delta::new(2e-5).unwrap());
+    let created = ledger
+        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
+        .unwrap();
+    ledger.record(&created, 1).unwrap();
+    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
+    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
+    let (attempts, mut charge) = price(&terms.vector, View::Colluders).unwrap();
+    change(&mut charge);
+    let reserved = ledger
+        .reserve("ercp-trial", STUDY, attempts, &charge)
+        .unwrap();
+    ledger.record(&reserved, 2).unwrap();
+    for round in 1..=ROUNDS {
+        let attempt = if round == 1 { 2 } else { 1 };
+        let committed = ledger
+            .commit(STUDY, &format!("1.{round}.{attempt}"))
+            .unwrap()
+            .unwrap();
+        ledger.record(&committed, 3).unwrap();
+    }
+    ledger
+}
+
+#[test]
+fn a_charge_that_leaves_out_what_the_sampler_costs_of_delta_is_found() {
+    assert_eq!(compared(&recorded(|_| {}), NAMES[0]).differences, []);
+    let free = recorded(|charge| charge.distance = DeltaAmount::ZERO);
+    let found = compared(&free, NAMES[0]).differences;
+    assert!(
+        matches!(found[..], [Difference::DeltaTooLow { .. }]),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_curve_that_is_right_at_the_order_that_decides_alone_is_found() {
+    // A line as the agent would have written it, with one number of the curve lowered.
+    let whole = recorded(|_| {});
+    let account = whole.account("ercp-trial").unwrap();
+    let job = whole.job(STUDY).unwrap();
+    let mut curve = job.curve().clone();
+    let other = if account.budget().order == 2 { 3 } else { 2 };
+    curve.insert(other, RdpAmount::rounded_up(1e-9));
+    let mut ledger = budget::Ledger::new();
+    for entry in [
+        LedgerEntry::Created {
+            data_set: "ercp-trial".to_owned(),
+            budget: *account.budget(),
+        },
+        LedgerEntry::Reserved {
+            data_set: "ercp-trial".to_owned(),
+            job: STUDY.to_owned(),
+            attempts: job.attempts(),
+            cost: job.cost(),
+            delta: job.delta(),
+            view: job.view(),
+            curve,
+        },
+    ] {
+        ledger.record(&entry, 1).unwrap();
+    }
+    for attempt in job.committed() {
+        let entry = LedgerEntry::Committed {
+            job: STUDY.to_owned(),
+            attempt: attempt.to_owned(),
+        };
+        ledger.record(&entry, 2).unwrap();
+    }
+    let found = compared(&ledger, NAMES[0]).differences;
+    let [Difference::CurveTooLow { order, .. }] = found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(order, other);
 }
