@@ -176,6 +176,25 @@ impl Desk<'_> {
                 }));
             }
         };
+        // The noise is the study's and never calibrated here: what costs more than the study says it may is refused.
+        if let BudgetUse::Share { needed, .. } = request.budget
+            && let Some(most) = terms
+                .study
+                .privacy
+                .promise()
+                .and_then(|noise| noise.budget_share)
+            && needed > most
+        {
+            let statement = format!(
+                "the study would take {:.1} % of this hospital's budget, and its `budget_share` is {:.1} %: `consilium privacy plan` tells the epsilon that keeps to it",
+                100.0 * needed,
+                100.0 * most
+            );
+            return Ok(Verdict::Refused(Refused::by_rule(
+                "budget_share",
+                statement,
+            )));
+        }
         let Some(data_set) = data_set else {
             return Ok(Verdict::NotReady(format!(
                 "no data set `{}` is registered",

@@ -61,6 +61,10 @@ pub struct Distributed {
     /// Whom the noise hides.
     #[serde(skip_serializing_if = "is_patient")]
     pub unit: Unit,
+    /// The most of a hospital's whole budget, above 0 and up to 1, that the study may take. It decides nothing that is computed: the
+    /// noise follows from epsilon, and a hospital from whose budget that would take more refuses.
+    #[serde(skip)]
+    pub budget_share: Option<f64>,
 }
 
 /// `[aggregation]`: the integers in which contributions are summed.
@@ -276,6 +280,7 @@ impl Distributed {
             most_silos_per_patient,
             sampling_rate,
             unit,
+            budget_share: read_budget_share(&mut section)?,
         };
         for (key, count) in [
             ("expected_patients", distributed.expected_patients),
@@ -323,6 +328,19 @@ fn read_sampling_rate(section: &mut Section) -> Result<SamplingRate, StudyFault>
             "write 1.0, where every patient takes part in every round, or a probability such as 0.1",
         )
     })
+}
+
+fn read_budget_share(section: &mut Section) -> Result<Option<f64>, StudyFault> {
+    let share: Option<f64> = section.optional("budget_share")?;
+    if share.is_none_or(|share| share > 0.0 && share <= 1.0) {
+        Ok(share)
+    } else {
+        Err(section.invalid(
+            "budget_share",
+            "not a share of a whole budget",
+            "write a number above 0 and up to 1, such as 0.1",
+        ))
+    }
 }
 
 /// The clip that the study states, or else the one that the public ranges give: no patient is shortened by it.
@@ -398,6 +416,7 @@ pub(crate) const PRIVACY_KEYS: &[&str] = &[
     "most_patients_per_silo",
     "most_rows_per_patient",
     "most_silos_per_patient",
+    "budget_share",
 ];
 
 /// More people than live in any federation of hospitals.

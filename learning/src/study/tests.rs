@@ -658,6 +658,33 @@ fn a_patient_of_several_silos_is_one_of_everybody_under_shared_noise() {
 }
 
 #[test]
+fn a_study_names_the_share_of_a_budget_that_it_keeps_to_and_computes_the_same() {
+    let share =
+        |text: &str| PRIVATE.replace("epsilon =", &format!("budget_share = {text}\nepsilon ="));
+    let named = Study::parse(share("0.1").as_bytes()).unwrap();
+    assert_eq!(named.privacy.promise().unwrap().budget_share, Some(0.1));
+    let unnamed = Study::parse(PRIVATE.as_bytes()).unwrap();
+    assert_eq!(unnamed.privacy.promise().unwrap().budget_share, None);
+    assert_eq!(named.task_bytes(), unnamed.task_bytes());
+    assert_eq!(
+        named.vector_plan(4, 1, 1).unwrap(),
+        unnamed.vector_plan(4, 1, 1).unwrap()
+    );
+    for bad in ["0.0", "1.5", "-0.1", "nan", "inf"] {
+        let found = fault(
+            PRIVATE,
+            "epsilon =",
+            &format!("budget_share = {bad}\nepsilon ="),
+        );
+        assert!(found.contains("`privacy.budget_share`"), "{found}");
+    }
+    let found = fault(PRIVATE, "epsilon =", "budget_share = \"10 %\"\nepsilon =");
+    assert!(found.contains("`privacy.budget_share`"), "{found}");
+    let found = fault(GOOD, "mode =", "budget_share = 0.1\nmode =");
+    assert!(found.contains("no such key"), "{found}");
+}
+
+#[test]
 fn without_a_stated_clip_no_gradient_within_the_public_ranges_is_shortened() {
     let study = PRIVATE.replace("clip = 2.0 ", "#");
     let study = Study::parse(study.as_bytes()).unwrap();

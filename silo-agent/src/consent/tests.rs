@@ -7,6 +7,7 @@ use consilium_crypto::signing::SigningKey;
 use super::*;
 use crate::test_federation::{Federation, NAMES, RESEARCHER, STATISTICS, membership};
 
+const SILO: &str = include_str!("../../../examples/studies/private-silo.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 
 struct Hospital {
@@ -468,4 +469,55 @@ fn a_study_beyond_the_budget_hears_what_would_fit_and_that_is_permitted() {
         let verdict = hospital.consider(&hospital.offer_of(&study));
         assert!(matches!(verdict, Verdict::Permitted(_)), "{verdict:?}");
     }
+}
+
+#[test]
+fn a_study_that_would_take_more_than_the_share_it_names_is_refused_with_the_share_it_takes() {
+    let hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    let naming = |share: &str| {
+        let study = PRIVATE.replace("epsilon =", &format!("budget_share = {share}\nepsilon ="));
+        hospital.consider(&hospital.offer_of(&study))
+    };
+    // It takes three fifths, and a silo never makes the noise larger by itself.
+    let Verdict::Refused(refused) = naming("0.25") else {
+        panic!("a quarter is not enough");
+    };
+    let [(rule, statement)] = refused.conditions.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(rule, "budget_share");
+    assert!(
+        statement.contains("would take 59.9 %") && statement.contains("is 25.0 %"),
+        "{statement}"
+    );
+    assert!(matches!(naming("0.6"), Verdict::Permitted(_)));
+}
+
+#[test]
+fn a_study_whose_unit_is_the_silo_needs_a_grant_that_names_it_and_no_bound_on_patients() {
+    let hospital = Hospital::new();
+    hospital.registered(Digest::from_bytes([1; 32]));
+    hospital.permit();
+    let offer = hospital.offer_of(SILO);
+    let Verdict::Refused(refused) = hospital.consider(&offer) else {
+        panic!("no grant names the unit");
+    };
+    let [(_, statement)] = refused.conditions.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(statement, "unit `silo` is not `patient`");
+    let policy = std::fs::read_to_string(hospital.policy_path()).unwrap();
+    let naming = policy.replace(
+        "modes = [\"distributed\"]",
+        "modes = [\"distributed\"]\nunits = [\"patient\", \"silo\"]",
+    );
+    assert_ne!(naming, policy);
+    std::fs::write(hospital.policy_path(), naming).unwrap();
+    let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
+        panic!("not permitted");
+    };
+    let noise = permitted.terms.vector.noise.unwrap();
+    assert_eq!((noise.unit, noise.patients_cap), (Unit::Silo, 1));
 }
