@@ -21,6 +21,8 @@ mod models;
 mod private;
 #[path = "learning/private_newton.rs"]
 mod private_newton;
+#[path = "learning/silo_unit.rs"]
+mod silo_unit;
 #[path = "learning/unfit.rs"]
 mod unfit;
 #[path = "learning/veterans.rs"]
