@@ -11,41 +11,7 @@ use crate::study::Study;
 use crate::table::Table;
 use crate::task::{Step, Task};
 
-const STUDY: &str = r#"
-[study]
-name = "local"
-researcher = "a.ruiz@uni.example"
-purpose = "scientific-research"
-ethics = "IRB-1"
-data = "registry"
-deadline_hours = 1
-[data]
-patient = "id"
-[data.columns.x]
-type = "number"
-range = [-1, 1]
-[data.columns.y]
-type = "number"
-range = [-1, 1]
-[analysis]
-kind = "linear-regression"
-outcome = { column = "y" }
-features = ["x"]
-method = "fedavg"
-ridge = 0.5
-[rounds]
-most = 3
-local_steps = 2
-learning_rate = 0.5
-spare_attempts = 1
-[privacy]
-mode = "local"
-epsilon = "3"
-delta = "1e-5"
-clip = 1.0
-expected_patients = 400
-most_patients_per_silo = 1000
-"#;
+const STUDY: &str = include_str!("../../tests/data/local-linear.toml");
 
 fn study() -> Study {
     Study::parse(STUDY.as_bytes()).unwrap()

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Rounds without a network: contributions become integers, the integers are added, the task advances.
+//! Rounds without a network: contributions become integers, the integers are added, the task advances. And the clip and the
+//! quantiser of a noised study, noise aside.
 
 use std::path::PathBuf;
 
-use consilium_learning::{Contribution, DecodedSum, Outcome, Step, Study, Table, Task};
+use consilium_learning::{Contribution, DecodedSum, Model, Outcome, Step, Study, Table, Task};
+use consilium_privacy::clipping::quantise_patient;
+use consilium_privacy::loss::ClippingNorm;
 
 pub(crate) const SILOS: [&str; 4] = ["1_UM", "2_IU", "3_UK", "4_Case"];
 
@@ -72,5 +75,55 @@ fn run(task: &Task, tables: &[Table], aggregate: impl Fn(Vec<Vec<f64>>) -> Decod
             Step::Continue(next) => model = next,
             Step::Finished(outcome) => return outcome,
         }
+    }
+}
+
+/// Runs a study with shared noise as four silos do, but for the noise; `seen` gets each sum before the task does.
+pub(crate) fn run_clipped(
+    study: &Study,
+    tables: &[Table],
+    seen: impl Fn(DecodedSum) -> DecodedSum,
+) -> Outcome {
+    let task = Task::new(study).unwrap();
+    let plan = study.vector_plan(4, 1, 1).unwrap();
+    let clip = study.privacy.promise().unwrap().clip;
+    let clip_integer = plan.noise.unwrap().clip_integer;
+    let mut model = task.initial_model();
+    loop {
+        let mut sum = vec![0_i64; task.dimension()];
+        for table in tables {
+            let vectors = patient_vectors(&task, &model, table);
+            add_quantised(&mut sum, &vectors, clip, clip_integer);
+        }
+        let decoded = seen(task.decode(&plan, &sum).unwrap());
+        match task.advance(&model, &decoded).unwrap() {
+            // What a silo stores between two rounds.
+            Step::Continue(next) => model = Model::from_bytes(&next.to_bytes()).unwrap(),
+            Step::Finished(outcome) => return outcome,
+        }
+    }
+}
+
+/// One vector for each patient of a silo.
+pub(crate) fn patient_vectors(task: &Task, model: &Model, table: &Table) -> Vec<Vec<f64>> {
+    let Contribution::PatientVectors { vectors, .. } = task.contribution(model, table).unwrap()
+    else {
+        panic!("the study is not noised")
+    };
+    assert_eq!(vectors.len(), table.patient_count());
+    vectors
+}
+
+/// Adds the clipped and quantised vectors to a sum.
+pub(crate) fn add_quantised(
+    sum: &mut [i64],
+    vectors: &[Vec<f64>],
+    clip: ClippingNorm,
+    clip_integer: u64,
+) {
+    for vector in vectors {
+        let integers = quantise_patient(vector, clip, clip_integer);
+        let pairs = sum.iter_mut().zip(integers);
+        pairs.for_each(|(sum, value)| *sum += value);
     }
 }

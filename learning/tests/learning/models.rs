@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The models that gradient steps find, against what is known without them.
 
-use consilium_learning::{Contribution, Outcome, Step, Study, Table, Task};
-use consilium_privacy::clipping::quantise_patient;
+use consilium_learning::{Outcome, Study, Table, Task};
 
-use crate::federation::run_plain;
+use crate::federation::{run_clipped, run_plain};
 
 const HEAD: &str = r#"
 [study]
@@ -271,37 +270,7 @@ fn clipped_patients_teach_a_perceptron_too_and_every_silo_gets_the_same_bits() {
         EXCLUSIVE_OR.replace("hidden_units = 4", "hidden_units = 4\nridge = 1e-4")
     ));
     let tables = tables(&study, &corners());
-    let run = || {
-        let task = Task::new(&study).unwrap();
-        let plan = study.vector_plan(4, 1, 1).unwrap();
-        let clip = consilium_privacy::loss::ClippingNorm::new(0.5).unwrap();
-        let mut model = task.initial_model();
-        loop {
-            let mut sum = vec![0_i64; task.dimension()];
-            for table in &tables {
-                let Contribution::PatientVectors { vectors, .. } =
-                    task.contribution(&model, table).unwrap()
-                else {
-                    panic!("the study is noised")
-                };
-                for vector in vectors {
-                    let integers =
-                        quantise_patient(&vector, clip, plan.noise.unwrap().clip_integer);
-                    sum.iter_mut()
-                        .zip(integers)
-                        .for_each(|(sum, value)| *sum += value);
-                }
-            }
-            let decoded = task.decode(&plan, &sum).unwrap();
-            match task.advance(&model, &decoded).unwrap() {
-                Step::Continue(next) => {
-                    // What a silo stores between two rounds.
-                    model = consilium_learning::Model::from_bytes(&next.to_bytes()).unwrap();
-                }
-                Step::Finished(outcome) => return outcome,
-            }
-        }
-    };
+    let run = || run_clipped(&study, &tables, |sum| sum);
     let (first, second) = (run(), run());
     assert_eq!(first.model.to_bytes(), second.model.to_bytes());
     assert_eq!(correct(&study, &tables, &first), 60);

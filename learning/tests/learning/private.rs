@@ -2,11 +2,12 @@
 //! The private study, noise aside: what clipping and quantising leave of the fit.
 
 use consilium_learning::result::RegressionResult;
-use consilium_learning::{Contribution, Step, Study, Task};
-use consilium_privacy::clipping::quantise_patient;
+use consilium_learning::{Step, Study, Task};
 use consilium_privacy::noise_plan::NoisePlan;
 
-use crate::federation::{example_study, example_tables, examples};
+use crate::federation::{
+    add_quantised, example_study, example_tables, examples, patient_vectors, run_clipped,
+};
 
 #[test]
 fn clipped_and_quantised_gradients_lead_close_to_the_pooled_fit() {
@@ -31,39 +32,8 @@ fn clipped_and_quantised_gradients_lead_close_to_the_pooled_fit() {
 
 /// The fit of a study with shared noise, but for the noise.
 fn clipped_fit(study: &Study) -> RegressionResult {
-    let clip = study.privacy.promise().unwrap().clip;
-    let tables = example_tables(study);
-    let task = Task::new(study).unwrap();
-    let plan = study.vector_plan(4, 1, 1).unwrap();
-    let clip_integer = plan.noise.unwrap().clip_integer;
-
-    let mut model = task.initial_model();
-    loop {
-        let mut sum = vec![0_i64; task.dimension()];
-        for table in &tables {
-            let Contribution::PatientVectors { vectors, .. } =
-                task.contribution(&model, table).unwrap()
-            else {
-                panic!("the study is noised");
-            };
-            assert_eq!(vectors.len(), table.patient_count());
-            for vector in vectors {
-                for (total, value) in
-                    sum.iter_mut()
-                        .zip(quantise_patient(&vector, clip, clip_integer))
-                {
-                    *total += value;
-                }
-            }
-        }
-        match task
-            .advance(&model, &task.decode(&plan, &sum).unwrap())
-            .unwrap()
-        {
-            Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return outcome.result.regression().unwrap().clone(),
-        }
-    }
+    let outcome = run_clipped(study, &example_tables(study), |sum| sum);
+    outcome.result.regression().unwrap().clone()
 }
 
 /// What every hospital does in a round of the local study, but for the noise; `noise` gives it by hospital.
@@ -81,18 +51,9 @@ fn local_fit(
         for (silo, table) in tables.iter().enumerate() {
             let mut training = task.local_training(&plan, &model).unwrap();
             while !training.is_finished() {
-                let Contribution::PatientVectors { vectors, .. } =
-                    task.contribution(&training.model(), table).unwrap()
-                else {
-                    panic!("a local step gives one vector per patient");
-                };
+                let vectors = patient_vectors(&task, &training.model(), table);
                 let mut sum = noise(silo, training.noise());
-                for vector in vectors {
-                    let quantised = quantise_patient(&vector, clip, training.noise().clip_integer);
-                    sum.iter_mut()
-                        .zip(quantised)
-                        .for_each(|(sum, value)| *sum += value);
-                }
+                add_quantised(&mut sum, &vectors, clip, training.noise().clip_integer);
                 training.take(&sum).unwrap();
             }
             total

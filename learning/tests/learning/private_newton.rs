@@ -4,10 +4,11 @@
 use consilium_learning::decoded_sum::{DecodedSum, SumNoise};
 use consilium_learning::result::RegressionResult;
 use consilium_learning::study::Privacy;
-use consilium_learning::{Contribution, Step, Study, Task};
-use consilium_privacy::clipping::quantise_patient;
+use consilium_learning::{Model, Study, Task};
 
-use crate::federation::{SILOS, example_study, example_tables, examples, run_plain};
+use crate::federation::{
+    SILOS, example_study, example_tables, examples, patient_vectors, run_clipped, run_plain,
+};
 
 /// The example without what biases it, with as many steps as plain Newton needs.
 fn unbiased() -> Study {
@@ -25,39 +26,33 @@ fn run(study: &Study, deviation: f64) -> RegressionResult {
         panic!("the study is noised")
     };
     assert_eq!(promise.clip.value(), 1.0);
-    let (task, tables) = (Task::new(study).unwrap(), example_tables(study));
-    let plan = study.vector_plan(4, 1, 1).unwrap();
-    let clip_integer = plan.noise.unwrap().clip_integer;
-    let mut model = task.initial_model();
-    loop {
-        let mut sum = vec![0_i64; task.dimension()];
-        for table in &tables {
-            let Contribution::PatientVectors { vectors, .. } =
-                task.contribution(&model, table).unwrap()
-            else {
-                panic!("the study is noised");
-            };
-            for vector in vectors {
-                let length: f64 = vector.iter().map(|value| value * value).sum();
-                assert!(length <= 1.0 + 1e-12, "{length}");
-                let integers = quantise_patient(&vector, promise.clip, clip_integer);
-                sum.iter_mut()
-                    .zip(integers)
-                    .for_each(|(sum, value)| *sum += value);
-            }
-        }
-        let decoded = task.decode(&plan, &sum).unwrap();
+    let outcome = run_clipped(study, &example_tables(study), |decoded| {
         let unit = decoded.noise.unwrap().unit;
-        let decoded = DecodedSum {
+        DecodedSum {
             noise: Some(SumNoise {
                 standard_deviation: deviation,
                 unit,
             }),
             ..decoded
-        };
-        match task.advance(&model, &decoded).unwrap() {
-            Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return outcome.result.regression().unwrap().clone(),
+        }
+    });
+    outcome.result.regression().unwrap().clone()
+}
+
+#[test]
+fn no_patients_vector_is_longer_than_the_clip() {
+    let study = unbiased();
+    let task = Task::new(&study).unwrap();
+    let far = Model {
+        parameters: vec![0.7; task.initial_model().parameters.len()],
+        ..task.initial_model()
+    };
+    for model in [task.initial_model(), far] {
+        for table in example_tables(&study) {
+            for vector in patient_vectors(&task, &model, &table) {
+                let length: f64 = vector.iter().map(|value| value * value).sum();
+                assert!(length <= 1.0 + 1e-12, "{length}");
+            }
         }
     }
 }
