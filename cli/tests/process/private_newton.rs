@@ -13,7 +13,7 @@ use consilium_privacy::noise_plan::View;
 use serde_json::Value;
 
 /// How often each patient of the trial is there, each time as another patient.
-const COPIES: u32 = 40;
+pub(crate) const COPIES: u32 = 40;
 /// No row of the trial is longer: 4.848 is the longest.
 const LONGEST_ROW: f64 = 4.85;
 const ROUNDS: u32 = 6;
@@ -69,15 +69,9 @@ fn study() -> String {
         ("longest_row = 4.0", &format!("longest_row = {LONGEST_ROW}")),
         ("most = 4", &format!("most = {ROUNDS}")),
         ("epsilon = \"8\"", "epsilon = \"11\""),
-        ("delta = \"1e-5\"", "delta = \"1e-6\""),
-        ("expected_patients = 602", "expected_patients = 24080"),
-        (
-            "most_patients_per_silo = 1000",
-            "most_patients_per_silo = 32768",
-        ),
     ]
     .into_iter()
-    .fold(PRIVATE_NEWTON.to_owned(), |text, (part, by)| {
+    .fold(of_the_crowd(PRIVATE_NEWTON), |text, (part, by)| {
         replaced(&text, part, by)
     })
 }
@@ -85,6 +79,13 @@ fn study() -> String {
 /// A federation with more patients and larger budgets.
 fn crowded() -> Federation {
     let mut federation = Federation::resting();
+    crowd(&federation);
+    federation.start();
+    federation
+}
+
+/// Gives every hospital of a federation that rests more patients and a larger budget.
+pub(crate) fn crowd(federation: &Federation) {
     for hospital in HOSPITALS {
         federation.edit(&format!("{hospital}/policy.toml"), |policy| {
             let policy = replaced(&policy, "epsilon = \"4\"", "epsilon = \"20\"");
@@ -107,8 +108,21 @@ fn crowded() -> Federation {
         ];
         federation.run(&register).succeeded();
     }
-    federation.start();
-    federation
+}
+
+/// The study for all these patients. Its promise is the same, at a delta for as many.
+pub(crate) fn of_the_crowd(study: &str) -> String {
+    let study = replaced(study, "delta = \"1e-5\"", "delta = \"1e-6\"");
+    let study = replaced(
+        &study,
+        "expected_patients = 602",
+        "expected_patients = 24080",
+    );
+    replaced(
+        &study,
+        "most_patients_per_silo = 1000",
+        "most_patients_per_silo = 32768",
+    )
 }
 
 /// The second column, `id`, becomes another one in each copy.
