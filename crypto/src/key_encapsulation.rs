@@ -6,15 +6,18 @@
 //!
 //! [FIPS 203]: https://doi.org/10.6028/NIST.FIPS.203
 
+mod private_key;
+
 use std::fmt;
 
-use libcrux_ml_kem::mlkem768::{self, MlKem768PrivateKey, MlKem768PublicKey};
+use libcrux_ml_kem::mlkem768::{self, MlKem768PublicKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
 use crate::hex_bytes;
 use crate::random::RandomSource;
 use crate::secret::{Secret, Secret32};
+use private_key::PrivateKey;
 
 /// How many bytes the seed of a key has: d, then z, as FIPS 203 calls them.
 pub const SEED_LENGTH: usize = 64;
@@ -37,9 +40,10 @@ impl DecapsulationSecret {
     /// SECURITY: the seed serves nothing else. From the scalar of an X25519 key, for one, a quantum computer
     /// would have it.
     pub fn from_seed(seed: &Secret<[u8; SEED_LENGTH]>) -> Self {
-        let (private, public) = mlkem768::generate_key_pair(*seed.expose()).into_parts();
+        let mut private = Secret::new(PrivateKey::empty());
+        let public = private.expose_mut().generate(seed.expose());
         Self {
-            private: Secret::new(PrivateKey(private)),
+            private,
             public: EncapsulationKey::from_bytes(public.into()),
         }
     }
@@ -54,18 +58,8 @@ impl DecapsulationSecret {
     /// Anything else gives another secret that nobody can predict, and no fault: what is sealed under it
     /// does not open.
     pub fn decapsulate(&self, encapsulated: &Encapsulated) -> Secret32 {
-        let PrivateKey(private) = self.private.expose();
-        let mut shared = mlkem768::decapsulate(private, &encapsulated.into());
+        let mut shared = self.private.expose().decapsulate(&encapsulated.into());
         take(&mut shared)
-    }
-}
-
-/// The key as the library has it, which does not wipe it.
-struct PrivateKey(MlKem768PrivateKey);
-
-impl Zeroize for PrivateKey {
-    fn zeroize(&mut self) {
-        self.0[0..].zeroize();
     }
 }
 
