@@ -93,36 +93,38 @@ impl Points {
         let (mut f, mut g) = (less, more);
         f.replace(negative, &more);
         g.replace(negative, &less);
-        Self::completed(&b.minus(&a), &f, &g, &b.plus(&a))
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn doubled(&self) -> Self {
-        let a = self.x.squared();
-        let b = self.y.squared();
-        let z_squared = self.z.squared();
-        let h = a.plus(&b);
-        let e = h.minus(&self.x.plus(&self.y).squared());
-        let g = a.minus(&b);
-        let f = z_squared.plus(&z_squared).plus(&g);
-        Self::completed(&e, &f, &g, &h)
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn completed(e: &Element, f: &Element, g: &Element, h: &Element) -> Self {
+        let (e, h) = (b.minus(&a), b.plus(&a));
         Self {
-            x: e.times(f),
-            y: g.times(h),
-            z: f.times(g),
-            t: e.times(h),
+            x: e.times(&f),
+            y: g.times(&h),
+            z: f.times(&g),
+            t: e.times(&h),
         }
     }
 
+    /// 2^`count` times the points.
+    ///
+    /// COST: T is computed once, because only additions read it.
+    #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
-    pub(super) fn times_eight(&self) -> Self {
-        self.doubled().doubled().doubled()
+    pub(super) fn doubled_times(&self, count: u32) -> Self {
+        let mut doubled = *self;
+        for left in (0..count).rev() {
+            let a = doubled.x.squared();
+            let b = doubled.y.squared();
+            let z_squared = doubled.z.squared();
+            let h = a.plus(&b);
+            let e = h.minus(&doubled.x.plus(&doubled.y).squared());
+            let g = a.minus(&b);
+            let f = z_squared.plus(&z_squared).plus(&g);
+            doubled.x = e.times(&f);
+            doubled.y = g.times(&h);
+            doubled.z = f.times(&g);
+            if left == 0 {
+                doubled.t = e.times(&h);
+            }
+        }
+        doubled
     }
 
     /// The lanes that hold the neutral element.

@@ -21,23 +21,21 @@ pub(super) fn sum_vanishes(long: &[Product], short: &[Product]) -> bool {
             return false;
         };
         let in_use = bits(std::array::from_fn(|lane| lane < products.len()));
-        if points.times_eight().neutrals() & in_use != 0 {
+        if points.doubled_times(3).neutrals() & in_use != 0 {
             return false;
         }
         groups.push(group);
     }
     let mut sums = Points::neutral();
     for position in (0..DIGITS).rev() {
-        for _ in 0..4 {
-            sums = sums.doubled();
-        }
+        sums = sums.doubled_times(4);
         for group in &groups {
             if let Some(digits) = group.digits.get(position) {
                 sums = group.add(&sums, digits);
             }
         }
     }
-    sums.total().times_eight().neutrals() == u8::MAX
+    sums.total().doubled_times(3).neutrals() == u8::MAX
 }
 
 /// Up to eight products.
