@@ -22,7 +22,7 @@ use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest as _, Sha512};
 
-use super::{Signature, VerifyingKey};
+use super::{Signature, VerifyingKey, is_reduced};
 use crate::label::Label;
 use crate::random::{RandomSource, RoundRandom};
 use crate::secret::Secret;
@@ -225,12 +225,6 @@ impl Weights {
         self.0.fill(&mut bytes);
         Scalar::from(u128::from_le_bytes(bytes))
     }
-}
-
-/// Whether the y-coordinate of an encoded point is below 2^255 - 19.
-fn is_reduced(point: &[u8; 32]) -> bool {
-    let [lowest, between @ .., highest] = point;
-    highest & 0x7f != 0x7f || between.iter().any(|byte| *byte != 0xff) || *lowest < 0xed
 }
 
 /// From here on eight lanes are faster.

@@ -67,6 +67,69 @@ fn any_flipped_bit_spoils_a_signature() {
 }
 
 #[test]
+fn keys_and_signatures_are_those_of_the_oracle() {
+    use ed25519_dalek::Signer as _;
+    for byte in 0..=255 {
+        let oracle = ed25519_dalek::SigningKey::from_bytes(&[byte; 32]);
+        let public = key(byte).verifying_key();
+        assert_eq!(public.to_bytes(), oracle.verifying_key().to_bytes());
+        let message = vec![byte; usize::from(byte)];
+        let signature = key(byte).sign_raw(&message);
+        assert_eq!(signature.to_bytes(), oracle.sign(&message).to_bytes());
+    }
+}
+
+/// Whether a single signature holds, which the oracle's strict check must say, too.
+fn holds_strictly(key: &VerifyingKey, part: &[u8], signature: &Signature) -> bool {
+    let holds = key.verify(Label::SiloMessage, &[part], signature).is_ok();
+    let oracle = ed25519_dalek::VerifyingKey::from_bytes(&key.to_bytes()).unwrap();
+    let message = hash(Label::SiloMessage, &[part]);
+    let signature = ed25519_dalek::Signature::from_bytes(&signature.to_bytes());
+    let expected = oracle.verify_strict(message.as_bytes(), &signature);
+    assert_eq!(holds, expected.is_ok());
+    holds
+}
+
+#[test]
+fn a_single_signature_holds_when_the_strict_check_of_the_oracle_says_so() {
+    let part = [0, 9];
+    let (zero, nonce) = (Scalar::ZERO, Scalar::from(77_u8));
+    for of_key in EIGHT_TORSION {
+        for (at, added) in EIGHT_TORSION.into_iter().enumerate() {
+            let (key, signature) = odder_signature(of_key, nonce, added, &part);
+            let plain = of_key == EdwardsPoint::identity();
+            let holds = holds_strictly(&key, &part, &signature);
+            assert_eq!(holds && plain, at == 0 && plain);
+            // R of small order.
+            let (key, signature) = odder_signature(of_key, zero, added, &part);
+            assert!(!holds_strictly(&key, &part, &signature));
+        }
+    }
+    let signature = key(1).sign(Label::SiloMessage, &[&part]);
+    for position in 0..512 {
+        let mut bytes = signature.to_bytes();
+        bytes[position / 8] ^= 1 << (position % 8);
+        let damaged = Signature::from_bytes(bytes);
+        assert!(!holds_strictly(&key(1).verifying_key(), &part, &damaged));
+    }
+    assert!(holds_strictly(&key(1).verifying_key(), &part, &signature));
+}
+
+#[test]
+fn no_second_encoding_of_a_point_is_a_key() {
+    let mut decoded = 0;
+    for lowest in 0xed..=0xff {
+        for highest in [0x7f, 0xff] {
+            let mut encoded = [0xff; 32];
+            (encoded[0], encoded[31]) = (lowest, highest);
+            decoded += usize::from(CompressedEdwardsY(encoded).decompress().is_some());
+            assert!(VerifyingKey::from_bytes(&encoded).is_err());
+        }
+    }
+    assert!(decoded > 8, "{decoded}");
+}
+
+#[test]
 fn verifying_keys_are_ordered_by_their_bytes() {
     let mut keys: Vec<_> = (0..20).map(|byte| key(byte).verifying_key()).collect();
     keys.sort();
@@ -216,7 +279,7 @@ fn a_nonce_of_small_order_holds_in_no_list() {
 }
 
 #[test]
-fn other_encodings_of_the_same_numbers_hold_in_no_list() {
+fn other_encodings_of_the_same_numbers_hold_neither_alone_nor_in_a_list() {
     let part = [0, 9];
     let (key, signature) = odd_signature(Scalar::from(77_u8), EdwardsPoint::identity(), &part);
     assert_eq!(verify_all(&claims(&[(key, part, signature)])), Ok(()));
@@ -230,6 +293,7 @@ fn other_encodings_of_the_same_numbers_hold_in_no_list() {
         carry = sum >> 8;
     }
     let longer = Signature::from_bytes(bytes);
+    assert!(!holds_strictly(&key, &part, &longer));
     let refused = verify_all(&claims(&[(key, part, longer)]));
     assert_eq!(refused, Err(FalseSignature { place: 0 }));
     // The encodings of y that are not below 2^255 - 19 and still decode to a point.
@@ -244,6 +308,7 @@ fn other_encodings_of_the_same_numbers_hold_in_no_list() {
         let mut bytes = signature.to_bytes();
         bytes[..32].copy_from_slice(&nonce);
         let signature = Signature::from_bytes(bytes);
+        assert!(!holds_strictly(&key, &part, &signature));
         let refused = verify_all(&claims(&[(key, part, signature)]));
         assert_eq!(refused, Err(FalseSignature { place: 0 }));
     }
