@@ -30,6 +30,7 @@ pub fn verify_directory_with(directory: &Path, knowledge: &Knowledge) -> VerifyR
     let mut report = VerifyReport {
         origin: String::new(),
         entries: 0,
+        unfinished_bytes: 0,
         root: None,
         cosigned_entries: 0,
         cosignatures: 0,
@@ -70,11 +71,12 @@ fn examine(
 ) {
     report.origin = trust.log.origin().to_owned();
     report.quorum = trust.witnesses.quorum();
-    let content = match Content::read(directory, trust, &mut report.findings) {
+    let content = match Content::read(directory, trust, knowledge.patience, &mut report.findings) {
         Ok(content) => content,
         Err(obstacle) => return report.obstacles.push(obstacle),
     };
     report.entries = content.tree.size();
+    report.unfinished_bytes = content.behind.unfinished_bytes;
     report.root = Some(content.head.root());
     for known in &knowledge.heads {
         content.check_known_head(known, &mut report.findings);
@@ -115,11 +117,42 @@ fn examine(
 
 /// Reads all well-formed entries of a log, without verifying anything: for showing, not for believing.
 pub fn read_entries(directory: &Path) -> std::io::Result<Vec<Entry>> {
+    Ok(read_lines(directory)?.entries)
+}
+
+/// The same, and what else the file holds. A log may be in use: its last line is an entry once it has its end.
+pub fn read_lines(directory: &Path) -> std::io::Result<Lines> {
     let bytes = fs::read(directory.join(content::ENTRIES))?;
-    Ok(bytes
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| Entry::from_bytes(line).ok())
-        .collect())
+    let mut lines = Lines::default();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\n").map(Entry::from_bytes) {
+            Some(Ok(entry)) => lines.entries.push(entry),
+            Some(Err(_)) => lines.malformed += 1,
+            None => lines.unfinished_bytes = line.len(),
+        }
+    }
+    Ok(lines)
+}
+
+/// What `entries.jsonl` holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// The entries, in their order.
+    pub entries: Vec<Entry>,
+    /// Lines that are no entries.
+    pub malformed: usize,
+    /// Bytes of a last line without its end: it is being written, or something cut it short.
+    pub unfinished_bytes: usize,
+}
+
+/// How long a log is waited for whose folder does not fit together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// It may be in use, and somebody may be writing to it now: two seconds.
+    #[default]
+    InUse,
+    /// Nobody writes to it.
+    AtRest,
 }
 
 /// What an auditor knows from elsewhere.
@@ -129,6 +162,8 @@ pub struct Knowledge {
     pub trust: Option<TrustPolicy>,
     /// Heads that witnesses cosigned and remember. The log must contain each.
     pub heads: Vec<WitnessHead>,
+    /// Whether somebody may be writing to it.
+    pub patience: Patience,
 }
 
 /// What verification found.
@@ -136,8 +171,10 @@ pub struct Knowledge {
 pub struct VerifyReport {
     /// The log's name.
     pub origin: String,
-    /// The number of entries in the folder.
+    /// The number of entries under the newest head that the log signed.
     pub entries: u64,
+    /// Bytes of a last line without its end behind them: it is being written, or a crash cut it short. Nobody signed it.
+    pub unfinished_bytes: u64,
     /// The root of the newest head that the log signed.
     pub root: Option<Digest>,
     /// The number of entries under the newest head with a quorum of cosignatures.
@@ -175,6 +212,13 @@ impl fmt::Display for VerifyReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "log       {}", self.origin)?;
         writeln!(formatter, "entries   {}", self.entries)?;
+        if self.unfinished_bytes > 0 {
+            let bytes = self.unfinished_bytes;
+            writeln!(
+                formatter,
+                "behind    {bytes} bytes of a line without its end"
+            )?;
+        }
         if let Some(root) = &self.root {
             writeln!(formatter, "root      {root}")?;
         }

@@ -122,7 +122,14 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
             read_trust(&dir.join(TRUST_POLICY)).map_or(0, |trust| trust.witnesses.members().len())
         }
     };
-    let report = verify_directory_with(dir, &Knowledge { trust, heads });
+    let report = verify_directory_with(
+        dir,
+        &Knowledge {
+            trust,
+            heads,
+            ..Knowledge::default()
+        },
+    );
     let code = report.exit_code();
     output.print(
         &Verified {
@@ -185,6 +192,15 @@ fn verified_words(verified: &Verified) -> String {
     }
     if !report.witnesses.is_empty() {
         rows.push(("witnesses", report.witnesses.join(", ")));
+    }
+    if report.unfinished_bytes > 0 {
+        rows.push((
+            "behind",
+            format!(
+                "{} bytes of a line without its end: it is being written, or a crash cut it short",
+                report.unfinished_bytes
+            ),
+        ));
     }
     rows.push(("keys", keys_words(report.trust, roster.as_ref())));
     rows.extend(

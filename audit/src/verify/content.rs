@@ -12,21 +12,31 @@ use std::{
 
 use consilium_crypto::{digest::Digest, merkle::leaf_hash, transcript::sha256};
 
-use super::{Finding, Rule};
+use super::{Finding, Patience, Rule};
 use crate::{
     checkpoint::CheckpointNote, entry::Entry, tile, tree::HashTree, trust::TrustPolicy,
     witness::WitnessHead,
 };
 
-/// The parts of a log that later checks need.
+/// The parts of a log that later checks need: what its newest head counts, and nothing behind it.
 pub(super) struct Content {
     pub(super) head: CheckpointNote,
     pub(super) tree: HashTree,
     pub(super) entries: Vec<Entry>,
     /// The heads of this very tree that have a quorum, and who cosigned each.
     pub(super) quorate: BTreeMap<u64, Vec<String>>,
-    /// Whether something stands behind the entries that the head counts.
-    overrun: bool,
+    pub(super) behind: Behind,
+}
+
+/// What the folder holds that its head does not count: a checkpoint in the making, or what a crash or somebody left.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Behind {
+    /// Whole lines behind the entries that the head counts.
+    lines: u64,
+    /// Bytes of a last line without its end.
+    pub(super) unfinished_bytes: u64,
+    /// The size of the newest note.
+    noted: u64,
 }
 
 /// Reads the policy that lies beside the log.
@@ -41,15 +51,23 @@ impl Content {
     pub(super) fn read(
         directory: &Path,
         trust: &TrustPolicy,
+        patience: Patience,
         findings: &mut Vec<Finding>,
     ) -> Result<Self, String> {
-        Self::read_settled(directory, trust, findings, || thread::sleep(PAUSE))
+        Self::read_settled(directory, trust, patience, findings, || {
+            thread::sleep(PAUSE)
+        })
     }
 
-    /// A log in use grows between one read and the next; it is read again until it stood still.
+    /// A log in use grows between one read and the next, and a line of it may be half written. Each read is judged by
+    /// the head that it began with. What stands behind that head is a finding unless the log soon signs a head that
+    /// counts it; whatever else looks wrong while a new head is signed is looked at again.
+    ///
+    /// SECURITY: nothing under a signed head is ever excused: an entry that is cut short there stays missing.
     fn read_settled(
         directory: &Path,
         trust: &TrustPolicy,
+        patience: Patience,
         findings: &mut Vec<Finding>,
         mut pause: impl FnMut(),
     ) -> Result<Self, String> {
@@ -57,12 +75,19 @@ impl Content {
         loop {
             let mut found = Vec::new();
             let content = Self::read_once(directory, trust, &mut found);
-            let moved = |content: &Self| {
-                let now = read_text(directory, CHECKPOINT).unwrap_or_default();
-                content.overrun || now != content.head.to_string()
-            };
-            if attempt == ATTEMPTS || !content.as_ref().is_ok_and(moved) {
+            let now = read_text(directory, CHECKPOINT).unwrap_or_default();
+            let settled = content.as_ref().is_ok_and(|content| {
+                let size = CheckpointNote::open(&now, &trust.log).map_or(0, |now| now.size());
+                let unmoved = now == content.head.to_string();
+                content.reaches() <= size && (unmoved || found.is_empty())
+            });
+            if settled || attempt >= patience.reads() {
                 findings.append(&mut found);
+                if let Ok(content) = &content
+                    && !settled
+                {
+                    content.check_behind(findings);
+                }
                 return content;
             }
             attempt += 1;
@@ -80,16 +105,15 @@ impl Content {
             .map_err(|fault| format!("`{CHECKPOINT}`: {}", said(&fault)))?;
         let stored =
             fs::read(directory.join(ENTRIES)).map_err(|fault| format!("`{ENTRIES}`: {fault}"))?;
-        let (tree, lines, entries) = hash_entries(&stored, findings);
+        let (counted, behind) = split_at_head(&stored, head.size());
+        let (tree, lines, entries) = hash_entries(counted, findings);
         let mut content = Self {
             head,
             tree,
             entries,
             quorate: BTreeMap::new(),
-            overrun: false,
+            behind,
         };
-        let unfinished = stored.last().is_some_and(|byte| *byte != b'\n');
-        content.overrun = unfinished || content.tree.size() > content.head.size();
         content.check_head(findings);
         content.check_notes(directory, trust, findings)?;
         content.check_tiles(directory, &lines, findings);
@@ -126,9 +150,6 @@ impl Content {
                     self.head.root()
                 )
             }
-            Some(_) if entries > size => {
-                format!("{} entries are under no signed checkpoint", entries - size)
-            }
             Some(_) => return,
         };
         findings.push(Finding {
@@ -136,6 +157,41 @@ impl Content {
             entry: None,
             what,
         });
+    }
+
+    /// How many entries there are, or are about to be.
+    fn reaches(&self) -> u64 {
+        let Behind {
+            lines,
+            unfinished_bytes,
+            noted,
+        } = self.behind;
+        let begun = lines + u64::from(unfinished_bytes > 0);
+        noted.max(self.tree.size() + begun)
+    }
+
+    /// What no head came to count. A last line without its end is none of it: a crash leaves one, the log cuts it off when
+    /// it is opened, and whatever a head counted is missed by that head.
+    fn check_behind(&self, findings: &mut Vec<Finding>) {
+        let Behind { lines, noted, .. } = self.behind;
+        if lines > 0 {
+            findings.push(Finding {
+                rule: Rule::Tree,
+                entry: None,
+                what: format!("{lines} entries are under no signed checkpoint"),
+            });
+        }
+        if noted > self.head.size() {
+            let what = format!(
+                "`{CHECKPOINT}` says {} entries, the log once signed {noted}",
+                self.head.size()
+            );
+            findings.push(Finding {
+                rule: Rule::AppendOnly,
+                entry: None,
+                what,
+            });
+        }
     }
 
     fn check_notes(
@@ -152,14 +208,15 @@ impl Content {
             .filter(|name| name.ends_with(".note"))
             .collect();
         names.sort();
-        let mut newest = 0;
         for name in names {
             let path = format!("{CHECKPOINTS}/{name}");
             let note = read_text(directory, &path)?;
             match CheckpointNote::open(&note, &trust.log) {
                 Ok(note) if name == format!("{}.note", note.size()) => {
-                    newest = newest.max(note.size());
-                    self.count(&note, &path, trust, findings);
+                    self.behind.noted = self.behind.noted.max(note.size());
+                    if note.size() <= self.head.size() {
+                        self.count(&note, &path, trust, findings);
+                    }
                 }
                 Ok(note) => findings.push(signatures(format!(
                     "`{path}` is a checkpoint of {} entries",
@@ -167,17 +224,6 @@ impl Content {
                 ))),
                 Err(fault) => findings.push(signatures(format!("`{path}`: {}", said(&fault)))),
             }
-        }
-        if newest > self.head.size() {
-            let what = format!(
-                "`{CHECKPOINT}` says {} entries, the log once signed {newest}",
-                self.head.size()
-            );
-            findings.push(Finding {
-                rule: Rule::AppendOnly,
-                entry: None,
-                what,
-            });
         }
         Ok(())
     }
@@ -242,6 +288,31 @@ impl Content {
     }
 }
 
+/// The lines that a head of `size` counts, and what stands behind them.
+fn split_at_head(stored: &[u8], size: u64) -> (&[u8], Behind) {
+    let whole = stored
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
+    let (lines, unfinished) = stored.split_at(whole);
+    let counted = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut ends = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(at, _)| at + 1);
+    let end = match counted.checked_sub(1) {
+        Some(last) => ends.by_ref().nth(last).unwrap_or(lines.len()),
+        None => 0,
+    };
+    let behind = Behind {
+        lines: ends.count() as u64,
+        unfinished_bytes: unfinished.len() as u64,
+        noted: 0,
+    };
+    (&lines[..end], behind)
+}
+
 /// The tree over all lines as they stand, and those that are entries.
 fn hash_entries<'a>(
     stored: &'a [u8],
@@ -258,10 +329,7 @@ fn hash_entries<'a>(
                 what,
             })
         };
-        let Some(line) = line.strip_suffix(b"\n") else {
-            wrong("the line has no end".to_owned());
-            break;
-        };
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
         tree.push(leaf_hash(line));
         lines.push(line);
         match Entry::from_bytes(line) {
@@ -345,8 +413,17 @@ fn said(fault: &dyn std::error::Error) -> String {
     text
 }
 
-/// How often a log in use is read, and the pause between.
-const ATTEMPTS: u32 = 5;
+impl Patience {
+    /// How often the folder is read at most.
+    fn reads(self) -> u32 {
+        match self {
+            Self::InUse => 50,
+            Self::AtRest => 1,
+        }
+    }
+}
+
+/// Between two reads.
 const PAUSE: Duration = Duration::from_millis(40);
 const CHECKPOINT: &str = "checkpoint";
 const CHECKPOINTS: &str = "checkpoints";
@@ -357,53 +434,4 @@ pub(super) const OBJECTS: &str = "objects/sha256";
 const TRUST_POLICY: &str = "trust.policy";
 
 #[cfg(test)]
-mod tests {
-    use consilium_crypto::{secret::Secret, signing::SigningKey};
-
-    use super::*;
-    use crate::{Actor, Event, EventKind, Log, NoteSigner, Timestamp, WitnessSet};
-
-    #[test]
-    fn a_log_that_grows_while_it_is_read_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let signer = NoteSigner::new("log", SigningKey::from_seed(&Secret::new([1; 32]))).unwrap();
-        let trust = TrustPolicy::new(signer.verifier(), WitnessSet::none());
-        let mut log = Log::create(folder.path(), signer, WitnessSet::none()).unwrap();
-        let event = |microseconds| {
-            let time = Timestamp::from_unix_microseconds(microseconds).unwrap();
-            Event::new(EventKind::SystemStarted, time, Actor::silo("3_UK"))
-        };
-        log.append(&event(0)).unwrap();
-        let old_head = log.checkpoint().unwrap();
-        log.append(&event(1)).unwrap();
-        let head = log.checkpoint().unwrap();
-
-        // The moment between the entries and the head of a checkpoint, which ends during the pause.
-        let checkpoint = folder.path().join(CHECKPOINT);
-        let note = folder.path().join(CHECKPOINTS).join("2.note");
-        fs::remove_file(&note).unwrap();
-        let mid = || fs::write(&checkpoint, old_head.to_string()).unwrap();
-        let finish = || {
-            fs::write(&note, head.to_string()).unwrap();
-            fs::write(&checkpoint, head.to_string()).unwrap();
-        };
-        mid();
-        let mut findings = Vec::new();
-        let content = Content::read_settled(folder.path(), &trust, &mut findings, finish).unwrap();
-        assert_eq!(
-            (content.head.size(), findings.len()),
-            (2, 0),
-            "{findings:?}"
-        );
-
-        // One that stays as it is says so.
-        mid();
-        let mut pauses = 0;
-        Content::read_settled(folder.path(), &trust, &mut findings, || pauses += 1).unwrap();
-        assert_eq!(pauses, ATTEMPTS - 1);
-        assert!(
-            findings.iter().any(|finding| finding.rule == Rule::Tree),
-            "{findings:?}"
-        );
-    }
-}
+mod tests;

@@ -101,7 +101,7 @@ fn a_coordinator_that_names_its_own_witnesses_fools_nobody_who_knows_the_roster(
     assert_eq!(verify_directory(forged.path()).quorum, 0);
     let knowledge = Knowledge {
         trust: Some(trust()),
-        heads: Vec::new(),
+        ..Knowledge::default()
     };
     let report = verify_directory_with(forged.path(), &knowledge);
     assert!(
@@ -116,6 +116,7 @@ fn a_coordinator_that_names_its_own_witnesses_fools_nobody_who_knows_the_roster(
     let knowledge = Knowledge {
         trust: None,
         heads: vec![consortium.witnesses[0].head().clone()],
+        ..Knowledge::default()
     };
     let report = verify_directory_with(forged.path(), &knowledge);
     assert!(
@@ -134,6 +135,7 @@ fn a_log_cut_back_to_an_older_cosigned_head_is_found_by_any_witness() {
     let knowledge = Knowledge {
         trust: Some(trust()),
         heads: vec![consortium.witnesses[2].head().clone()],
+        ..Knowledge::default()
     };
     let report = verify_directory_with(older.path(), &knowledge);
     assert_eq!(broken_rules(&report), [Rule::AppendOnly], "{report}");

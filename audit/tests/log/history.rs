@@ -320,7 +320,7 @@ fn a_coordinators_log_without_witnesses_cannot_be_verified() {
     let trust = consilium_audit::TrustPolicy::new(signer().verifier(), WitnessSet::none());
     let knowledge = consilium_audit::verify::Knowledge {
         trust: Some(trust),
-        heads: Vec::new(),
+        ..Default::default()
     };
     let report = consilium_audit::verify_directory_with(consortium.path(), &knowledge);
     assert!(!report.verified && !report.obstacles.is_empty(), "{report}");

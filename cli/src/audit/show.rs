@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `consilium audit show`: the entries of a log, one line each.
 
-use super::{ENTRIES, check_folder};
+use super::check_folder;
 use crate::output::{OutputArguments, line};
 use anyhow::{Context, bail};
 use clap::Args;
-use consilium_audit::verify::read_entries;
+use consilium_audit::verify::{Lines, read_lines};
 use consilium_audit::{Entry, EventKind, Outcome};
 use std::collections::BTreeSet;
-use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -40,8 +40,11 @@ pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
     } = arguments;
     check_folder(dir)?;
     let unreadable = || format!("the entries of `{}` cannot be read", dir.display());
-    let entries = read_entries(dir).with_context(unreadable)?;
-    let stored = fs::read(dir.join(ENTRIES)).with_context(unreadable)?;
+    let Lines {
+        entries,
+        malformed,
+        unfinished_bytes,
+    } = read_lines(dir).with_context(unreadable)?;
     let shown = select(&entries, kind.as_ref(), study.as_deref(), *last);
     if output.json {
         for entry in shown {
@@ -51,11 +54,14 @@ pub(super) fn show(arguments: &ShowArguments) -> anyhow::Result<ExitCode> {
         line(HEADER);
         shown.iter().for_each(|entry| line(&row(entry)));
     }
-    let lines = stored
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .count();
-    let malformed = lines.saturating_sub(entries.len());
+    if unfinished_bytes > 0 {
+        // On the other stream: what is shown is whole.
+        let _ = writeln!(
+            std::io::stderr(),
+            "the last line has no end and is left out ({unfinished_bytes} bytes): it is being written, or something cut it short; run `consilium audit verify {}`",
+            dir.display()
+        );
+    }
     if malformed > 0 {
         bail!(
             "lines of the log that are no entries: {malformed}; run `consilium audit verify {}`",
