@@ -53,6 +53,7 @@ pub use durable_file::FileFault;
 pub use policy_file::PolicyFileFault;
 pub use run::{RunFault, RunOptions, run};
 pub use shared_log::SharedLogFault;
+pub use ssh_signature::{SshFault, SshPublicKey};
 pub use study_request::{Circumstances, study_request};
 pub use trainer::{TrainerCommand, probe_trainer};
 pub use trainer_child::trainer_child_main;

@@ -7,11 +7,16 @@
 //!
 //! Three drivers call the same targets: the ordinary tests replay the corpora and a few mutations (`tests/fuzz.rs`), the
 //! command `fuzz` goes on for as long as it is told, and the folder `fuzz/` hands them to libFuzzer.
+//!
+//! Not here: TLS and HTTP/2 (rustls, tonic), SQLite files, and the frame around what the trainer says; the contribution in
+//! it is the target `vectors`.
 
 mod audit;
 mod certs;
 mod crypto;
 mod files;
+mod folders;
+mod ledger;
 mod machines;
 mod mutator;
 mod protocol;
@@ -107,6 +112,12 @@ pub const TARGETS: &[Target] = &[
         speed: Speed::Fast,
     },
     Target {
+        name: "crypto_encapsulation",
+        run: crypto::encapsulation,
+        seeds: crypto::encapsulation_seeds,
+        speed: Speed::Fast,
+    },
+    Target {
         name: "audit_entry",
         run: audit::entry,
         seeds: audit::entry_seeds,
@@ -131,6 +142,18 @@ pub const TARGETS: &[Target] = &[
         speed: Speed::Slow,
     },
     Target {
+        name: "audit_exported_log",
+        run: folders::exported_log,
+        seeds: folders::log_seeds,
+        speed: Speed::Slow,
+    },
+    Target {
+        name: "audit_recovered_log",
+        run: folders::recovered_log,
+        seeds: folders::log_seeds,
+        speed: Speed::Slow,
+    },
+    Target {
         name: "certs_roster",
         run: certs::roster,
         seeds: certs::roster_seeds,
@@ -147,6 +170,12 @@ pub const TARGETS: &[Target] = &[
         run: certs::certificate,
         seeds: certs::certificate_seeds,
         speed: Speed::Fast,
+    },
+    Target {
+        name: "certs_request",
+        run: certs::request,
+        seeds: certs::request_seeds,
+        speed: Speed::Slow,
     },
     Target {
         name: "policy_file",
@@ -177,6 +206,30 @@ pub const TARGETS: &[Target] = &[
         run: files::settings,
         seeds: files::settings_seeds,
         speed: Speed::Fast,
+    },
+    Target {
+        name: "result_file",
+        run: files::result,
+        seeds: files::result_seeds,
+        speed: Speed::Fast,
+    },
+    Target {
+        name: "ledger_file",
+        run: ledger::file,
+        seeds: ledger::file_seeds,
+        speed: Speed::Slow,
+    },
+    Target {
+        name: "ssh_signature",
+        run: ledger::ssh,
+        seeds: ledger::ssh_seeds,
+        speed: Speed::Fast,
+    },
+    Target {
+        name: "spool_files",
+        run: folders::spool,
+        seeds: folders::spool_seeds,
+        speed: Speed::Slow,
     },
     Target {
         name: "wire_frames",

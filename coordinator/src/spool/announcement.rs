@@ -49,8 +49,16 @@ impl Announcement {
         let length = u32::from_le_bytes(length);
         let mut body = Vec::new();
         file.take(u64::from(length)).read_to_end(&mut body)?;
-        let announcement = postcard::from_bytes(&body).map_err(io::Error::other)?;
-        Ok((announcement, 4 + u64::from(length)))
+        let announcement: Self = postcard::from_bytes(&body).map_err(io::Error::other)?;
+        let start = 4 + u64::from(length);
+        // What is allocated later follows from the counts here, so they must be those of this very file.
+        let digests = announcement.count().checked_mul(32);
+        let end = digests.and_then(|digests| digests.checked_add(start));
+        let held = file.metadata()?.len();
+        if announcement.chunk_bytes == 0 || end.is_none_or(|end| end > held) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok((announcement, start))
     }
 }
 

@@ -91,8 +91,12 @@ impl Pieces {
         };
         let end = self.number_at(table + 4 * u64::from(position))?;
         let length = end.checked_sub(start).ok_or_else(not_found)?;
-        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         let first = table + 4 * u64::from(count) + u64::from(start);
+        // The file may have been damaged since its places were read.
+        if first + u64::from(length) > self.end {
+            return Err(not_found());
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut bytes, first)?;
         Ok(bytes)
     }

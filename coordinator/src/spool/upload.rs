@@ -82,8 +82,13 @@ impl Upload {
     /// Counts the chunks that are there whole.
     fn count(&mut self, data: &File, announced: &File) -> Result<(), SpoolFault> {
         let mut chunk = Vec::new();
+        let there = data.metadata().map_err(SpoolFault::disk(&self.path))?.len();
         while self.written < self.announcement.count() {
             let (start, length) = self.announcement.place(self.written);
+            let bytes = u64::try_from(length).unwrap_or(u64::MAX);
+            if start.checked_add(bytes).is_none_or(|end| end > there) {
+                break;
+            }
             chunk.resize(length, 0);
             match data.read_exact_at(&mut chunk, start) {
                 Ok(()) => {}

@@ -9,7 +9,8 @@ use consilium_audit::log::Log;
 use consilium_audit::note::{NoteSigner, NoteVerifier, SignedNote};
 use consilium_audit::proof::LogProof;
 use consilium_audit::time::Timestamp;
-use consilium_audit::verify::{read_entries, verify_directory};
+use consilium_audit::trust::TrustPolicy;
+use consilium_audit::verify::{Knowledge, Patience, read_entries, verify_directory_with};
 use consilium_audit::witness::{CosignatureVerifier, Witness, WitnessHead, WitnessSet};
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
@@ -46,6 +47,10 @@ pub(super) fn note(input: &[u8]) {
     if let Ok(checkpoint) = text.parse::<Checkpoint>() {
         assert_eq!(checkpoint.to_string(), text);
     }
+    if let Ok(policy) = text.parse::<TrustPolicy>() {
+        let again = policy.to_string().parse::<TrustPolicy>();
+        assert_eq!(again.ok(), Some(policy));
+    }
     if let Ok(verifier) = NoteVerifier::from_vkey(text) {
         assert_eq!(verifier.to_vkey(), text);
     }
@@ -68,6 +73,9 @@ pub(super) fn note_seeds() -> Result<Vec<Vec<u8>>> {
         head.checkpoint().to_string().into_bytes(),
         signer()?.verifier().to_vkey().into_bytes(),
         witness()?.verifier().to_vkey().into_bytes(),
+        TrustPolicy::new(signer()?.verifier(), witnesses()?)
+            .to_string()
+            .into_bytes(),
     ])
 }
 
@@ -100,8 +108,12 @@ pub(super) fn directory(input: &[u8]) {
         return;
     };
     if std::fs::write(&path, content).is_ok() {
-        let _ = verify_directory(sample.folder.path());
-        let _ = read_entries(sample.folder.path());
+        let knowledge = Knowledge {
+            patience: Patience::AtRest,
+            ..Knowledge::default()
+        };
+        let _ = verify_directory_with(&sample.path(), &knowledge);
+        let _ = read_entries(&sample.path());
     }
     assert!(std::fs::write(&path, before).is_ok());
 }
@@ -117,16 +129,16 @@ pub(super) fn directory_seeds() -> Result<Vec<Vec<u8>>> {
 }
 
 /// A small log, written by the real one.
-struct Sample {
+pub(super) struct Sample {
     folder: TempDir,
-    log: Log,
+    pub(super) log: Log,
     files: Vec<PathBuf>,
 }
 
 static SAMPLE: LazyLock<Result<Sample>> = LazyLock::new(Sample::write);
 
 impl Sample {
-    fn write() -> Result<Self> {
+    pub(super) fn write() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("log");
         let mut log = Log::create(&path, signer()?, witnesses()?)?;
@@ -146,9 +158,22 @@ impl Sample {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self { folder, log, files })
     }
+
+    /// Entries that no head counts yet.
+    pub(super) fn append(&mut self, count: i64) -> Result<()> {
+        for number in 3..3 + count {
+            self.log
+                .append(&event(number, EventKind::StudyConsented)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+pub(super) fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let mut entries: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         entries.push(entry?.path());
@@ -171,7 +196,7 @@ fn event(number: i64, kind: EventKind) -> Result<Event> {
         .with_detail("text", "“naïve” \\ \"q\" \u{1f600}"))
 }
 
-fn signer() -> Result<NoteSigner> {
+pub(super) fn signer() -> Result<NoteSigner> {
     Ok(NoteSigner::new("coordinator.example/log", key(1))?)
 }
 
@@ -184,7 +209,7 @@ fn witness() -> Result<Witness> {
     )?)
 }
 
-fn witnesses() -> Result<WitnessSet> {
+pub(super) fn witnesses() -> Result<WitnessSet> {
     WitnessSet::new([(WITNESS.to_owned(), key(2).verifying_key())], 1).context("one witness")
 }
 

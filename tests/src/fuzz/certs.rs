@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use consilium_certs::certificate::{CertificateFacts, CertificateTrust, peer_identity};
 use consilium_certs::{
     CertificateAuthority, CoordinatorEntry, Invitation, InvitationTerms, Member, Name, Role,
-    Roster, RosterParts, SignedRoster, UnixSeconds,
+    Roster, RosterParts, SignedRoster, TlsKey, UnixSeconds,
 };
 use consilium_crypto::random::InsecureSeededRandom;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::sha256;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// A roster has one spelling; a signed one is read again as it was.
@@ -120,6 +121,40 @@ pub(super) fn certificate_seeds() -> Result<Vec<Vec<u8>>> {
         [&[1], pem.as_bytes(), pem.as_bytes()].concat(),
     ])
 }
+
+/// A request for a certificate is refused, or certified under the name that was invited and no other.
+pub(super) fn request(input: &[u8]) {
+    let (Ok(authority), Ok(text)) = (&*AUTHORITY, std::str::from_utf8(input)) else {
+        return;
+    };
+    let (now, Ok(name)) = (UnixSeconds(1_700_000_100), Name::parse("north")) else {
+        return;
+    };
+    if let Ok(issued) = authority.issue_member(text, Role::Silo, &name, now) {
+        let facts = CertificateFacts::read(issued.leaf());
+        let holder = facts.ok().map(|facts| facts.holder);
+        assert_eq!(holder.as_ref().map(|holder| &holder.name), Some(&name));
+        assert_eq!(holder.map(|holder| holder.role), Some(Role::Silo));
+    }
+}
+
+pub(super) fn request_seeds() -> Result<Vec<Vec<u8>>> {
+    let mut seeds = Vec::new();
+    for name in ["north", "south"] {
+        let key = TlsKey::generate()?;
+        seeds.push(key.certificate_request(&Name::parse(name)?)?.into_bytes());
+    }
+    Ok(seeds)
+}
+
+static AUTHORITY: LazyLock<Result<CertificateAuthority>> = LazyLock::new(|| {
+    let decade = Duration::from_secs(3650 * 86_400);
+    Ok(CertificateAuthority::create(
+        "Test",
+        UnixSeconds(1_700_000_000),
+        decade,
+    )?)
+});
 
 fn founding() -> Result<Roster> {
     let mut members = Vec::new();

@@ -5,6 +5,9 @@ use super::steer;
 use anyhow::Result;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
+use consilium_crypto::key_encapsulation::{
+    DecapsulationSecret, ENCAPSULATION_KEY_LENGTH, EncapsulationKey,
+};
 use consilium_crypto::label::Label;
 use consilium_crypto::merkle;
 use consilium_crypto::packing::{pack, packed_length, unpack};
@@ -98,6 +101,30 @@ pub(super) fn sealing_seeds() -> Result<Vec<Vec<u8>>> {
         .iter()
         .map(|plaintext| [vec![9], seal(Secret::new([7; 32]), &[9], plaintext)].concat())
         .collect())
+}
+
+/// An encapsulation key of a stranger: refused, or a secret that both sides have.
+pub(super) fn encapsulation(input: &[u8]) {
+    let Ok(bytes) = <[u8; ENCAPSULATION_KEY_LENGTH]>::try_from(input) else {
+        return;
+    };
+    let own = DecapsulationSecret::from_seed(&Secret::new([5; 64]));
+    let key = EncapsulationKey::from_bytes(bytes);
+    let sealed = key.encapsulate(&mut InsecureSeededRandom::from_seed(1));
+    assert_eq!(sealed.is_ok(), key.is_well_formed());
+    if let Ok((encapsulated, secret)) = sealed {
+        let opened = own.decapsulate(&encapsulated);
+        assert_eq!(opened.equals(&secret), key == *own.encapsulation_key());
+    }
+}
+
+pub(super) fn encapsulation_seeds() -> Result<Vec<Vec<u8>>> {
+    let own = DecapsulationSecret::from_seed(&Secret::new([5; 64]));
+    let other = DecapsulationSecret::from_seed(&Secret::new([6; 64]));
+    let keys = [own.encapsulation_key(), other.encapsulation_key()];
+    let mut seeds = keys.map(|key| key.as_bytes().to_vec()).to_vec();
+    seeds.push(vec![0xff; ENCAPSULATION_KEY_LENGTH]);
+    Ok(seeds)
 }
 
 /// Keys, signatures and digests have one spelling; paths and agreements take anything.

@@ -3,6 +3,7 @@
 
 use super::steer;
 use anyhow::Result;
+use consilium_learning::result::{Count, RegressionResult, StudyResult};
 use consilium_learning::{Contribution, Model, Study, Table, Task};
 use consilium_policies::Policy;
 use serde::Serialize;
@@ -99,6 +100,46 @@ pub(super) fn vectors_seeds() -> Result<Vec<Vec<u8>>> {
     let sum = Contribution::Sum(vec![0.5, -1.0, f64::MAX]);
     seeds.push([vec![3], sum.to_bytes()].concat());
     Ok(seeds)
+}
+
+/// A result as a researcher receives it is written so that it is read alike.
+pub(super) fn result(input: &[u8]) {
+    let Ok(result) = serde_json::from_slice::<StudyResult>(input) else {
+        return;
+    };
+    let _ = (
+        result.parameters(),
+        result.statistics(),
+        result.regression(),
+    );
+    let written = serde_json::to_vec(&result).unwrap_or_default();
+    let again = serde_json::from_slice::<StudyResult>(&written);
+    let again = again
+        .ok()
+        .map(|again| serde_json::to_vec(&again).unwrap_or_default());
+    assert_eq!(again, Some(written));
+}
+
+pub(super) fn result_seeds() -> Result<Vec<Vec<u8>>> {
+    let regression = RegressionResult {
+        method: "Newton's method".to_owned(),
+        names: vec!["intercept".to_owned(), "age".to_owned()],
+        coefficients: vec![0.25, -1.5e-300],
+        standard_errors: Some(vec![0.1, f64::MAX]),
+        odds_ratios: vec![1.0, 2.0],
+        intervals: Some(vec![[0.5, 1.5], [1.5, 2.5]]),
+        rounds: 3,
+        converged: Some(true),
+        log_likelihood: Some(-1.5),
+        examples: Some(Count(120.0)),
+    };
+    [
+        StudyResult::LogisticRegression(regression.clone()),
+        StudyResult::NeuralNetwork(regression),
+    ]
+    .iter()
+    .map(|result| Ok(serde_json::to_vec_pretty(result)?))
+    .collect()
 }
 
 /// `silo.toml`, `coordinator.toml`, and the description of a data set.
