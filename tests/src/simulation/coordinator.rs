@@ -102,6 +102,8 @@ pub(crate) enum Outcome {
     },
     /// A half-written store was taken for a whole one.
     TornStoreRead,
+    /// What the stored state sends is not on the disk.
+    Missing(SiloName),
     Died(CrashPlace),
 }
 
@@ -247,8 +249,8 @@ impl Coordinator {
             process.and_then(|process| Some((process.machine.as_ref()?, &process.pending)));
         if let Some((machine, pending)) = attempt {
             for outgoing in machine.outbox(silo) {
-                // What is not on the disk is never sent, and shows as a standstill.
                 let Ok(mut delivery) = outgoing.delivery(&self.deals) else {
+                    outcomes.push(Outcome::Missing(silo.clone()));
                     continue;
                 };
                 if is(&delivery, "Open") {
@@ -358,7 +360,10 @@ impl Coordinator {
             return outcomes;
         }
         let id = self.store.next(EPOCH);
-        let plan = around.study.plan(id, self.store.model);
+        let plan = match around.mutation {
+            Mutation::WeakerPlan => around.study.weaker_plan(id, self.store.model),
+            _ => around.study.plan(id, self.store.model),
+        };
         let silos = around.study.names.iter();
         let proofs = silos
             .map(|silo| (silo.clone(), self.open_proofs(around.mutation, silo)))

@@ -85,6 +85,28 @@ pub enum Mutation {
     MaskAnother,
     /// The coordinator keeps giving a silo the proof of its first start.
     StaleStartProof,
+    /// The coordinator keeps sealed deals after the snapshot that counts them, and not before it.
+    KeepDealsLate,
+    /// The drivers of all expect thresholds that two silos satisfy.
+    WeakerPlan,
+    /// The coordinator names two of the silos whose vectors a sum holds.
+    NameFewer,
+    /// The coordinator forgets that it released and asks again, and silos come to another vector the second time.
+    AskAgain,
+    /// A silo sends the vector of its last attempt again.
+    SendAgain,
+    /// The coordinator logs another sum than the one that it commits to.
+    LogAnother,
+    /// A silo that accuses somebody keeps the evidence to itself.
+    DropEvidence,
+    /// The coordinator counts every abandoned attempt as uncharged.
+    Uncharged,
+    /// What counts as torn is there to its last byte.
+    TearLate,
+    /// A silo computes the next model from something else than the coordinator does.
+    OtherModel,
+    /// A silo that says that it sits an attempt out answers it.
+    AnswerSatOut,
 }
 
 impl fmt::Display for Party {

@@ -57,6 +57,8 @@ pub enum Invariant {
     TornStateRefused,
     /// All silos and the coordinator compute the same models.
     OneModel,
+    /// Whatever the coordinator's stored state sends is on its disk.
+    NothingMissing,
     /// Attempts end; and once the faults have ended, the next one releases.
     Liveness,
     /// The simulator itself did not work.
@@ -222,6 +224,29 @@ impl Watch {
 }
 
 impl Invariant {
+    /// Every one that speaks of a federation.
+    pub const ALL: [Self; 19] = [
+        Self::OneKindOfShare,
+        Self::QuorumBeforeReveal,
+        Self::EnoughHonestInputs,
+        Self::OneAnswer,
+        Self::SatOutIsSilent,
+        Self::TrueSum,
+        Self::OneSumWithoutNoise,
+        Self::FreshNoise,
+        Self::OneVectorPerMask,
+        Self::SecretsErased,
+        Self::CommittedBeforeChallenged,
+        Self::EvidenceNamed,
+        Self::NobodyAccused,
+        Self::RecordedBeforeSent,
+        Self::UploadsCharged,
+        Self::TornStateRefused,
+        Self::OneModel,
+        Self::NothingMissing,
+        Self::Liveness,
+    ];
+
     /// The invariant that a driver's error breaks; several errors show in more than one way.
     #[must_use]
     pub fn broken_by(mutation: Mutation) -> &'static [Self] {
@@ -240,6 +265,17 @@ impl Invariant {
             Mutation::OneUnitMore => &[Self::NobodyAccused],
             Mutation::MaskAnother => &[Self::TrueSum],
             Mutation::StaleStartProof => &[Self::Liveness],
+            Mutation::KeepDealsLate => &[Self::NothingMissing],
+            Mutation::WeakerPlan => &[Self::QuorumBeforeReveal],
+            Mutation::NameFewer => &[Self::EnoughHonestInputs],
+            Mutation::AskAgain => &[Self::OneSumWithoutNoise],
+            Mutation::SendAgain => &[Self::FreshNoise],
+            Mutation::LogAnother => &[Self::CommittedBeforeChallenged],
+            Mutation::DropEvidence => &[Self::EvidenceNamed],
+            Mutation::Uncharged => &[Self::UploadsCharged],
+            Mutation::TearLate => &[Self::TornStateRefused],
+            Mutation::OtherModel => &[Self::OneModel],
+            Mutation::AnswerSatOut => &[Self::SatOutIsSilent],
         }
     }
 }
@@ -264,6 +300,7 @@ impl fmt::Display for Invariant {
             Self::UploadsCharged => "uploads stay charged",
             Self::TornStateRefused => "torn states are refused",
             Self::OneModel => "one model for all",
+            Self::NothingMissing => "nothing missing behind a stored state",
             Self::Liveness => "liveness",
             Self::Simulator => "the simulator itself",
         })

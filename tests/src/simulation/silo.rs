@@ -35,6 +35,8 @@ pub(crate) struct Silo {
     started: u64,
     /// Where the process is going to die.
     pub(crate) trap: Option<Trap>,
+    /// The vector of the last attempt, which nobody right remembers.
+    last_input: Option<Vec<i64>>,
 }
 
 /// What dies with the process.
@@ -135,6 +137,7 @@ impl Silo {
             process: None,
             started: 0,
             trap: None,
+            last_input: None,
         }
     }
 
@@ -237,7 +240,7 @@ impl Silo {
         let answered = process.machine.highest_attempt();
         let known = answered.map(|id| id.order());
         let highest = self.disk.highest.map(|id| id.order());
-        if around.mutation != Mutation::TrustRestoredJournal
+        if ![Mutation::TrustRestoredJournal, Mutation::AnswerSatOut].contains(&around.mutation)
             && known < highest
             && Some(offered.id.order()) <= highest
         {
@@ -253,7 +256,10 @@ impl Silo {
         if process.machine.attempt() != Some(offered.id) {
             process.opened = around.now;
         }
-        let expected = around.study.plan(offered.id, progress.model);
+        let expected = match around.mutation {
+            Mutation::WeakerPlan => around.study.weaker_plan(offered.id, progress.model),
+            _ => around.study.plan(offered.id, progress.model),
+        };
         self.handle(around, SiloEvent::Opened { delivery, expected })
     }
 
@@ -303,7 +309,7 @@ impl Silo {
             effects.iter().fold(
                 self.disk.journal.progress,
                 |progress, effect| match effect {
-                    SiloEffect::Finished(sum) => advance(progress, sum),
+                    SiloEffect::Finished(sum) => advance(progress, sum, around.mutation),
                     _ => progress,
                 },
             );
@@ -377,7 +383,10 @@ impl Silo {
         dies(CrashPlace::TornSecrets)?;
         dies(CrashPlace::SecretsOnly)?;
         if dies(CrashPlace::TornJournal).is_err() {
-            let half = snapshot.len() / 2;
+            let half = match around.mutation {
+                Mutation::TearLate => snapshot.len(),
+                _ => snapshot.len() / 2,
+            };
             self.disk.torn = Some(snapshot[..half].to_vec());
             return Err(CrashPlace::TornJournal);
         }
@@ -439,6 +448,10 @@ impl Silo {
                     evidence,
                 } => {
                     self.erase_vectors();
+                    let evidence = match around.mutation {
+                        Mutation::DropEvidence => Vec::new(),
+                        _ => evidence,
+                    };
                     outcomes.push(Outcome::Aborted {
                         id,
                         fault,
@@ -476,14 +489,17 @@ impl Silo {
 }
 
 /// The study one verified release further, if it is the next one.
-fn advance(progress: Progress, sum: &VerifiedSum) -> Progress {
+fn advance(progress: Progress, sum: &VerifiedSum, mutation: Mutation) -> Progress {
     let is_next = sum.plan.id.round == progress.round + 1 && sum.plan.model == progress.model;
     if !is_next {
         return progress;
     }
     Progress {
         round: sum.plan.id.round,
-        model: next_model(&progress.model, &sum.digest),
+        model: match mutation {
+            Mutation::OtherModel => next_model(&sum.digest, &progress.model),
+            _ => next_model(&progress.model, &sum.digest),
+        },
         newest: Some((sum.plan.id, sum.digest)),
     }
 }

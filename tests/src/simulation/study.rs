@@ -84,6 +84,20 @@ impl Study {
         }
     }
 
+    /// The same with thresholds that two silos satisfy.
+    pub(crate) fn weaker_plan(&self, id: AttemptId, model: Digest) -> RoundPlan {
+        let mut plan = self.plan(id, model);
+        let silos = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        plan.thresholds = Thresholds {
+            dropouts: silos.saturating_sub(2),
+            quorum: 2,
+            threshold: 2,
+            min_cohort: 2,
+            ..plan.thresholds
+        };
+        plan
+    }
+
     pub(crate) fn place(&self, silo: &SiloName) -> Option<usize> {
         self.names.binary_search(silo).ok()
     }

@@ -24,6 +24,7 @@ impl Coordinator {
         };
         let id = machine.plan().id;
         let mut sends = Vec::new();
+        let mut late = Vec::new();
         let mut job = None;
         let mut commits = None;
         let mut check = None;
@@ -33,6 +34,10 @@ impl Coordinator {
                     dealer,
                     ciphertexts,
                 } => {
+                    if around.mutation == Mutation::KeepDealsLate {
+                        late.push((dealer, ciphertexts));
+                        continue;
+                    }
                     self.deals.insert(dealer, ciphertexts);
                 }
                 // Evidence of lies; here nobody tells any.
@@ -56,6 +61,10 @@ impl Coordinator {
                 CoordinatorEffect::Unmask(unmask) => job = Some(unmask),
                 CoordinatorEffect::CheckSum(product) => check = Some(product),
                 CoordinatorEffect::CommitSum(digest) => {
+                    let digest = match around.mutation {
+                        Mutation::LogAnother => next_model(&digest, &digest),
+                        _ => digest,
+                    };
                     let entry = Entry::SumCommitted { id, digest };
                     process.pending.records.push(entry.clone());
                     commits = Some(entry);
@@ -71,7 +80,7 @@ impl Coordinator {
                     process.pending.conclusion = Some(Conclusion::Abandoned {
                         reason,
                         phase,
-                        charged,
+                        charged: charged && around.mutation != Mutation::Uncharged,
                     });
                 }
                 CoordinatorEffect::Rejected { from, fault } => {
@@ -110,6 +119,7 @@ impl Coordinator {
         if place == Some(CrashPlace::Recorded) {
             return self.die(CrashPlace::Recorded, outcomes);
         }
+        self.deals.extend(late);
         let logged = match around.mutation {
             Mutation::SendBeforeRecord => early,
             _ => around.log.len(),
@@ -123,6 +133,7 @@ impl Coordinator {
                 break;
             }
             let Ok(delivery) = outgoing.delivery(&self.deals) else {
+                outcomes.push(Outcome::Missing(to));
                 continue;
             };
             outcomes.push(Outcome::Sent {
@@ -233,7 +244,9 @@ impl Coordinator {
                     })
                     .and_then(|outgoing| outgoing.delivery(&self.deals).ok());
                 let sum = process.pending.sum.clone().unwrap_or_default();
-                if let Some((delivery, place)) = delivery.zip(process.pending.release) {
+                let forgets = around.mutation == Mutation::AskAgain;
+                let place = process.pending.release.filter(|_| !forgets);
+                if let Some((delivery, place)) = delivery.zip(place) {
                     let release = StoredRelease {
                         id: plan.id,
                         delivery,
@@ -252,13 +265,19 @@ impl Coordinator {
                             | Entry::Record { .. }
                             | Entry::Started { .. } => None,
                         });
-                if let Some(digest) = committed {
+                if let Some(digest) = committed.filter(|_| !forgets) {
                     self.store.model = next_model(&self.store.model, &digest);
                 }
-                self.store.round = plan.id.round;
+                if !forgets {
+                    self.store.round = plan.id.round;
+                }
+                let named = match around.mutation {
+                    Mutation::NameFewer => survivors.into_iter().take(2).collect(),
+                    _ => survivors,
+                };
                 outcomes.push(Outcome::Released {
                     plan: plan.clone(),
-                    survivors,
+                    survivors: named,
                     sum,
                 });
             }

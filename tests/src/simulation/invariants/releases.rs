@@ -6,7 +6,7 @@ use super::super::study::{DIMENSION, Study};
 use super::{Invariant, Violation};
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{AttemptId, RoundPlan, SiloName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every vector that ever left and every sum that was ever released.
 #[derive(Debug, Default)]
@@ -39,8 +39,10 @@ impl Releases {
     ) -> Result<(), Violation> {
         let id = plan.id;
         let quorum = study.thresholds().quorum;
-        let inputs: Vec<&Vec<i64>> = survivors
-            .iter()
+        // A silo that is named twice has one input.
+        let distinct: BTreeSet<&SiloName> = survivors.iter().collect();
+        let inputs: Vec<&Vec<i64>> = distinct
+            .into_iter()
             .filter_map(|silo| self.inputs.get(&(silo.clone(), id)))
             .collect();
         // Whoever of them colludes, quorum - n_c of a quorum do not.

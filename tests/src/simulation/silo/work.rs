@@ -22,8 +22,18 @@ impl Silo {
                 .process
                 .as_mut()
                 .map_or(&mut fallback, |process| &mut process.random);
-            around.study.input(&name, &plan.model, random)
+            match &self.last_input {
+                Some(last) if around.mutation == Mutation::SendAgain => last.clone(),
+                Some(_) | None => around.study.input(&name, &plan.model, random),
+            }
         });
+        if around.mutation == Mutation::AskAgain
+            && plan.id.attempt > 1
+            && let Some(value) = input.first_mut()
+        {
+            *value += 1;
+        }
+        self.last_input = Some(input.clone());
         let work = SiloWork::Prepared {
             id: plan.id,
             input: input_digest(input),

@@ -319,6 +319,10 @@ impl World<'_> {
                     let detail = "the coordinator reads half a state";
                     return Err(Violation::new(Invariant::TornStateRefused, detail));
                 }
+                coordinator::Outcome::Missing(to) => {
+                    let detail = format!("what goes to {to} is not on the coordinator's disk");
+                    return Err(Violation::new(Invariant::NothingMissing, detail));
+                }
                 coordinator::Outcome::Died(place) => {
                     self.note(&format!("the coordinator dies at {place}"));
                     self.died(Party::Coordinator, place);
