@@ -302,7 +302,8 @@ fn an_attempt_of_another_roster_is_given_up_at_the_next_start() {
 
 #[test]
 fn a_journal_from_before_an_answer_or_a_cosignature_is_not_started_with() {
-    let deeds: [(&str, fn(&mut Hospital, &str)); 3] = [
+    type Deed = fn(&mut Hospital, &str);
+    let deeds: [(&str, Deed); 3] = [
         ("an Open", |hospital, study| {
             hospital.open(study, 1, &[]);
             hospital.advance(study);

@@ -17,7 +17,8 @@ use consilium_crypto::label::Label;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::SigningKey;
 use consilium_protocol::{
-    AttemptId, ChunkSource, DealSource, Envelope, Sender, SiloName, chunk_digest, upload_root,
+    AttemptId, ChunkSource, DealSource, Envelope, RevealSource, Sender, SiloName, chunk_digest,
+    upload_root,
 };
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -89,7 +90,8 @@ pub(super) fn spool(input: &[u8]) {
     };
     let (chunks, deals) = (spool.chunks_of(ATTEMPT), spool.deals_of(ATTEMPT));
     let held = spool.progress(ATTEMPT, &silo).ok().flatten();
-    let _ = (spool.signed(ATTEMPT, &silo), chunks.digests(&silo));
+    let reveals = spool.reveals_of(ATTEMPT);
+    let _ = (spool.announced(ATTEMPT, &silo), reveals.reveal(&silo));
     if let Some(held) = held {
         assert!(held.held <= held.count);
         let digests = chunks.digests(&silo).unwrap_or_default();
