@@ -41,6 +41,9 @@ mod trainer_child;
 mod update_pipeline;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod folder_contents;
+#[cfg(test)]
 mod test_federation;
 
 pub use agent::AgentFault;
