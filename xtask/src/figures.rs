@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Figures on data that are not shipped: `cargo xtask figures NAME --data DIR`.
+//! Figures on data that are not shipped: `cargo xtask figures NAME --data DIR`; and what noise costs.
 
 use std::path::Path;
 
 use anyhow::Result;
 
 pub(crate) mod heart;
+mod local;
+mod noise;
 mod private;
 mod wdbc;
 
@@ -22,10 +24,16 @@ pub(crate) fn heart(data: &Path) -> Result<()> {
     heart::reproduce_in_integers(&split, "secure aggregation", 1e-4, &mut |plan, vectors| {
         federation.sum(plan, &vectors)
     })?;
-    private::heart(&split)
+    private::heart(&split)?;
+    local::print(&split)
 }
 
 /// Breast cancer: accuracy against epsilon. `data` holds `wdbc/`.
 pub(crate) fn wdbc(data: &Path) -> Result<()> {
     wdbc::print(data)
+}
+
+/// The time and the memory that noise takes.
+pub(crate) fn noise() -> Result<()> {
+    noise::print()
 }

@@ -44,7 +44,7 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Figure {
-    /// Heart disease: FedSGD and FedAvg against golden weights, and accuracy with noise against a published table
+    /// Heart disease: FedSGD and FedAvg against golden weights, and accuracy with noise, shared and local, against a published table
     Heart {
         /// The folder that holds `heart/` and `golden/`
         #[arg(long)]
@@ -56,6 +56,8 @@ enum Figure {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Processor time and memory to noise ten million parameters, in a release build
+    Noise,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -69,6 +71,9 @@ fn main() -> anyhow::Result<()> {
         Task::Figures {
             figure: Figure::Wdbc { data },
         } => figures::wdbc(&data),
+        Task::Figures {
+            figure: Figure::Noise,
+        } => figures::noise(),
         Task::Sizes => sizes::print(),
     }
 }

@@ -180,7 +180,7 @@ const TABLE: [(Setting, &str, [f64; 3]); 8] = [
     (Setting::Certified, "0.5", [0.799, 0.777, 0.853]),
 ];
 const WITHOUT_NOISE: [f64; 3] = [0.816, 0.780, 0.873];
-const SEEDS: u8 = 30;
+pub(super) const SEEDS: u8 = 30;
 
 /// Heart disease: 50 full-batch rounds at four epsilons and both settings, then the shorter study at delta 1e-5.
 pub(super) fn heart(split: &Split) -> Result<()> {
@@ -258,7 +258,7 @@ pub(super) fn runs(
         .collect()
 }
 
-fn study_with(epsilon: &str, changes: &[(&str, &str)]) -> Result<Study> {
+pub(super) fn study_with(epsilon: &str, changes: &[(&str, &str)]) -> Result<Study> {
     let mut text = EXAMPLE.replace("epsilon = \"1\"", &format!("epsilon = \"{epsilon}\""));
     for (from, to) in changes {
         ensure!(text.contains(from), "`{from}` is not in the example");
