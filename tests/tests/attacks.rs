@@ -45,10 +45,14 @@ fn tests_of(path: &Path) -> BTreeSet<String> {
     names
 }
 
-/// Every row of the table: its cells.
+/// Every row of the tables: its cells. The head of a table stands above the line that rules it off.
 fn rows(text: &str) -> Vec<Vec<&str>> {
-    let rows = text.lines().filter(|line| line.starts_with("| "));
-    rows.skip(1)
+    let lines: Vec<&str> = text.lines().chain([""]).collect();
+    let is_row = |pair: &&[&str]| matches!(pair, [line, below] if line.starts_with("| ") && !below.starts_with("|--"));
+    lines
+        .windows(2)
+        .filter(is_row)
+        .filter_map(|pair| pair.first())
         .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
         .collect()
 }

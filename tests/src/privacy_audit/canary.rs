@@ -6,7 +6,9 @@
 //! the canary or nothing; the attacker guesses `present` above the middle between the two, which is fixed beforehand.
 //!
 //! Where a batch is drawn, the canary is in one round of ten that it could be in. The threshold is then the whole clip, where
-//! false accusations are rarer, and what the guesses prove is a rate: how often the canary was drawn.
+//! false accusations are rarer, and what the guesses prove is a rate: how often the canary was drawn. A round then has sixteen
+//! canaries, each along a coordinate of its own: each is drawn by itself and noised by itself (the tests of the sampler and of
+//! `noised_sum` show it), so that a round gives sixteen guesses and no two of them share anything random.
 
 use super::mutation::{Moment, Mutation, contribution};
 use super::proof::{Count, proven_distance, proven_rate};
@@ -45,7 +47,7 @@ pub struct Attack {
     pub batch: Batch,
     /// How sums are made.
     pub path: Path,
-    /// Rounds with the canary, and as many without it.
+    /// Rounds with the canary, and as many without it; [`Attack::canaries`] guesses in each.
     pub rounds: u32,
     /// Of all randomness.
     pub seed: u64,
@@ -84,18 +86,24 @@ impl Verdict {
 impl Attack {
     /// The attack of the design: at a multiplier of one half the two cases are two standard deviations apart.
     pub fn run(&self) -> Result<Verdict> {
+        self.run_watched(&|| ())
+    }
+
+    /// The same, telling whoever watches of each round that is done.
+    pub fn run_watched(&self, round_is_done: &(dyn Fn() + Sync)) -> Result<Verdict> {
+        let dimension = self.dimension();
         let promised = NoisePlan {
             batch: self.batch,
-            ..plan()?
+            ..plan(dimension)?
         };
         let plan = self.mutation.plan(&promised)?;
-        let vector = VectorPlan::noised(u64::try_from(DIMENSION)?, promised)?;
+        let vector = VectorPlan::noised(u64::try_from(dimension)?, promised)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let counts = std::thread::scope(|scope| {
             let pieces: Vec<_> = (0..threads)
                 .map(|piece| {
                     let rounds = (0..2 * self.rounds).skip(piece).step_by(threads);
-                    scope.spawn(|| self.rounds(rounds, &plan, &vector))
+                    scope.spawn(|| self.rounds(rounds, &plan, &vector, round_is_done))
                 })
                 .collect();
             let joined = pieces.into_iter().map(|piece| match piece.join() {
@@ -137,6 +145,7 @@ impl Attack {
         rounds: impl Iterator<Item = u32>,
         plan: &NoisePlan,
         vector: &VectorPlan,
+        round_is_done: &(dyn Fn() + Sync),
     ) -> Result<[Count; 2]> {
         let mut federation = Federation::new(&["a", "b", "c", "d"])?;
         let (mut when_present, mut when_absent) = (Count::default(), Count::default());
@@ -150,7 +159,14 @@ impl Attack {
                         silo,
                     };
                     let patients = self.patients(present && silo == 0);
-                    contribution(self.mutation, plan, norm()?, DIMENSION, &patients, moment)
+                    contribution(
+                        self.mutation,
+                        plan,
+                        norm()?,
+                        self.dimension(),
+                        &patients,
+                        moment,
+                    )
                 })
                 .collect::<Result<Vec<_>>>()?;
             let released = self.release(&mut federation, vector, &inputs)?;
@@ -159,18 +175,45 @@ impl Attack {
             } else {
                 &mut when_absent
             };
-            count.add(self.guesses_present(plan, &released, &inputs)?);
+            for guess in self.guesses(plan, &released, &inputs)? {
+                count.add(guess);
+            }
+            round_is_done();
         }
         Ok([when_present, when_absent])
     }
 
-    fn patients(&self, with_canary: bool) -> Vec<Vec<f64>> {
-        let mut patients = vec![vec![0.6, 0.0, 0.0]];
-        if with_canary {
-            patients.push(match self.canary {
-                Canary::TooLong => vec![0.0, 3.0, 0.0],
-                Canary::NotANumber => vec![f64::NAN, 3.0, 0.0],
-            });
+    /// How many canaries a round has, each along a coordinate of its own.
+    #[must_use]
+    pub fn canaries(&self) -> usize {
+        match self.batch {
+            Batch::Everybody => 1,
+            Batch::Drawn(_) => 16,
+        }
+    }
+
+    /// One coordinate for the other patient, one for each canary, and one for a count that does not belong there.
+    fn dimension(&self) -> usize {
+        1 + self.canaries() + 1
+    }
+
+    fn patients(&self, with_canaries: bool) -> Vec<Vec<f64>> {
+        let along = |coordinate: usize, length: f64| {
+            let mut vector = vec![0.0; self.dimension()];
+            if let Some(value) = vector.get_mut(coordinate) {
+                *value = length;
+            }
+            vector
+        };
+        let mut patients = vec![along(0, 0.6)];
+        if with_canaries {
+            patients.extend((1..=self.canaries()).map(|canary| {
+                let mut vector = along(canary, 3.0);
+                if let (Canary::NotANumber, Some(first)) = (self.canary, vector.first_mut()) {
+                    *first = f64::NAN;
+                }
+                vector
+            }));
         }
         patients
     }
@@ -182,7 +225,7 @@ impl Attack {
         inputs: &[Vec<i64>],
     ) -> Result<Vec<i64>> {
         let survivors = inputs.get(..SILOS - DROPOUTS).context("survivors")?;
-        let added = (0..DIMENSION)
+        let added = (0..self.dimension())
             .map(|at| survivors.iter().filter_map(|input| input.get(at)).sum())
             .collect();
         if self.path == Path::Addition {
@@ -196,28 +239,28 @@ impl Attack {
         Ok(released)
     }
 
-    fn guesses_present(
+    fn guesses(
         &self,
         plan: &NoisePlan,
         released: &[i64],
         inputs: &[Vec<i64>],
-    ) -> Result<bool> {
+    ) -> Result<Vec<bool>> {
         let colluder = inputs.get(SILOS - DROPOUTS - 1).context("a colluder")?;
         let left: Vec<i64> = released
             .iter()
             .zip(colluder)
             .map(|(all, known)| all - known)
             .collect();
-        Ok(if self.mutation == Mutation::CountBesideNoise {
+        if self.mutation == Mutation::CountBesideNoise {
             // Where patients are counted, two others are known.
-            *left.get(2).context("a count")? > 2
-        } else {
-            let threshold = match self.batch {
-                Batch::Everybody => plan.clip_integer / 2,
-                Batch::Drawn(_) => plan.clip_integer,
-            };
-            *left.get(1).context("a coordinate")? > i64::try_from(threshold)?
-        })
+            return Ok(vec![*left.last().context("a count")? > 2]);
+        }
+        let threshold = i64::try_from(match self.batch {
+            Batch::Everybody => plan.clip_integer / 2,
+            Batch::Drawn(_) => plan.clip_integer,
+        })?;
+        let canaries = left.get(1..=self.canaries()).context("coordinates")?;
+        Ok(canaries.iter().map(|value| *value > threshold).collect())
     }
 }
 
@@ -227,7 +270,7 @@ pub fn tenth() -> Result<Batch> {
 }
 
 /// Four silos, one gone, one that colludes.
-fn plan() -> Result<NoisePlan> {
+fn plan(dimension: usize) -> Result<NoisePlan> {
     Ok(NoisePlan::derive(&NoiseTerms {
         multiplier: NoiseMultiplier::new(0.5)?,
         silos: u32::try_from(SILOS)?,
@@ -235,7 +278,7 @@ fn plan() -> Result<NoisePlan> {
         colluders: 1,
         attempts: 1,
         patients_cap: 1_000,
-        dimension: u64::try_from(DIMENSION)?,
+        dimension: u64::try_from(dimension)?,
     })?)
 }
 
@@ -245,12 +288,11 @@ fn norm() -> Result<ClippingNorm> {
 
 const SILOS: usize = 4;
 const DROPOUTS: usize = 1;
-const DIMENSION: usize = 3;
 
 /// Expected is 0.965 with a standard deviation of 0.0107 at 10,000 rounds of each kind: of a thousand seeds one leaves the
 /// interval from here to 1 although nothing is wrong.
 const LEAST_RATIO: f64 = 0.93;
 
-/// Of the rate of a batch of one in ten, 0.88 is expected with a standard deviation of 0.031 at 40,000 rounds of each kind:
+/// Of the rate of a batch of one in ten, 0.882 was found with a standard deviation of 0.036 at 40,000 guesses of each kind:
 /// of a thousand seeds fewer than one leaves the interval from here to 1 although nothing is wrong.
-const LEAST_RATIO_OF_RATES: f64 = 0.78;
+const LEAST_RATIO_OF_RATES: f64 = 0.76;

@@ -7,7 +7,7 @@
 //! guesses `present` above the middle, which is fixed beforehand.
 
 use super::proof::{Count, proven_distance};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use consilium_crypto::random::RoundRandom;
 use consilium_crypto::secret::Secret;
 use consilium_crypto::transcript::sha256;
@@ -109,7 +109,7 @@ pub struct Silo {
 impl Silo {
     /// The study of the attack.
     pub fn new() -> Result<Self> {
-        let study = Study::parse(STUDY.as_bytes())?;
+        let study = study()?;
         Ok(Self {
             task: Task::new(&study)?,
             plan: study.vector_plan(4, 1, 1)?,
@@ -197,40 +197,25 @@ pub const OTHER_AND_CANARY: &str = "a,0,-1\nb,0,1\n";
 
 const CLIP: f64 = 0.01;
 const EXPECTED_PATIENTS: f64 = 400.0;
-const STUDY: &str = r#"
-[study]
-name = "canary"
-researcher = "a.ruiz@uni.example"
-purpose = "scientific-research"
-ethics = "IRB-1"
-data = "registry"
-deadline_hours = 1
-[data]
-patient = "id"
-[data.columns.x]
-type = "number"
-range = [-1, 1]
-[data.columns.y]
-type = "number"
-range = [-1, 1]
-[analysis]
-kind = "linear-regression"
-outcome = { column = "y" }
-features = ["x"]
-method = "fedavg"
-[rounds]
-most = 1
-local_steps = 4
-learning_rate = 1.0
-spare_attempts = 0
-[privacy]
-mode = "local"
-epsilon = "12"
-delta = "1e-5"
-clip = 0.01
-expected_patients = 400
-most_patients_per_silo = 1000
-"#;
+const STUDY: &str = include_str!("../../../learning/tests/data/local-linear.toml");
+
+/// The study of the attack: one round of four steps.
+fn study() -> Result<Study> {
+    let mut text = STUDY.to_owned();
+    for (part, by) in [
+        ("ridge = 0.5\n", ""),
+        ("most = 3", "most = 1"),
+        ("local_steps = 2", "local_steps = 4"),
+        ("learning_rate = 0.5", "learning_rate = 1.0"),
+        ("spare_attempts = 1", "spare_attempts = 0"),
+        ("epsilon = \"3\"", "epsilon = \"12\""),
+        ("clip = 1.0", "clip = 0.01"),
+    ] {
+        ensure!(text.contains(part), "`{part}` is not in the study");
+        text = text.replace(part, by);
+    }
+    Ok(Study::parse(text.as_bytes())?)
+}
 
 /// As for the canary under masks: of a thousand seeds one leaves the interval from here to 1 although nothing is wrong.
 const LEAST_RATIO: f64 = 0.93;

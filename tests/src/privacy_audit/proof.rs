@@ -93,10 +93,17 @@ fn chance_of_so_many(canaries: u32, guesses: u32, correct: u32, epsilon: f64, de
 
 /// The probability that a binomial count is `least` or more.
 fn at_least(least: u32, all: u32, rate: f64) -> f64 {
-    (least..=all)
-        .map(|count| mass(count, all, rate))
-        .sum::<f64>()
-        .min(1.0)
+    let most_probable = f64::from(all) * rate;
+    let mut sum = 0.0;
+    for count in least..=all {
+        let term = mass(count, all, rate);
+        sum += term;
+        // COST: beyond the most probable count terms fall faster than a geometric series does.
+        if f64::from(count) > most_probable + 1.0 && term < NEGLIGIBLE * sum {
+            break;
+        }
+    }
+    sum.min(1.0)
 }
 
 fn mass(count: u32, all: u32, rate: f64) -> f64 {
@@ -132,6 +139,9 @@ fn bisect(mut low: f64, mut high: f64, is_below: impl Fn(f64) -> bool) -> f64 {
     }
     low
 }
+
+/// Of a sum, far below what a double holds of it.
+const NEGLIGIBLE: f64 = 1e-20;
 
 /// Of each one-sided bound.
 const ERROR: f64 = 0.01;
