@@ -312,6 +312,8 @@ pub enum Rule {
     AppendOnly,
     /// Objects have the digest that names them.
     Objects,
+    /// An accusation names evidence that shows it, and an abandoned attempt the message that ended it.
+    Evidence,
     /// The steps of an attempt come in their order, each once.
     RoundOrder,
     /// What was committed is what was released, and once.
@@ -335,6 +337,7 @@ impl fmt::Display for Rule {
             Self::Signatures => "signatures",
             Self::AppendOnly => "append-only",
             Self::Objects => "objects",
+            Self::Evidence => "evidence",
             Self::RoundOrder => "round-order",
             Self::OneSum => "one-sum",
             Self::Consent => "consent",

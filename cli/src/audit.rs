@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `consilium audit`: verify and read a log in its folder, offline.
 
+mod accusations;
 mod show;
 mod trust;
 
+use self::accusations::{Accusation, judge_all};
 use self::show::{ShowArguments, printable, show};
 use self::trust::{RosterNamed, read_trust, trust_of_rosters};
 use crate::output::OutputArguments;
@@ -88,6 +90,8 @@ struct Verified {
     /// The roster that named them.
     #[serde(skip_serializing_if = "Option::is_none")]
     roster: Option<RosterNamed>,
+    /// Who is accused of what, and whether signatures show it.
+    accusations: Vec<Accusation>,
 }
 
 fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
@@ -107,7 +111,7 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
             note: String::new(),
         })
         .collect();
-    let (trust, named) = match (trust, roster) {
+    let (trust, named) = match (trust, roster.as_deref()) {
         (Some(file), _) => (Some(read_trust(file)?), None),
         (None, Some(folder)) => {
             let (trust, named) = trust_of_rosters(folder)?;
@@ -122,7 +126,7 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
             read_trust(&dir.join(TRUST_POLICY)).map_or(0, |trust| trust.witnesses.members().len())
         }
     };
-    let report = verify_directory_with(
+    let mut report = verify_directory_with(
         dir,
         &Knowledge {
             trust,
@@ -130,12 +134,14 @@ fn verify(arguments: &VerifyArguments) -> anyhow::Result<ExitCode> {
             ..Knowledge::default()
         },
     );
+    let accusations = judge_all(dir, roster.as_deref(), &mut report)?;
     let code = report.exit_code();
     output.print(
         &Verified {
             report,
             witnesses_known,
             roster: named,
+            accusations,
         },
         verified_words,
     )?;
@@ -166,6 +172,7 @@ fn verified_words(verified: &Verified) -> String {
         report,
         witnesses_known,
         roster,
+        accusations,
     } = verified;
     let mut rows: Vec<(&str, String)> = Vec::new();
     if !report.origin.is_empty() {
@@ -204,6 +211,11 @@ fn verified_words(verified: &Verified) -> String {
     }
     rows.push(("keys", keys_words(report.trust, roster.as_ref())));
     rows.extend(
+        accusations
+            .iter()
+            .map(|accusation| ("accused", accused_words(accusation))),
+    );
+    rows.extend(
         report
             .findings
             .iter()
@@ -221,6 +233,21 @@ fn verified_words(verified: &Verified) -> String {
         .map(|(name, value)| format!("{name:<11}{}", printable(value)))
         .collect();
     lines.join("\n")
+}
+
+fn accused_words(accusation: &Accusation) -> String {
+    let Accusation {
+        entry,
+        accused,
+        charge,
+        proven: _,
+        because,
+    } = accusation;
+    let worth = match because {
+        None => "proven by its own signatures".to_owned(),
+        Some(why) => format!("not proven: {why}"),
+    };
+    format!("entry {entry}: {accused}: {charge}; {worth}")
 }
 
 fn keys_words(trust: TrustSource, roster: Option<&RosterNamed>) -> String {
@@ -274,6 +301,7 @@ mod tests {
             report,
             witnesses_known: 0,
             roster: None,
+            accusations: Vec::new(),
         });
         assert!(
             words.contains("this log has no witnesses") && !words.contains("quorum"),
@@ -281,8 +309,18 @@ mod tests {
         );
     }
 
+    fn accusation(accused: &str, because: Option<&'static str>) -> Accusation {
+        Accusation {
+            entry: 5,
+            accused: accused.to_owned(),
+            charge: "a second answer",
+            proven: because.is_none(),
+            because,
+        }
+    }
+
     #[test]
-    fn a_report_names_cosignatures_and_every_finding() {
+    fn a_report_names_cosignatures_accusations_and_every_finding() {
         let finding = |entry| Finding {
             rule: Rule::OneSum,
             entry,
@@ -310,6 +348,10 @@ mod tests {
             report,
             witnesses_known: 4,
             roster,
+            accusations: vec![
+                accusation("1_UM", None),
+                accusation("2_IU", Some("nobody signed it")),
+            ],
         };
         let words = verified_words(&verified);
         assert!(
@@ -318,6 +360,10 @@ mod tests {
         );
         assert!(
             words.contains("finding    one-sum: entry 4: two sums\nfinding    one-sum: two sums"),
+            "{words}"
+        );
+        assert!(
+            words.contains("accused    entry 5: 1_UM: a second answer; proven by its own signatures\naccused    entry 5: 2_IU: a second answer; not proven: nobody signed it\nfinding"),
             "{words}"
         );
         assert!(

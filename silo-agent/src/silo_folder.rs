@@ -110,7 +110,7 @@ impl SiloFolder {
 }
 
 /// The roster as the protocol sees it.
-pub(crate) fn membership(roster: &Roster) -> Result<Membership, SiloNameFault> {
+pub fn membership(roster: &Roster) -> Result<Membership, SiloNameFault> {
     let silos = roster
         .members()
         .iter()

@@ -119,6 +119,7 @@ impl Content {
         content.check_tiles(directory, &lines, findings);
         check_objects(directory, findings);
         restore_silos(directory, &mut content.entries, findings);
+        check_kept(directory, &content.entries, findings);
         Ok(content)
     }
 
@@ -389,6 +390,25 @@ fn restore_silos(directory: &Path, entries: &mut [Entry], findings: &mut Vec<Fin
     }
 }
 
+/// What shows an accusation, and the message that ended an attempt, lie among the objects.
+fn check_kept(directory: &Path, entries: &[Entry], findings: &mut Vec<Finding>) {
+    for entry in entries {
+        for name in KEPT {
+            let Some(object) = entry.event.references.get(name) else {
+                continue;
+            };
+            let file = format!("{OBJECTS}/{object}");
+            if !directory.join(&file).is_file() {
+                findings.push(Finding {
+                    rule: Rule::Evidence,
+                    entry: Some(entry.sequence),
+                    what: format!("its {name}, `{file}`, is missing"),
+                });
+            }
+        }
+    }
+}
+
 fn read_text(directory: &Path, name: &str) -> Result<String, String> {
     fs::read_to_string(directory.join(name)).map_err(|fault| format!("`{name}`: {fault}"))
 }
@@ -431,6 +451,8 @@ pub(super) const ENTRIES: &str = "entries.jsonl";
 /// The reference under which an entry names its list of silos.
 const SILOS: &str = "aggregation";
 pub(super) const OBJECTS: &str = "objects/sha256";
+/// The references to objects without which nobody else can judge an entry.
+const KEPT: [&str; 2] = ["evidence", "message"];
 const TRUST_POLICY: &str = "trust.policy";
 
 #[cfg(test)]
