@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The end of an attempt, and what it means for the study.
 
+use super::RoundDriver;
+use super::effects::is_release;
 use super::pending::Conclusion;
-use super::{RoundDriver, is_release};
 use crate::crash::{CrashPlace, reached};
 use crate::federation::unix_milliseconds;
 use crate::store::StoredRelease;
