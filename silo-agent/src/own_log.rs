@@ -82,6 +82,23 @@ impl OwnLog {
         self.record(&with_details(event, details))
     }
 
+    /// Appends that the coordinator broke the protocol, and where its signed messages lie.
+    pub(crate) fn accuse(
+        &mut self,
+        study: &str,
+        id: AttemptId,
+        reason: &str,
+        evidence: Digest,
+    ) -> Result<(), LogFault> {
+        let event = self
+            .event(EventKind::RoundMisbehaviour)?
+            .with_study(StudyReference::new(study))
+            .with_attempt(id.epoch, id.round, id.attempt)
+            .with_outcome(Outcome::Failed)
+            .with_reference("evidence", evidence);
+        self.record(&with_details(event, &[("reason", reason)]))
+    }
+
     /// Keeps bytes that an event refers to, and names them.
     pub(crate) fn keep(&mut self, bytes: &[u8]) -> Result<Digest, LogFault> {
         self.log.put_object(bytes)

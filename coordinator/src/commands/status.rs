@@ -6,8 +6,10 @@ use crate::config::Config;
 use crate::folder::CoordinatorFolder;
 use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::study::Study;
 use clap::Args;
 use consilium_certs::FolderLock;
+use consilium_protocol::SiloName;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -39,6 +41,8 @@ struct StudyLine {
     state: &'static str,
     rounds_done: u32,
     reason: String,
+    /// Silos that the last attempt was without, and in which phase each was missed.
+    without: Vec<String>,
 }
 
 pub(super) fn status(arguments: StatusArguments) -> anyhow::Result<()> {
@@ -67,6 +71,7 @@ pub(super) fn status(arguments: StatusArguments) -> anyhow::Result<()> {
             .studies()?
             .into_iter()
             .map(|study| StudyLine {
+                without: without(&study),
                 study_id: study.id,
                 name: study.name,
                 state: study.state.as_str(),
@@ -77,6 +82,18 @@ pub(super) fn status(arguments: StatusArguments) -> anyhow::Result<()> {
         attempt: store.attempt()?.map(|attempt| attempt.id.to_string()),
     };
     arguments.output.print(&status, words)
+}
+
+/// A silo tells nobody why it takes no part: that may come from its data. In which phase it was missed is public.
+fn without(study: &Study) -> Vec<String> {
+    let missed = |silo: &SiloName| {
+        let last = study.dropouts.iter().rfind(|dropout| dropout.silo == *silo);
+        last.map_or_else(
+            || silo.to_string(),
+            |dropout| format!("{silo} (round {}, {})", dropout.round, dropout.phase),
+        )
+    };
+    study.absent.iter().map(missed).collect()
 }
 
 fn words(status: &Status) -> String {
@@ -104,6 +121,9 @@ fn words(status: &Status) -> String {
             "study {id} `{}`: {}, {} rounds done{reason}",
             study.name, study.state, study.rounds_done
         ));
+        if !study.without.is_empty() {
+            lines.push(format!("  without {}", study.without.join(", ")));
+        }
     }
     if let Some(attempt) = &status.attempt {
         lines.push(format!("attempt in flight: {attempt}"));

@@ -133,6 +133,9 @@ impl RoundDriver<'_, '_> {
         };
         for silo in dropped {
             if !study.absent.contains(silo) {
+                if !self.missing.contains_key(silo) {
+                    tracing::warn!(%silo, round, "a silo that is connected takes no part");
+                }
                 let phase = self
                     .missing
                     .get(silo)

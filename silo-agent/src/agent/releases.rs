@@ -232,6 +232,7 @@ impl Agent {
         }
         let (survivors, by) = (verified.survivors.len(), verified.verified_by);
         info!(study, %id, survivors, ?by, "sum verified");
+        self.show_attempt(id, "released, and its sum verified here")?;
         let sum = verified.digest.to_string();
         let details = [("sum", sum.as_str())];
         let kinds: &[EventKind] = match verified.verified_by {

@@ -8,7 +8,8 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
 use consilium_crypto::secret::Secret;
 use consilium_protocol::{
-    AttemptId, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect, SiloEvent,
+    AttemptId, Charge, Envelope, Evidence, Fault, READY_GRID_MILLISECONDS, RoundPlan, Sender,
+    SiloEffect, SiloEvent,
 };
 use consilium_wire::v1;
 use tracing::warn;
@@ -259,6 +260,7 @@ impl Agent {
         reason: &str,
     ) -> Result<(), AgentFault> {
         self.decline(study, "not_ready", reason)?;
+        self.show_attempt(id, "sat out: not ready; this silo's own log says why")?;
         self.step(
             study,
             SiloEvent::Abandon {
@@ -275,19 +277,14 @@ impl Agent {
         fault: &Fault,
         evidence: &[Envelope],
     ) -> Result<(), AgentFault> {
-        warn!(study, %id, "attempt ended: {}", explain(fault));
         let reason = explain(fault);
+        warn!(study, %id, "this silo sits the attempt out: {reason}");
+        // What ends an attempt here comes from messages and the journal, never from the data.
+        self.show_attempt(id, &format!("sat out: {reason}"))?;
         if is_misbehaviour(fault) {
-            let bytes = postcard::to_allocvec(evidence).unwrap_or_default();
-            let kept = self.own_log.keep(&bytes)?.to_string();
-            let details = [("reason", reason.as_str()), ("evidence", kept.as_str())];
-            self.own_log.record_attempt(
-                EventKind::RoundMisbehaviour,
-                study,
-                id,
-                Outcome::Failed,
-                &details,
-            )?;
+            let bytes = serde_json::to_vec(&against_the_coordinator(fault, evidence));
+            let kept = self.own_log.keep(&bytes.unwrap_or_default())?;
+            self.own_log.accuse(study, id, &reason, kept)?;
         } else {
             let details = [("reason", reason.as_str())];
             self.own_log.record_attempt(
@@ -300,6 +297,14 @@ impl Agent {
         }
         self.own_log.sign_head()?;
         Ok(self.files.erase(id)?)
+    }
+
+    /// Tells this silo's operators what became of an attempt, for `status`.
+    ///
+    /// SECURITY: they need not be allowed to see what comes from the data: that is in the hospital's own log alone.
+    pub(super) fn show_attempt(&mut self, id: AttemptId, what: &str) -> Result<(), AgentFault> {
+        let words = format!("{} {what}", attempt_name(id));
+        Ok(self.journal.set_status("attempt", &words)?)
     }
 
     /// The study that an attempt in flight belongs to.
@@ -322,6 +327,20 @@ fn is_misbehaviour(fault: &Fault) -> bool {
             | Fault::StartNotLogged
             | Fault::ReleaseNotLogged
     )
+}
+
+/// Two questions where one may be prove themselves; what else a silo refuses depends on what it knew.
+fn against_the_coordinator(fault: &Fault, messages: &[Envelope]) -> Evidence {
+    let charge = match (fault, messages) {
+        (Fault::Equivocation { .. }, [first, second]) => Charge::SecondAnswer {
+            first: first.clone(),
+            second: second.clone(),
+        },
+        _ => Charge::Messages {
+            messages: messages.to_vec(),
+        },
+    };
+    Evidence::new(Sender::Coordinator, charge)
 }
 
 /// The attempt as the ledger names it.

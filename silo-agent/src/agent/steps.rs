@@ -35,6 +35,7 @@ impl Agent {
                 .journal
                 .study(study)?
                 .map_or(1, |record| record.rounds_done.saturating_add(1));
+            self.show_attempt(plan.id, "in progress")?;
             self.attempt = Some(ActiveAttempt {
                 plan,
                 study: study.to_owned(),

@@ -24,10 +24,12 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
     let head = journal.witnessed()?;
     let cosigned = format!("{}:{}", head.size, head.root);
     let data_sets = DataSets::of(folder.path()).list()?;
-    let connection = lines
-        .iter()
-        .find(|(name, _)| name == "connection")
-        .map(|(_, value)| value.as_str());
+    let line = |wanted: &str| {
+        let mut lines = lines.iter();
+        let found = lines.find(|(name, _)| name == wanted);
+        found.map(|(_, value)| value.as_str())
+    };
+    let (connection, attempt) = (line("connection"), line("attempt"));
     let listed: Vec<_> = studies
         .iter()
         .map(|study| json!({ "study": study.id, "state": study.state.word(), "rounds": study.rounds_done }))
@@ -40,6 +42,7 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
         "silo": config.silo.name.to_string(),
         "coordinator": config.coordinator.address,
         "connection": connection,
+        "attempt": attempt,
         "roster": version,
         "policy": policy.as_ref().ok().map(|policy| policy.version),
         "data": names,
@@ -47,10 +50,11 @@ pub(super) fn status(place: &Place) -> anyhow::Result<()> {
         "studies": listed,
     });
     let mut text = format!(
-        "{} at {}\n  connection  {}\n  roster      {}\n  policy      {}\n  data        {}\n  cosigned    {cosigned}\n",
+        "{} at {}\n  connection  {}\n  attempt     {}\n  roster      {}\n  policy      {}\n  data        {}\n  cosigned    {cosigned}\n",
         config.silo.name,
         config.coordinator.address,
         connection.unwrap_or("never started"),
+        attempt.unwrap_or("none yet"),
         version.map_or("none pinned yet".to_owned(), |version| format!(
             "version {version}"
         )),
