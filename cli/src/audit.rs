@@ -286,6 +286,7 @@ mod tests {
         let report = VerifyReport {
             origin: "consilium/silo/1_UM".to_owned(),
             entries: 3,
+            unfinished_bytes: 0,
             root: Some(Digest::from_bytes([1; 32])),
             cosigned_entries: 3,
             cosignatures: 0,
@@ -329,6 +330,7 @@ mod tests {
         let report = VerifyReport {
             origin: "hub.example/log".to_owned(),
             entries: 9,
+            unfinished_bytes: 0,
             root: Some(Digest::from_bytes([1; 32])),
             cosigned_entries: 8,
             cosignatures: 3,

@@ -9,6 +9,7 @@ mod plan;
 mod prediction;
 mod report;
 mod study_loss;
+mod variations;
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -33,7 +34,7 @@ pub(crate) enum PrivacyCommand {
     Explain(explain::ExplainArguments),
     /// What a study would cost and find: noise, three epsilons, accuracy on synthetic patients, the budget after it
     #[command(
-        after_help = "Examples:\n  consilium privacy plan examples/studies/private-logistic.toml --silos 4\n  consilium privacy plan study.toml --silos 4 --policy hospital.toml --budget-left 46\n  consilium privacy plan study.toml --silos 4 --ledger ledger.jsonl --budget-share 25\n\nExit code 1: a hospital would refuse it; what could be asked instead is printed."
+        after_help = "Examples:\n  consilium privacy plan examples/studies/private-logistic.toml --silos 4\n  consilium privacy plan study.toml --silos 4 --policy hospital.toml --budget-left 46\n  consilium privacy plan study.toml --silos 4 --ledger ledger.jsonl --budget-share 25\n  consilium privacy plan examples/studies/private-silo.toml --silos 4\n\nExit code 1: a hospital would refuse it; what could be asked instead is printed."
     )]
     Plan(plan::PlanArguments),
     /// Write the privacy report of a study: JSON, and one HTML page that needs nothing else

@@ -4,6 +4,7 @@
 use clap::ValueEnum;
 use consilium_privacy::accountant::{self, Adjacency, Certificate, Job};
 use consilium_privacy::loss::{Delta, Epsilon};
+use consilium_privacy::noise_plan::Unit;
 use serde::Serialize;
 
 /// What may be promised.
@@ -118,6 +119,18 @@ pub(super) fn meaning(epsilon: Epsilon, delta: Delta) -> String {
         )
     } else {
         "no protection worth the name".to_owned()
+    }
+}
+
+/// What it means to whom it is promised.
+pub(super) fn meaning_for(unit: Unit, epsilon: Epsilon, delta: Delta) -> String {
+    let of_patients = meaning(epsilon, delta);
+    match unit {
+        Unit::Patient => of_patients,
+        Unit::Silo => of_patients.replace(
+            "the odds that a patient took part change",
+            "the odds of which of two sets of data a hospital has change",
+        ),
     }
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use consilium_learning::study::{ColumnKind, ModelPlan, RegressionPlan, Study};
 use consilium_learning::{Step, Task};
 use consilium_privacy::loss::{ClippingNorm, Epsilon};
-use consilium_privacy::noise_plan::{NoisePlacement, VectorPlan, View};
+use consilium_privacy::noise_plan::{NoisePlacement, Unit, VectorPlan, View};
 use population::Population;
 use serde::Serialize;
 pub(super) use widths::{Width, predict_widths};
@@ -87,7 +87,7 @@ pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
         .vector_plan(noise.silos, noise.dropouts()?, noise.colluders)?;
     let mut sums = Sums::default();
     for seed in 0..u64::from(REPETITIONS) {
-        let population = Population::draw(&noise.study, &plan, patients, seed)?;
+        let population = Population::draw(&noise.study, &plan, noise.silos, patients, seed)?;
         let run = |with: Noise| {
             Run {
                 study: &noise.study,
@@ -135,7 +135,9 @@ fn sized(noised: &NoisedStudy) -> anyhow::Result<(Study, u64)> {
         bail!("accuracy is predicted for studies with noise only");
     };
     terms.expected_patients = terms.expected_patients.clamp(1, MOST_PATIENTS);
-    terms.most_patients_per_silo = terms.most_patients_per_silo.max(terms.expected_patients);
+    if terms.unit == Unit::Patient {
+        terms.most_patients_per_silo = terms.most_patients_per_silo.max(terms.expected_patients);
+    }
     let patients = terms.expected_patients;
     Ok((study, patients))
 }
@@ -166,26 +168,30 @@ impl Run<'_> {
         let mut ratio = None;
         let mut round = 0;
         let last = loop {
-            let (sum, first) = match noise.placement {
-                NoisePlacement::Shared => {
-                    let sum = self.shared(
-                        &task,
-                        &model,
-                        &population.training,
-                        seed << 40 | round << 12,
-                    )?;
+            let seed = seed << 40 | round << 12;
+            let (sum, first) = match (noise.placement, noise.unit) {
+                (NoisePlacement::Shared, Unit::Silo) => {
+                    let sum = self.of_silos(&task, &model, &population.silos, seed)?;
                     let first = sum.values.clone();
                     (sum, first)
                 }
-                NoisePlacement::Local { .. } => self.local(
-                    &task,
-                    &model,
-                    &population.training,
-                    seed << 40 | round << 12,
-                )?,
+                (NoisePlacement::Shared, Unit::Patient) => {
+                    let sum = self.shared(&task, &model, &population.training, seed)?;
+                    let first = sum.values.clone();
+                    (sum, first)
+                }
+                (NoisePlacement::Local { .. }, _) => {
+                    self.local(&task, &model, &population.training, seed)?
+                }
             };
             ratio.get_or_insert_with(|| {
-                let deviation = share * f64::from(noise.silos).sqrt() * self.clip.value();
+                let silos = f64::from(noise.silos);
+                // A mean of silos carries a silo's part of the noise of their sum.
+                let divisor = match noise.unit {
+                    Unit::Patient => 1.0,
+                    Unit::Silo => silos,
+                };
+                let deviation = share * silos.sqrt() * self.clip.value() / divisor;
                 length(&first) / (deviation * approximate(first.len()).sqrt())
             });
             round += 1;
@@ -271,6 +277,20 @@ mod tests {
             first.accuracy_without_noise > first.accuracy_of_guessing + 0.05,
             "{first:?}"
         );
+    }
+
+    #[test]
+    fn few_silos_that_are_hidden_as_a_whole_learn_little_and_many_learn_the_law() {
+        let file = include_bytes!("../../../examples/studies/private-silo.toml");
+        let study = Study::parse(file).unwrap();
+        let four = NoisedStudy { study, ..noised() };
+        let few = predict(&four).unwrap();
+        assert!(few.signal_to_noise < 1.5, "{few:?}");
+        let possible = few.accuracy_without_noise - few.accuracy_of_guessing;
+        assert!(possible > 0.05, "{few:?}");
+        let many = predict(&four.with_silos(256)).unwrap();
+        assert!(many.signal_to_noise > 2.0 * few.signal_to_noise, "{many:?}");
+        assert!(many.accuracy > few.accuracy, "{many:?} {few:?}");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a study file promises, in the eyes of three attackers.
 
-use super::amounts::{CERTIFIED, Certified, Estimate, meaning, rounded_up};
+use super::amounts::{CERTIFIED, Certified, Estimate, meaning_for, rounded_up};
 use anyhow::{Context, bail};
 use consilium_learning::study::{Distributed, Mode, Study};
 use consilium_privacy::accountant::{NoCertificate, PrivacyStatement, Promise, estimate_of_plan};
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
-use consilium_privacy::noise_plan::{NoisePlan, View};
+use consilium_privacy::noise_plan::{NoisePlan, Unit, View};
 use consilium_protocol::Thresholds;
 use serde::Serialize;
 use std::fs;
@@ -34,6 +34,8 @@ pub(super) struct StudyLoss {
     pub(super) most_silos_per_patient: u32,
     /// Whom the noise hides, in words.
     pub(super) hidden: String,
+    /// Whom the noise hides.
+    pub(super) unit: Unit,
     pub(super) masks_hold: ViewLoss,
     /// The one that is charged.
     pub(super) colluders: ViewLoss,
@@ -164,6 +166,7 @@ impl NoisedStudy {
             hidden: noise.plan.hidden(),
             masks_hold: ViewLoss::of(&noise, View::MasksHold, Some(promised.masks_hold))?,
             colluders: ViewLoss::of(&noise, View::Colluders, Some(promised.colluders))?,
+            unit: noise.plan.unit,
             masks_broken: ViewLoss::of(&noise, View::MasksBroken, promised.masks_broken)?,
             charged: promised.colluders.epsilon,
         })
@@ -234,7 +237,10 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
          \nmeaning  {}",
         loss.dropouts_tolerated,
         loss.colluders_tolerated,
-        taking_part(loss.sampling_rate),
+        match loss.unit {
+            Unit::Patient => taking_part(loss.sampling_rate),
+            Unit::Silo => "every silo in every attempt, with one vector of its own".to_owned(),
+        },
         "WHILE",
         "EPSILON",
         "ESTIMATE",
@@ -242,7 +248,7 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
         view("the masks hold", &loss.masks_hold),
         view(&colluding, &loss.colluders),
         view("the masks are broken", &loss.masks_broken),
-        meaning(loss.charged, *delta)
+        meaning_for(loss.unit, loss.charged, *delta)
     )
 }
 
@@ -340,6 +346,21 @@ mod tests {
             words.contains("one patient, who may be known to 2 of the hospitals"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn a_study_that_hides_whole_silos_says_so_and_keeps_its_promise() {
+        let file = include_bytes!("../../../examples/studies/private-silo.toml");
+        let loss = noised(file).loss().unwrap();
+        assert!(loss.charged <= loss.asked);
+        let words = study_words(&loss);
+        for said in [
+            "one hospital as a whole",
+            "every silo in every attempt",
+            "which of two sets of data a hospital has",
+        ] {
+            assert!(words.contains(said), "{words}");
+        }
     }
 
     #[test]

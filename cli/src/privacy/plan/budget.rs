@@ -169,7 +169,7 @@ impl Room {
         share_percent: f64,
     ) -> anyhow::Result<Option<Epsilon>> {
         let (true, [limit]) = (self.decides, self.limits.as_slice()) else {
-            bail!("`--budget-share` is a share of some budget: give `--policy` or `--ledger`");
+            bail!("a share is one of some budget: give `--policy` or `--ledger`");
         };
         let asked = noised.noise()?.terms.epsilon;
         let within = |noise: &StudyNoise| {
@@ -264,6 +264,11 @@ impl BudgetAfter {
     /// The largest epsilon, to two digits, with which the same study fits.
     pub(super) fn epsilon_that_fits(&self, noised: &NoisedStudy) -> Option<Epsilon> {
         largest_epsilon(noised, |noise| self.limit.fits(noise, noise.plan.attempts))
+    }
+
+    /// Whether another study would fit.
+    pub(super) fn would_fit(&self, noise: &StudyNoise) -> bool {
+        self.limit.fits(noise, noise.plan.attempts)
     }
 
     /// The most attempts with the same noise.

@@ -3,8 +3,10 @@
 //! patients before it is named.
 
 use super::PlanRefusal;
+use super::alternatives::{RATES, most_delta};
 use crate::privacy::prediction::{MOST_PATIENTS, Prediction, predict};
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
+use consilium_privacy::noise_plan::Unit;
 
 /// A warning, if the noise hides most of what could be learned.
 pub(super) fn drowned(
@@ -18,7 +20,7 @@ pub(super) fn drowned(
     let delta = noise.terms.delta.value();
     let patients = noise.terms.expected_patients;
     let rounds = noised.study.rounds.most;
-    let most_delta = super::most_delta(patients);
+    let most_delta = most_delta(patients);
     let fewer = std::iter::successors(Some(rounds / 2), |rounds| Some(rounds / 2))
         .take_while(|rounds| *rounds > 0)
         .map(|rounds| (format!("{rounds} rounds"), noised.with_rounds(rounds)));
@@ -36,10 +38,30 @@ pub(super) fn drowned(
             noised.with_patients(patients),
         )
     });
-    let alternatives: Vec<String> = [first_help(fewer), first_help(likelier), first_help(more)]
+    let rate_now = noise.terms.sampling_rate.value();
+    let drawn = RATES
         .into_iter()
-        .flatten()
-        .collect();
+        .filter(|rate| *rate < rate_now)
+        .filter_map(|rate| Some((rate, noised.with_sampling_rate(rate)?)))
+        .map(|(rate, study)| (format!("`sampling_rate = {rate}`"), Ok(study)));
+    let silos = std::iter::successors(Some(noised.silos.saturating_mul(2)), |silos| {
+        Some(silos.saturating_mul(2))
+    })
+    .take_while(|silos| noise.terms.unit == Unit::Silo && *silos <= MOST_SIMULATED_SILOS)
+    .map(|silos| (format!("{silos} silos"), Ok(noised.with_silos(silos))));
+    // A smaller batch may do harm, and is offered only where it is better than what was asked for.
+    let better = |help: &Help| help.accuracy > prediction.accuracy;
+    let alternatives: Vec<String> = [
+        first_help(fewer),
+        first_help(likelier),
+        first_help(more),
+        first_help(drawn).filter(better),
+        first_help(silos),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|help| help.text)
+    .collect();
     Some(PlanRefusal {
         reason: "the noise hides most of what the model could learn".to_owned(),
         alternatives: if alternatives.is_empty() {
@@ -59,7 +81,7 @@ fn hides(prediction: &Prediction) -> bool {
 /// The first change after which the noise no longer hides the model, or the last one with what it reaches.
 fn first_help(
     changes: impl Iterator<Item = (String, anyhow::Result<NoisedStudy>)>,
-) -> Option<String> {
+) -> Option<Help> {
     let mut furthest = None;
     let mut before: Option<f64> = None;
     for (change, study) in changes {
@@ -72,13 +94,25 @@ fn first_help(
         before = Some(found.accuracy);
         let predicted = 100.0 * found.accuracy;
         if !hides(&found) {
-            return Some(format!("{change}: {predicted:.1} % predicted"));
+            return Some(Help {
+                text: format!("{change}: {predicted:.1} % predicted"),
+                accuracy: found.accuracy,
+            });
         }
-        furthest = Some(format!(
-            "{change}: {predicted:.1} % predicted, still little"
-        ));
+        furthest = Some(Help {
+            text: format!("{change}: {predicted:.1} % predicted, still little"),
+            accuracy: found.accuracy,
+        });
     }
     furthest
 }
 
+/// A change that was tried, and how many test patients it predicts rightly.
+struct Help {
+    text: String,
+    accuracy: f64,
+}
+
 const DELTA_TENFOLDS: i32 = 12;
+/// More are not simulated.
+const MOST_SIMULATED_SILOS: u32 = 64;

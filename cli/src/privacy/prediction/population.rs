@@ -10,11 +10,15 @@ use consilium_learning::study::{
 };
 use consilium_learning::{Contribution, Table, Task};
 
+use consilium_privacy::noise_plan::Unit;
+
 use super::approximate;
 
 /// Those who take part, and others to try the model on.
 pub(super) struct Population {
     pub(super) training: Table,
+    /// The same by silo, where the silo is the unit.
+    pub(super) silos: Vec<Table>,
     pub(super) test: Table,
     /// What always answering the same reaches: the more frequent label, or the mean, which explains nothing.
     pub(super) guessing: f64,
@@ -26,6 +30,7 @@ impl Population {
     pub(super) fn draw(
         study: &Study,
         plan: &RegressionPlan,
+        silos: u32,
         patients: u64,
         seed: u64,
     ) -> anyhow::Result<Self> {
@@ -46,10 +51,19 @@ impl Population {
                 rows.get(range).unwrap_or_default(),
             )
         };
+        let silos = match study.privacy.promise().map(|terms| terms.unit) {
+            Some(Unit::Silo) => usize::try_from(silos)?.max(1),
+            Some(Unit::Patient) | None => 0,
+        };
+        if split < silos {
+            bail!("there are fewer patients than silos");
+        }
+        let of_silo = |silo: usize| part(silo * split / silos..(silo + 1) * split / silos);
         let test = outcomes.numbers.get(split..).unwrap_or_default();
         let (guessing, test_variance) = law.guessing(test);
         Ok(Self {
             training: part(0..split)?,
+            silos: (0..silos).map(of_silo).collect::<Result<_, _>>()?,
             test: part(split..all)?,
             guessing,
             test_variance,
@@ -276,14 +290,18 @@ fn by_gradients(study: &Study, plan: &RegressionPlan) -> Study {
         model,
         ..plan.clone()
     };
-    Study {
+    let mut study = Study {
         analysis: match model {
             ModelPlan::Logistic => Analysis::LogisticRegression(plan),
             ModelPlan::Linear => Analysis::LinearRegression(plan),
             ModelPlan::Softmax | ModelPlan::Perceptron { .. } => Analysis::SoftmaxRegression(plan),
         },
         ..study.clone()
+    };
+    if let Some(terms) = study.privacy.promise_mut() {
+        terms.unit = Unit::Patient;
     }
+    study
 }
 
 fn drawn(study: &Study, names: &[String], random: &mut Uniform) -> Vec<(String, String)> {

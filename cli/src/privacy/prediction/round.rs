@@ -34,6 +34,32 @@ impl Run<'_> {
         Ok(task.decode(self.vector, &sum)?)
     }
 
+    /// The mean of a round in which every silo contributes one vector, clipped and noised as a whole.
+    pub(super) fn of_silos(
+        &self,
+        task: &Task,
+        model: &Model,
+        silos: &[Table],
+        seed: u64,
+    ) -> anyhow::Result<DecodedSum> {
+        let wholes = silos
+            .iter()
+            .map(|table| match task.contribution(model, table)? {
+                Contribution::Sum(whole) => Ok(whole),
+                Contribution::PatientVectors { .. } => {
+                    bail!("the study's method gives no vector of a whole silo")
+                }
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let dimension = task.dimension();
+        let mut sum = vec![0_i64; dimension];
+        for (silo, whole) in wholes.into_iter().enumerate() {
+            let share = self.sum_of_silo(dimension, &[whole], seed | u64::try_from(silo)?)?;
+            add(&mut sum, &share);
+        }
+        Ok(task.decode(self.vector, &sum)?)
+    }
+
     /// The sum of a round of noised local steps, and the sum over all silos of their first ones.
     pub(super) fn local(
         &self,

@@ -158,7 +158,7 @@ impl PrivacyReport {
                 adjacency: match noise.plan.unit {
                     Unit::Patient => "add-remove: the patient took part, or did not",
                     Unit::Silo => {
-                        "replace: the hospital's data are what they are, or any others; that it took part is public"
+                        "replace: all data of the hospital are exchanged for any others; that it took part, with its noise, is public in both"
                     }
                 },
                 epsilon: noise.terms.epsilon,
@@ -193,11 +193,14 @@ impl PrivacyReport {
                 clip_origin: derived::clip_origin(file),
                 noise_multiplier: charged,
                 releases_per_attempt: noise.plan.releases_per_attempt(),
-                sampling_rate: format!(
-                    "{}: {}",
-                    views.sampling_rate,
-                    taking_part(views.sampling_rate)
-                ),
+                sampling_rate: match noise.plan.unit {
+                    Unit::Patient => format!(
+                        "{}: {}",
+                        views.sampling_rate,
+                        taking_part(views.sampling_rate)
+                    ),
+                    Unit::Silo => "1: every hospital in every attempt".to_owned(),
+                },
                 coordinates: noise.dimension,
                 plan: noise.plan,
             },
@@ -226,6 +229,9 @@ impl PrivacyReport {
             },
             boundary: Boundary {
                 released: match (noise.plan.placement, batch) {
+                    (NoisePlacement::Shared, _) if noise.plan.unit == Unit::Silo => {
+                        "the noised sum of one clipped vector per hospital, once per attempt, divided by the number of hospitals invited; models computed from these sums"
+                    }
                     (NoisePlacement::Shared, Batch::Everybody) => {
                         "the noised sum of one clipped vector per patient, once per attempt; models computed from these sums"
                     }
@@ -263,9 +269,10 @@ impl PrivacyReport {
 
 /// What the numbers do not cover.
 fn limits(plan: &NoisePlan) -> Vec<String> {
-    let beyond = match plan.silos_per_patient {
-        0 | 1 => "A patient who is known to several of the hospitals is protected less: the promise is per hospital.".to_owned(),
-        several => format!(
+    let beyond = match (plan.unit, plan.silos_per_patient) {
+        (Unit::Silo, _) => "Patients are hidden with their hospital and no better: one who is known to several hospitals is protected less, and studies whose unit is the patient do not hide the hospital.".to_owned(),
+        (Unit::Patient, 0 | 1) => "A patient who is known to several of the hospitals is protected less: the promise is per hospital.".to_owned(),
+        (Unit::Patient, several) => format!(
             "A patient who is known to more than {several} of the hospitals is protected less. Up to {several} are counted: such a patient moves the sum by {several} clips, and the noise is planned for that."
         ),
     };
