@@ -35,7 +35,7 @@ fn every_shipped_policy_is_read_and_decides_its_examples() {
             read_files += 1;
         }
     }
-    assert_eq!(read_files, 7);
+    assert_eq!(read_files, 8);
 }
 
 #[test]
