@@ -9,7 +9,8 @@ use crate::federation::Federation;
 use crate::founding::HOSPITALS;
 use crate::private_newton::{crowd, of_the_crowd};
 use crate::studies::{
-    PRIVATE_LINEAR, PRIVATE_LOCAL, PRIVATE_NETWORK, PRIVATE_SAMPLED, private, replaced,
+    PRIVATE_LINEAR, PRIVATE_LOCAL, PRIVATE_NETWORK, PRIVATE_SAMPLED, PRIVATE_SILO, private,
+    replaced,
 };
 use consilium_learning::result::{RegressionResult, StudyResult};
 use consilium_learning::study::Study;
@@ -218,6 +219,59 @@ fn local_steps_with_noise_at_each_learn_a_model_and_each_is_charged() {
         // Three steps of the silo's own noise, by the closed form at order 8: no share of anybody else's.
         let charged: f64 = reserved["curve"]["8"].as_str().unwrap().parse().unwrap();
         let due = 3.0 * 8.0 / (2.0 * multiplier * multiplier);
+        assert!((charged / due - 1.0).abs() < 1e-9, "{charged} {due}");
+    }
+}
+
+#[test]
+fn hospitals_are_hidden_as_a_whole_and_each_is_charged_for_any_data_it_could_have() {
+    let mut federation = Federation::resting();
+    for hospital in HOSPITALS {
+        federation.edit(&format!("{hospital}/policy.toml"), |policy| {
+            replaced(
+                &policy,
+                "modes = [\"distributed\"]",
+                "modes = [\"distributed\"]\nunits = [\"patient\", \"silo\"]",
+            )
+        });
+    }
+    federation.start();
+    let result = complete(&mut federation, PRIVATE_SILO, 4);
+    let StudyResult::LogisticRegression(fit) = &result else {
+        panic!("another result: {result:?}")
+    };
+    assert!(without_unnoised_facts(fit));
+    // Each round moves by the mean of four vectors of length 1 at most, and by its noise: four rounds, and the mean of the
+    // last two models. The noise in one coordinate of the mean is z/sqrt(8) for the z that the plan has.
+    let study = Study::parse(PRIVATE_SILO.as_bytes()).unwrap();
+    let noise = study.vector_plan(4, 1, 1).unwrap().noise.unwrap();
+    let colluders = noise.multiplier(View::Colluders).unwrap().value();
+    let deviation = colluders / 8.0_f64.sqrt() * 4.0_f64.sqrt();
+    // Six standard deviations beyond the four steps: one run in 10^8 has a coordinate outside.
+    let reach = 4.0 + 6.0 * deviation;
+    assert!(
+        fit.coefficients.iter().all(|value| value.abs() < reach),
+        "{fit:?}"
+    );
+    // Noise it has: each of five coordinates within a hundredth of its deviation is one run in 10^10.
+    assert!(
+        fit.coefficients
+            .iter()
+            .any(|value| value.abs() > deviation / 100.0)
+    );
+    for hospital in HOSPITALS {
+        let ledger = federation.json(&["silo", "ledger", "show", "--dir", hospital]);
+        let reserved = ledger["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| &entry["entry"]["reserved"])
+            .find(|reserved| reserved.is_object())
+            .unwrap();
+        assert_eq!(reserved["attempts"], 5);
+        // Two clips apart: four times what a patient's vector of that clip costs, by the closed form at order 8.
+        let charged: f64 = reserved["curve"]["8"].as_str().unwrap().parse().unwrap();
+        let due = 4.0 * 8.0 / (2.0 * colluders * colluders);
         assert!((charged / due - 1.0).abs() < 1e-9, "{charged} {due}");
     }
 }

@@ -23,6 +23,9 @@ pub(crate) const PRIVATE_LINEAR: &str =
 pub(crate) const PRIVATE_SAMPLED: &str =
     include_str!("../../../examples/studies/private-sampled.toml");
 
+/// The logistic regression by local steps of hospitals that are hidden as a whole.
+pub(crate) const PRIVATE_SILO: &str = include_str!("../../../examples/studies/private-silo.toml");
+
 /// The logistic regression by local steps, each under noise.
 pub(crate) const PRIVATE_LOCAL: &str = include_str!("../../../examples/studies/private-local.toml");
 
