@@ -4,12 +4,16 @@
 use crate::examination::{Class, Examination, Expectation};
 use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::key_encapsulation::{DecapsulationSecret, Encapsulated};
+use consilium_crypto::label::Label;
 use consilium_crypto::mask::{MaskSet, Sign};
+use consilium_crypto::mersenne::Element;
 use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::sealing;
 use consilium_crypto::shamir::{Field, Interpolation, Share, Threshold, split};
+use consilium_crypto::signing::SigningKey;
 use consilium_crypto::tensor::TensorCoefficients;
+use consilium_crypto::transcript::{derive_hybrid_key, derive_key, sha256};
 use consilium_crypto::{Secret, Secret32};
 use consilium_privacy::discrete_gaussian::DiscreteGaussian;
 use std::hint::black_box;
@@ -113,6 +117,15 @@ fn keys(examination: &mut Examination) {
             black_box(secret.agree_with_all(black_box(&[peer; 8])));
         },
     );
+    examination.examine(
+        "X25519: the public key of a scalar",
+        Expectation::Constant,
+        1,
+        |class, random| Secret::new(bytes(class, random, [0; 32])),
+        |seed: &mut Secret32| {
+            black_box(AgreementSecret::from_seed(black_box(seed)).public_key());
+        },
+    );
     let secret = AgreementSecret::from_seed(&Secret::new([4; 32]));
     examination.examine(
         "X25519: the peer's point",
@@ -140,6 +153,37 @@ fn keys(examination: &mut Examination) {
         },
         |encapsulated: &mut Box<Encapsulated>| {
             black_box(recipient.decapsulate(black_box(encapsulated)));
+        },
+    );
+    examination.examine(
+        "Ed25519: the key that signs",
+        Expectation::Constant,
+        1,
+        |class, random| SigningKey::from_seed(&Secret::new(bytes(class, random, [0; 32]))),
+        |key: &mut SigningKey| {
+            black_box(key.sign_raw(black_box(b"statement")));
+        },
+    );
+    let salt = sha256(b"salt");
+    examination.examine(
+        "HKDF: one secret",
+        Expectation::Constant,
+        1,
+        |class, random| Secret::new(bytes(class, random, [0; 32])),
+        |secret: &mut Secret32| {
+            let key = derive_key::<44>(&salt, secret.expose(), Label::SelfMask, &[b"silo"]);
+            black_box(key);
+        },
+    );
+    examination.examine(
+        "HKDF: two secrets",
+        Expectation::Constant,
+        1,
+        |class, random| [0, 1].map(|_| Secret::new(bytes(class, random, [0; 32]))),
+        |[first, second]: &mut [Secret32; 2]| {
+            let both = [&*first, &*second];
+            let key = derive_hybrid_key::<44>(&salt, both, Label::SelfMask, &[b"silo"]);
+            black_box(key);
         },
     );
     examination.examine(
@@ -185,6 +229,52 @@ fn masks(examination: &mut Examination) {
         1,
         |class, random| words(class, random, bits.mask()),
         |words: &mut Vec<u64>| set.apply(0, black_box(words)),
+    );
+    for (name, bits) in [
+        (
+            "mask applied and packed: the vector, in words of 16 bits",
+            16,
+        ),
+        (
+            "mask applied and packed: the vector, in words of 20 bits",
+            20,
+        ),
+        (
+            "mask applied and packed: the vector, in words of 32 bits",
+            32,
+        ),
+    ] {
+        let bits = WordBits::new(bits).unwrap();
+        let mut set = MaskSet::new(bits);
+        for (sign, key) in [(Sign::Add, [6; 44]), (Sign::Subtract, [7; 44])] {
+            set.push(sign, &Secret::new(key));
+        }
+        examination.examine(
+            name,
+            Expectation::Constant,
+            1,
+            |class, random| words(class, random, bits.mask()),
+            |words: &mut Vec<u64>| {
+                black_box(set.pack(0, black_box(words)));
+            },
+        );
+    }
+    examination.examine(
+        "tag: its mask added and subtracted",
+        Expectation::Constant,
+        100,
+        |class, random| {
+            let [product, mask] = [0, 1].map(|_| {
+                let bytes = bytes(class, random, [0; 32]);
+                let (half, _) = bytes.split_first_chunk::<16>().unwrap();
+                Element::from_uniform(*half)
+            });
+            (product, mask)
+        },
+        |(product, mask): &mut (Element, Element)| {
+            let (product, mask) = (black_box(*product), black_box(*mask));
+            black_box(product.plus(mask).minus(product));
+        },
     );
     let mut coefficients = TensorCoefficients::new(&Secret::new([6; 44]));
     for (name, bits) in [
