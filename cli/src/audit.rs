@@ -295,7 +295,6 @@ mod tests {
             trust: TrustSource::Log,
             findings: Vec::new(),
             obstacles: Vec::new(),
-            unfinished_bytes: 0,
             verdict: Verdict::Clean,
             verified: true,
         };
@@ -340,7 +339,6 @@ mod tests {
             trust: TrustSource::Auditor,
             findings: vec![finding(Some(4)), finding(None)],
             obstacles: Vec::new(),
-            unfinished_bytes: 0,
             verdict: Verdict::Findings,
             verified: false,
         };

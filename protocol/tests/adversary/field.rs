@@ -211,6 +211,10 @@ fn the_whole_space_of_folded_seeds_opens_a_folded_seed_and_nothing_of_ours() {
     let targets = [&prey.weak, &prey.alone, &prey.masked].map(|masked| first_words(masked));
     let cores = std::thread::available_parallelism().unwrap().get() as u64;
     let share = (1_u64 << 32).div_ceil(cores);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test that says how long it took"
+    )]
     let started = std::time::Instant::now();
     let found: Vec<(usize, u32)> = std::thread::scope(|scope| {
         let searches = (0..cores).map(|core| {
