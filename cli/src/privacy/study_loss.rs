@@ -355,7 +355,7 @@ mod tests {
         assert!(loss.charged <= loss.asked);
         let words = study_words(&loss);
         for said in [
-            "one hospital as a whole",
+            "one hospital with all of its patients",
             "every silo in every attempt",
             "which of two sets of data a hospital has",
         ] {

@@ -34,7 +34,8 @@ fn assert_reported(federation: &Federation, id: &str) {
     assert_eq!(report["study"]["digest"], sha256(&signed).to_string());
     assert_eq!(report["accounting"]["rounds_planned"], 2);
     assert_eq!(report["accounting"]["rounds_run"], 2);
-    assert_eq!(report["accounting"]["attempts_charged"], 4);
+    assert_eq!(report["accounting"]["attempts_planned"], 4);
+    assert_eq!(report["accounting"]["charged"], Value::Null);
     // What was promised is what the ledger set aside: the same attempts, and none that was not charged.
     let ledger = federation.json(&["silo", "ledger", "show", "--dir", HOSPITAL]);
     let reserved = ledger["entries"]
@@ -46,7 +47,7 @@ fn assert_reported(federation: &Federation, id: &str) {
         .unwrap();
     assert_eq!(
         reserved["attempts"],
-        report["accounting"]["attempts_charged"]
+        report["accounting"]["attempts_planned"]
     );
     let charged = &report["views"]["colluders"]["certified"]["epsilon"];
     let charged = number(charged);
@@ -67,6 +68,15 @@ fn assert_planned(federation: &Federation) {
     let shown = federation.json(&["silo", "ledger", "show", "--dir", HOSPITAL]);
     let left = percent(&shown["accounts"][0]["remaining"]);
     assert!((60.0..80.0).contains(&left), "two of four attempts: {left}");
+
+    let report = words("privacy report study.toml --silos 4 --ledger ledger.jsonl --out again");
+    federation.run(&report).succeeded();
+    let report = fs::read(federation.path("again/privacy-report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let charged = &report["accounting"]["charged"];
+    assert_eq!(charged["attempts_reserved"], 4, "{charged}");
+    assert_eq!(charged["attempts_committed"], 2, "{charged}");
+    assert_eq!(charged["released"], true, "{charged}");
 
     let plan = words("privacy plan study.toml --silos 4 --ledger ledger.jsonl");
     let planned = federation.json(&plan);

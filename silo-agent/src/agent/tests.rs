@@ -48,6 +48,55 @@ fn a_round_runs_from_open_to_release_and_its_release_is_journalled() {
 }
 
 #[test]
+fn a_silo_signs_that_it_verified_a_sum_once_it_has_and_not_because_a_study_is_over() {
+    use consilium_audit::acceptance::AcceptedRelease;
+    use consilium_audit::entry::AttemptReference;
+    use consilium_audit::witness::CosignatureVerifier;
+    let accepted = |hospital: &Hospital| -> Vec<v1::ReleaseAccepted> {
+        let said = hospital.said.iter();
+        said.filter_map(|frame| match frame {
+            silo_frame::Frame::ReleaseAccepted(accepted) => Some(accepted.clone()),
+            _ => None,
+        })
+        .collect()
+    };
+    // The coordinator says that the study is complete, and shows no release.
+    let mut deceived = Hospital::new();
+    let study = deceived.consented("ages");
+    deceived.open(&study, 1, &[]);
+    deceived.advance_to(&study, "Release");
+    deceived.frame(coordinator_frame::Frame::Ended(v1::StudyEnded {
+        study_id: study,
+        outcome: v1::StudyState::Completed.into(),
+    }));
+    deceived.settle();
+    assert_eq!(accepted(&deceived), []);
+
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.finish(&study);
+    let (id, sum) = hospital.agent.journal.newest_release().unwrap().unwrap();
+    let release = AcceptedRelease {
+        origin: &hospital.federation.roster.coordinator().log_origin,
+        attempt: AttemptReference {
+            epoch: id.epoch,
+            round: id.round,
+            attempt: id.attempt,
+        },
+        sum: &sum,
+    };
+    let name = hospital.agent.name.as_str();
+    let member = hospital.federation.roster.member(name).unwrap();
+    let witness = CosignatureVerifier::new(name, member.witness).unwrap();
+    let [signed] = &accepted(&hospital)[..] else {
+        panic!("{:?}", hospital.said)
+    };
+    let signature = signed.signature.as_slice().try_into().unwrap();
+    assert!(release.is_signed_by(&witness, &signature));
+}
+
+#[test]
 fn a_message_labelled_with_another_study_trains_nothing_and_changes_nothing() {
     let mut hospital = Hospital::new();
     let study = hospital.consented("ages");
