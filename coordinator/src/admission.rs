@@ -7,6 +7,7 @@ use crate::federation::PublishedRoster;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::transcript::hash;
+use consilium_learning::model::Stage;
 use consilium_learning::{Model, Study, StudyFault, Task, TaskFault};
 use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{
@@ -22,8 +23,10 @@ pub(crate) struct Admitted {
     pub(crate) task: Task,
     /// H(task).
     task_digest: Digest,
-    /// The vector of every round.
-    pub(crate) vector: VectorPlan,
+    /// The vector of every round of training.
+    vector: VectorPlan,
+    /// The vector of the evaluation, if there is one.
+    evaluation: Option<VectorPlan>,
     /// The plan of a round from the initial model, under no attempt's number.
     pub(crate) plan: RoundPlan,
 }
@@ -69,6 +72,7 @@ pub(crate) fn admit(
     let count = u32::try_from(invited.len()).unwrap_or(u32::MAX);
     let thresholds = Thresholds::new(count, membership.colluders, dropouts(&study))?;
     let vector = study.vector_plan(count, thresholds.dropouts, membership.colluders)?;
+    let evaluation = study.evaluation_plan(count, thresholds.dropouts, membership.colluders)?;
     let task_digest = hash(Label::Task, &[&study.task_bytes()]);
     let nowhere = AttemptId {
         epoch: membership.epoch,
@@ -89,6 +93,7 @@ pub(crate) fn admit(
         task,
         task_digest,
         vector,
+        evaluation,
         plan,
     })
 }
@@ -108,7 +113,11 @@ impl Admitted {
             dropouts(&self.study),
             model_digest(model),
             self.task_digest,
-            self.vector,
+            match model.stage {
+                Stage::Training => self.vector,
+                // No model of a study without an evaluation has this stage.
+                Stage::Evaluation => self.evaluation.unwrap_or(self.vector),
+            },
         )
     }
 }

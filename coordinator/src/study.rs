@@ -48,6 +48,9 @@ pub struct Study {
     pub rounds_done: u32,
     /// Attempts whose inputs were masked, so that they stay charged.
     pub attempts_charged: u32,
+    /// Those of them that were at the evaluation.
+    #[serde(default)]
+    pub evaluations_charged: u32,
     /// The federation's round in progress or last in progress; zero before the first.
     pub round: u64,
     /// The attempt at that round, from 1.
@@ -75,6 +78,9 @@ pub struct Study {
     pub result: Option<StoredResult>,
     /// What came out, before the log says so.
     pub outcome: Option<StoredOutcome>,
+    /// What came out of the training, from which its model is tried.
+    #[serde(default)]
+    pub trained: Option<StoredOutcome>,
 }
 
 /// How a study ends without a result.
@@ -256,6 +262,7 @@ impl Study {
             refusals: Vec::new(),
             rounds_done: 0,
             attempts_charged: 0,
+            evaluations_charged: 0,
             round: 0,
             attempt: 0,
             uncharged_failures: 0,
@@ -269,6 +276,7 @@ impl Study {
             bytes_received: 0,
             result: None,
             outcome: None,
+            trained: None,
         }
     }
 

@@ -86,7 +86,7 @@ impl Amounts {
         let Ok(admitted) = admit(&study.bytes, &study.invited, &roster) else {
             return Self::default();
         };
-        let rounds = admitted.study.rounds.most;
+        let rounds = admitted.study.all_rounds();
         match admitted.study.privacy.mode() {
             Mode::None => Self {
                 rounds,
@@ -103,7 +103,7 @@ impl Amounts {
                 let statement = statement.ok().flatten();
                 Self {
                     rounds,
-                    attempts: admitted.study.attempts(),
+                    attempts: admitted.study.all_attempts(),
                     epsilon: statement
                         .as_ref()
                         .map(|statement| statement.colluders.epsilon.to_string())

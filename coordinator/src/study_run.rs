@@ -33,7 +33,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 pub(crate) use ending::{cancel_queued, settle};
-pub(crate) use result_files::write_result;
 
 /// What a study borrows from the scheduler.
 pub(crate) struct Workplace<'a> {

@@ -18,6 +18,7 @@
 
 pub mod contribution;
 pub mod decoded_sum;
+mod evaluation;
 pub mod local_training;
 pub mod model;
 pub mod objective;

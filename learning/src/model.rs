@@ -12,6 +12,17 @@ pub struct Model {
     pub parameters: Vec<f64>,
     /// What the server optimiser remembers besides, such as the running sum of an average.
     pub memory: Vec<f64>,
+    /// What the next sum is for. SECURITY: it stands in the model, whose digest every plan holds: nobody chooses it.
+    pub stage: Stage,
+}
+
+/// What a sum is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The model is learned, or statistics are taken.
+    Training,
+    /// The model is learned and tried on patients who were held out.
+    Evaluation,
 }
 
 impl Model {
@@ -21,6 +32,7 @@ impl Model {
             rounds: 0,
             parameters: Vec::new(),
             memory: Vec::new(),
+            stage: Stage::Training,
         }
     }
 
@@ -36,10 +48,12 @@ impl Model {
             rounds: self.rounds.saturating_add(1),
             parameters: pairs.map(|(parameter, step)| parameter + step).collect(),
             memory: Vec::new(),
+            stage: self.stage,
         }
     }
 
-    /// Canonical bytes: rounds (u32), the two lengths (u64), then every number (f64), little-endian.
+    /// Canonical bytes: rounds (u32), the two lengths (u64), then every number (f64), little-endian; after the last round of
+    /// training, where an evaluation follows, one byte 1.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(20 + 8 * (self.parameters.len() + self.memory.len()));
         bytes.extend(self.rounds.to_le_bytes());
@@ -47,6 +61,10 @@ impl Model {
         bytes.extend(length(&self.memory).to_le_bytes());
         for number in self.parameters.iter().chain(&self.memory) {
             bytes.extend(number.to_le_bytes());
+        }
+        match self.stage {
+            Stage::Training => {}
+            Stage::Evaluation => bytes.push(EVALUATION),
         }
         bytes
     }
@@ -63,6 +81,10 @@ impl Model {
             usize::try_from(u64::from_le_bytes(*parameters)).map_err(|_| ModelFault::Length)?;
         let memory =
             usize::try_from(u64::from_le_bytes(*memory)).map_err(|_| ModelFault::Length)?;
+        let (rest, stage) = match rest.split_last() {
+            Some((&EVALUATION, numbers)) if rest.len() % 8 == 1 => (numbers, Stage::Evaluation),
+            Some(_) | None => (rest, Stage::Training),
+        };
         let mut numbers = read_numbers(rest).ok_or(ModelFault::Length)?;
         if parameters.checked_add(memory) != Some(numbers.len()) {
             return Err(ModelFault::Length);
@@ -75,6 +97,7 @@ impl Model {
             rounds: u32::from_le_bytes(*rounds),
             parameters: numbers,
             memory,
+            stage,
         })
     }
 }
@@ -106,6 +129,8 @@ fn length(numbers: &[f64]) -> u64 {
     u64::try_from(numbers.len()).unwrap_or(u64::MAX)
 }
 
+const EVALUATION: u8 = 1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +141,14 @@ mod tests {
             rounds: 7,
             parameters: vec![1.0, -0.0, 1e-300],
             memory: vec![2.5],
+            stage: Stage::Training,
         };
+        let trained = Model {
+            stage: Stage::Evaluation,
+            ..model.clone()
+        };
+        assert_ne!(model.to_bytes(), trained.to_bytes());
+        assert_eq!(Model::from_bytes(&trained.to_bytes()), Ok(trained));
         assert_eq!(Model::from_bytes(&model.to_bytes()), Ok(model));
         assert_eq!(
             Model::from_bytes(&Model::none().to_bytes()),
@@ -130,6 +162,7 @@ mod tests {
             rounds: 1,
             parameters: vec![f64::INFINITY],
             memory: vec![],
+            stage: Stage::Training,
         };
         let bytes = model.to_bytes();
         assert_eq!(Model::from_bytes(&bytes), Err(ModelFault::NotFinite));
@@ -140,5 +173,10 @@ mod tests {
         let mut huge = Model::none().to_bytes();
         huge.splice(4..12, [0xff; 8]);
         assert_eq!(Model::from_bytes(&huge), Err(ModelFault::Length));
+        for other in [0, 2, 255] {
+            let mut unknown = Model::none().to_bytes();
+            unknown.push(other);
+            assert_eq!(Model::from_bytes(&unknown), Err(ModelFault::Length));
+        }
     }
 }

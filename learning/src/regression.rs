@@ -19,11 +19,11 @@ use consilium_privacy::noise_plan::Unit;
 use crate::contribution::Contribution;
 use crate::decoded_sum::DecodedSum;
 use crate::local_training::LocalStep;
-use crate::model::Model;
+use crate::model::{Model, Stage};
 use crate::objective::{Objective, Outcome, logistic};
 use crate::result::{Count, RegressionResult};
 use crate::server_optimizer::ServerOptimizer;
-use crate::study::{DataSchema, Distributed, Method, Number, Optimizer, RegressionPlan, Study};
+use crate::study::{DataSchema, Method, Number, Optimizer, RegressionPlan, Study};
 use crate::table::{Table, TableWarning, Values};
 use crate::task::TaskFault;
 
@@ -57,7 +57,7 @@ pub(crate) struct Regression {
 /// What the sum of a round leads to.
 pub(crate) enum Advance {
     Continue(Model),
-    Finished(Model, RegressionResult),
+    Finished(Model, Box<RegressionResult>),
 }
 
 /// How many test rows a model predicts on the right side of one half.
@@ -73,7 +73,7 @@ impl Regression {
     pub(crate) fn new(plan: &RegressionPlan, study: &Study) -> Result<Self, TaskFault> {
         let features = design::names(plan, &study.data)?;
         let labels = design::outcome_labels(plan, &study.data)?;
-        let expected_batch = study.privacy.promise().map(Distributed::expected_batch);
+        let expected_batch = study.expected_batch();
         let longest_residual = expected_batch
             .and_then(|_| design::outcome_number(plan, &study.data))
             .map(|number| number.standard_width());
@@ -105,6 +105,7 @@ impl Regression {
             rounds: 0,
             parameters: self.objective.initial_parameters(self.features.len()),
             memory: Vec::new(),
+            stage: Stage::Training,
         }
     }
 
@@ -337,6 +338,24 @@ impl Regression {
         Ok(squares.collect())
     }
 
+    /// Something about each patient, from that patient's rows.
+    pub(crate) fn of_patients<T>(
+        &self,
+        model: &Model,
+        table: &Table,
+        about: impl Fn(Objective, &mut dyn Iterator<Item = (&[f64], Outcome)>) -> T,
+    ) -> Result<Vec<T>, TaskFault> {
+        self.check(model)?;
+        let design = Design::new(&self.plan, &self.data, table)?;
+        let patients = table.patients().iter();
+        Ok(patients
+            .map(|rows| {
+                let mut rows = rows.iter().filter_map(|index| design.row(*index));
+                about(self.objective, &mut rows)
+            })
+            .collect())
+    }
+
     /// The public bounds by which a patient's score and information are scaled.
     fn scales(&self) -> Result<private_newton::Scales, TaskFault> {
         let row = self.plan.longest_feature_row(&self.data);
@@ -386,6 +405,7 @@ impl Regression {
             converged: None,
             log_likelihood: tail.as_ref().map(|tail| tail.log_likelihood),
             examples: tail.map(|tail| Count(tail.rows)),
+            evaluation: None,
         }
     }
 }

@@ -3,11 +3,13 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use evaluation::{EvaluationResult, Measure, OutcomeCells};
 pub use statistics::{
     CategoryCounts, ContingencyTable, Histogram, Interval, MomentIntervals, Moments,
     NoiseStatement, Quantile, Quantiles, StatisticsResult, SurvivalCurve,
 };
 
+mod evaluation;
 mod statistics;
 
 /// The result of a finished study.
@@ -50,6 +52,9 @@ pub struct RegressionResult {
     pub log_likelihood: Option<f64>,
     /// Rows of all silos; never released under noise.
     pub examples: Option<Count>,
+    /// How the model did on patients who were held out, where the study tries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<EvaluationResult>,
 }
 
 /// A number of rows; with noise it need not be whole. Whole ones are written as integers.

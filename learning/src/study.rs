@@ -9,6 +9,7 @@ use toml::Table as Toml;
 
 pub use affordable::{Affordable, Participants};
 pub use analysis::Analysis;
+pub use evaluation::{Evaluation, EvaluationCharge};
 pub use fault::StudyFault;
 pub use method::{Method, Optimizer, Rounds};
 pub use privacy::{Aggregation, Distributed, Mode, Privacy};
@@ -19,12 +20,14 @@ pub use statistics::{
     TablePlan,
 };
 
+pub(crate) use evaluation::HALF;
 pub(crate) use section::nearest;
 
 use section::Section;
 
 mod affordable;
 mod analysis;
+mod evaluation;
 mod fault;
 mod method;
 mod plan;
@@ -50,6 +53,8 @@ pub struct Study {
     pub privacy: Privacy,
     /// `[aggregation]`: in what integers.
     pub aggregation: Aggregation,
+    /// `[evaluation]`: on whom the model is tried; `None` when on nobody.
+    pub evaluation: Option<Evaluation>,
 }
 
 /// `[study]`: who asks, why, and about which data.
@@ -108,7 +113,12 @@ impl Study {
             file.optional_section("aggregation", &["fraction_bits", "word_bits"])?,
             mode,
         )?;
-        check_evaluation(file.optional_section("evaluation", &["hold_out"])?)?;
+        let evaluation = Evaluation::read(
+            file.optional_section("evaluation", evaluation::EVALUATION_KEYS)?,
+            &analysis,
+            &data,
+            &privacy,
+        )?;
         Ok(Self {
             heading,
             data,
@@ -116,11 +126,12 @@ impl Study {
             rounds,
             privacy,
             aggregation,
+            evaluation,
         })
     }
 
     /// The canonical bytes of everything that decides what is computed from the data: the name of
-    /// the data set and the sections data, analysis, rounds, privacy and aggregation.
+    /// the data set and the sections data, analysis, rounds, privacy, aggregation and evaluation.
     pub fn task_bytes(&self) -> Vec<u8> {
         #[derive(Serialize)]
         struct TaskText<'a> {
@@ -130,6 +141,8 @@ impl Study {
             rounds: &'a Rounds,
             privacy: &'a Privacy,
             aggregation: &'a Aggregation,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            evaluation: &'a Option<Evaluation>,
         }
         let text = TaskText {
             data_set: &self.heading.data,
@@ -138,6 +151,7 @@ impl Study {
             rounds: &self.rounds,
             privacy: &self.privacy,
             aggregation: &self.aggregation,
+            evaluation: &self.evaluation,
         };
         #[expect(
             clippy::expect_used,
@@ -160,9 +174,35 @@ impl Study {
         }
     }
 
-    /// Attempts that are reserved in every hospital's ledger: rounds and spare ones.
+    /// Attempts at rounds of training that are reserved in every hospital's ledger: rounds and spare ones.
     pub fn attempts(&self) -> u32 {
         self.rounds.most.saturating_add(self.rounds.spare_attempts)
+    }
+
+    /// Attempts at the evaluation that are reserved besides; none without one.
+    pub fn evaluation_attempts(&self) -> u32 {
+        self.evaluation.as_ref().map_or(0, Evaluation::attempts)
+    }
+
+    /// All attempts of the study.
+    pub fn all_attempts(&self) -> u32 {
+        self.attempts().saturating_add(self.evaluation_attempts())
+    }
+
+    /// Rounds at most, with the evaluation as the last one.
+    pub fn all_rounds(&self) -> u32 {
+        let evaluation = u32::from(self.evaluation.is_some());
+        self.rounds.most.saturating_add(evaluation)
+    }
+
+    /// The patients that take part in a round of training by public numbers; `None` without noise.
+    pub fn expected_batch(&self) -> Option<f64> {
+        let trained = self
+            .evaluation
+            .as_ref()
+            .map_or(1.0, Evaluation::trained_share);
+        let promise = self.privacy.promise();
+        promise.map(|promise| promise.expected_batch() * trained)
     }
 }
 
@@ -228,19 +268,6 @@ impl Heading {
             }
         }
         Ok(heading)
-    }
-}
-
-/// Splitting off a test set is not part of this version; the key may say so.
-fn check_evaluation(section: Option<Section>) -> Result<(), StudyFault> {
-    let Some(mut section) = section else {
-        return Ok(());
-    };
-    match section.optional::<f64>("hold_out")? {
-        Some(share) if share != 0.0 => {
-            Err(section.invalid("hold_out", "no test set can be held out yet", "write 0.0"))
-        }
-        Some(_) | None => Ok(()),
     }
 }
 

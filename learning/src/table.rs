@@ -30,6 +30,8 @@ mod warning;
 pub struct Table {
     columns: BTreeMap<String, Values>,
     patients: Vec<Vec<usize>>,
+    /// The value that marks each patient's rows; no text where every row is a patient.
+    names: Vec<String>,
     rows: usize,
     warnings: Vec<TableWarning>,
 }
@@ -86,10 +88,56 @@ impl Table {
         &self.patients
     }
 
+    /// The table of those patients whose names are asked for.
+    #[must_use]
+    pub fn of_patients(&self, asked: impl Fn(&str) -> bool) -> Self {
+        let pairs = self.names.iter().zip(&self.patients);
+        let mut part = Self {
+            columns: BTreeMap::new(),
+            patients: Vec::new(),
+            names: Vec::new(),
+            rows: 0,
+            warnings: Vec::new(),
+        };
+        let mut kept = Vec::new();
+        for (name, rows) in pairs.filter(|(name, _)| asked(name)) {
+            part.names.push(name.clone());
+            let first = kept.len();
+            kept.extend(rows);
+            part.patients.push((first..kept.len()).collect());
+        }
+        part.rows = kept.len();
+        let columns = self.columns.iter();
+        part.columns = columns
+            .map(|(name, values)| (name.clone(), values.at(&kept)))
+            .collect();
+        part
+    }
+
     /// What the hospital should know about its data. They hold counts of patients' rows: for the
     /// hospital's own log only.
     pub fn warnings(&self) -> &[TableWarning] {
         &self.warnings
+    }
+}
+
+impl Values {
+    /// The cells of these rows.
+    fn at(&self, rows: &[usize]) -> Self {
+        match self {
+            Self::Categories(cells) => Self::Categories(
+                rows.iter()
+                    .filter_map(|row| cells.get(*row))
+                    .copied()
+                    .collect(),
+            ),
+            Self::Numbers(cells) => Self::Numbers(
+                rows.iter()
+                    .filter_map(|row| cells.get(*row))
+                    .copied()
+                    .collect(),
+            ),
+        }
     }
 }
 

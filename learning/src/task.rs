@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One study as the coordinator and the silos run it: contribute, add up, advance.
 
+use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, VectorPlan, View};
 use thiserror::Error;
 
 use crate::contribution::Contribution;
 use crate::decoded_sum::{DecodedSum, SumNoise};
+use crate::evaluation::Trial;
 use crate::local_training::LocalTraining;
-use crate::model::Model;
+use crate::model::{Model, Stage};
 use crate::regression::{Advance, Correctness, Regression};
-use crate::result::{RegressionResult, StudyResult};
+use crate::result::{EvaluationResult, RegressionResult, StudyResult};
 use crate::statistics::Statistics;
 use crate::study::{Analysis, Study};
 use crate::table::{Table, TableWarning};
@@ -20,6 +22,8 @@ pub struct Task {
     kind: Kind,
     /// The norm to which the agent clips a patient's vector; `None` without noise.
     clip: Option<f64>,
+    /// The trial of the model after the last round, if there is one.
+    trial: Option<Trial>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,8 +38,17 @@ enum Kind {
 pub enum Step {
     /// Another round, from this model.
     Continue(Model),
+    /// The model is learned, and is tried from here.
+    Trained(Outcome),
     /// The end.
     Finished(Outcome),
+    /// The end: what the model did on patients who were held out.
+    Evaluated {
+        /// The model that was tried.
+        model: Model,
+        /// How it did.
+        evaluation: EvaluationResult,
+    },
 }
 
 /// How a study ended.
@@ -67,10 +80,22 @@ impl Task {
             Analysis::NeuralNetwork(plan) => regression(plan, StudyResult::NeuralNetwork)?,
         };
         let clip = study.privacy.promise().map(|promise| promise.clip.value());
-        Ok(Self { kind, clip })
+        let trial = match (&study.evaluation, study.analysis.regression()) {
+            (Some(evaluation), Some(plan)) => Some(Trial::new(evaluation, plan, study)?),
+            (Some(_) | None, _) => None,
+        };
+        Ok(Self { kind, clip, trial })
     }
 
-    /// Coordinates of a contribution.
+    /// Coordinates of a contribution at a stage; none at one that the study does not have.
+    pub fn dimension_at(&self, stage: Stage) -> usize {
+        match stage {
+            Stage::Training => self.dimension(),
+            Stage::Evaluation => self.trial.as_ref().map_or(0, Trial::dimension),
+        }
+    }
+
+    /// Coordinates of a contribution to a round of training.
     pub fn dimension(&self) -> usize {
         match &self.kind {
             Kind::Statistics(statistics) => statistics.dimension(),
@@ -86,14 +111,25 @@ impl Task {
         }
     }
 
-    /// What a silo's data contribute to the round that starts from `model`.
+    /// What a silo's data contribute to the round that starts from `model`: those of the patients whom its stage is about.
     ///
     /// # Errors
     /// [`TaskFault`] when the table or the model belong to another study.
     pub fn contribution(&self, model: &Model, table: &Table) -> Result<Contribution, TaskFault> {
-        match &self.kind {
-            Kind::Statistics(statistics) => statistics.contribution(table),
-            Kind::Regression(regression, _) => regression.contribution(model, table),
+        match (&self.kind, &self.trial, model.stage) {
+            (Kind::Statistics(statistics), _, Stage::Training) => statistics.contribution(table),
+            (Kind::Regression(regression, _), None, Stage::Training) => {
+                regression.contribution(model, table)
+            }
+            (Kind::Regression(regression, _), Some(trial), Stage::Training) => {
+                regression.contribution(model, &trial.side(Stage::Training, table))
+            }
+            (Kind::Regression(regression, _), Some(trial), Stage::Evaluation) => {
+                trial.contribution(regression, model, &trial.side(Stage::Evaluation, table))
+            }
+            (Kind::Statistics(_) | Kind::Regression(..), _, Stage::Evaluation) => {
+                Err(TaskFault::NotEvaluated)
+            }
         }
     }
 
@@ -122,19 +158,32 @@ impl Task {
         LocalTraining::begin(step, clip, plan, model)
     }
 
-    /// The reals that a centred integer sum stands for: fixed-point numbers, or quantised vectors
+    /// The reals that a centred integer sum of a round of training stands for: fixed-point numbers, or quantised vectors
     /// scaled back by C/D. Where the silo is the unit it is the mean over all invited silos, however many survived.
     ///
     /// # Errors
     /// [`TaskFault`] when the sum or the plan belong to another study.
     pub fn decode(&self, plan: &VectorPlan, sum: &[i64]) -> Result<DecodedSum, TaskFault> {
-        self.check_length(sum.len())?;
+        self.decode_at(Stage::Training, plan, sum)
+    }
+
+    /// The same of a sum at any stage.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_at(
+        &self,
+        stage: Stage,
+        plan: &VectorPlan,
+        sum: &[i64],
+    ) -> Result<DecodedSum, TaskFault> {
+        self.check_length(stage, sum.len())?;
         let fixed_point = || {
             let format = plan.fixed_point().map_err(|_| TaskFault::OtherPlan)?;
             let values = sum.iter().map(|integer| format.decode(*integer));
             Ok(values.collect::<Vec<f64>>().into())
         };
-        match (&plan.noise, self.clip) {
+        match (&plan.noise, self.clip_at(stage)) {
             (None, None) => fixed_point(),
             (Some(noise), Some(clip)) => match noise.placement {
                 NoisePlacement::Shared => {
@@ -150,6 +199,14 @@ impl Task {
         }
     }
 
+    /// The norm to which a patient's vector is clipped at a stage; `None` without noise.
+    fn clip_at(&self, stage: Stage) -> Option<f64> {
+        self.clip.map(|clip| match stage {
+            Stage::Training => clip,
+            Stage::Evaluation => EVALUATION_CLIP.value(),
+        })
+    }
+
     /// Takes the decoded sum of the round that started from `model`. The model counts its rounds;
     /// everybody who calls this with the same arguments gets the same bits.
     ///
@@ -157,28 +214,47 @@ impl Task {
     /// [`TaskFault`] when the sum is of another study or the regression has no solution.
     pub fn advance(&self, model: &Model, sum: &DecodedSum) -> Result<Step, TaskFault> {
         let values = &sum.values;
-        self.check_length(values.len())?;
+        self.check_length(model.stage, values.len())?;
         if !values.iter().all(|number| number.is_finite()) {
             return Err(TaskFault::NotFinite);
         }
-        let step = match &self.kind {
-            Kind::Statistics(statistics) => Step::Finished(Outcome {
+        let step = match (&self.kind, model.stage) {
+            (Kind::Statistics(statistics), Stage::Training) => Step::Finished(Outcome {
                 model: Model {
                     rounds: model.rounds.saturating_add(1),
                     ..Model::none()
                 },
                 result: StudyResult::Statistics(statistics.result(sum)),
             }),
-            Kind::Regression(regression, named) => match regression.advance(model, sum)? {
-                Advance::Continue(next) => Step::Continue(next),
-                Advance::Finished(last, result) => Step::Finished(Outcome {
-                    model: last,
-                    result: named(result),
-                }),
-            },
+            (Kind::Regression(regression, named), Stage::Training) => {
+                match (regression.advance(model, sum)?, &self.trial) {
+                    (Advance::Continue(next), _) => Step::Continue(next),
+                    (Advance::Finished(model, result), None) => Step::Finished(Outcome {
+                        model,
+                        result: named(*result),
+                    }),
+                    (Advance::Finished(last, result), Some(_)) => Step::Trained(Outcome {
+                        model: Model {
+                            stage: Stage::Evaluation,
+                            ..last
+                        },
+                        result: named(*result),
+                    }),
+                }
+            }
+            (Kind::Statistics(_) | Kind::Regression(..), Stage::Evaluation) => {
+                let trial = self.trial.as_ref().ok_or(TaskFault::NotEvaluated)?;
+                Step::Evaluated {
+                    model: Model {
+                        rounds: model.rounds.saturating_add(1),
+                        ..model.clone()
+                    },
+                    evaluation: trial.result(sum),
+                }
+            }
         };
-        let (Step::Continue(next) | Step::Finished(Outcome { model: next, .. })) = &step;
-        if next
+        if step
+            .model()
             .parameters
             .iter()
             .all(|parameter| parameter.is_finite())
@@ -231,14 +307,26 @@ impl Task {
         }
     }
 
-    fn check_length(&self, found: usize) -> Result<(), TaskFault> {
-        if found == self.dimension() {
+    fn check_length(&self, stage: Stage, found: usize) -> Result<(), TaskFault> {
+        let expected = self.dimension_at(stage);
+        if stage == Stage::Evaluation && self.trial.is_none() {
+            Err(TaskFault::NotEvaluated)
+        } else if found == expected {
             Ok(())
         } else {
-            Err(TaskFault::OtherLength {
-                expected: self.dimension(),
-                found,
-            })
+            Err(TaskFault::OtherLength { expected, found })
+        }
+    }
+}
+
+impl Step {
+    /// The model that it leads to.
+    pub fn model(&self) -> &Model {
+        match self {
+            Self::Continue(model)
+            | Self::Trained(Outcome { model, .. })
+            | Self::Finished(Outcome { model, .. })
+            | Self::Evaluated { model, .. } => model,
         }
     }
 }
@@ -314,6 +402,9 @@ pub enum TaskFault {
     /// Local steps were ended before the last.
     #[error("the local steps of the round are not all taken")]
     StepsLeft,
+    /// The model says that it is to be tried, and the study tries none.
+    #[error("the model is to be tried on patients held out, and the study holds nobody out")]
+    NotEvaluated,
     /// The sum holds an infinity.
     #[error("the sum holds a number that is not finite")]
     NotFinite,
@@ -329,6 +420,9 @@ pub enum TaskFault {
     #[error("the parameters grew without bound; lower `rounds.learning_rate`")]
     Diverged,
 }
+
+/// A patient held out falls into one cell: the norm of that vector.
+pub const EVALUATION_CLIP: ClippingNorm = ClippingNorm::ONE;
 
 #[cfg(test)]
 mod tests;

@@ -151,6 +151,12 @@ impl SiloMachine {
         self.phase.plan().map(|plan| plan.id)
     }
 
+    /// The plan of the attempt in progress.
+    #[must_use]
+    pub fn plan(&self) -> Option<&RoundPlan> {
+        self.phase.plan()
+    }
+
     /// The highest attempt that this silo ever answered; no earlier one and not itself is opened again.
     #[must_use]
     pub fn highest_attempt(&self) -> Option<AttemptId> {

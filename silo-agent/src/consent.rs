@@ -28,7 +28,7 @@ use consilium_protocol::Membership;
 
 use crate::explain;
 use crate::journal::{ApprovalTerms, Journal, JournalFault, Offer};
-use crate::ledger::{BudgetShare, Ledger};
+use crate::ledger::{BudgetShare, Ledger, StudyVectors};
 use crate::policy_file::{PolicyFile, PolicyFileFault};
 use crate::registration::{DataSet, DataSets, RegistrationFault};
 use crate::study_request::{Circumstances, study_request};
@@ -202,7 +202,7 @@ impl Desk<'_> {
             )));
         };
         // Where the silo is the unit nothing depends on how many patients it has, nor on who they are.
-        if let Some(noise) = terms.vector.noise
+        if let Some(noise) = terms.vectors.training.noise
             && noise.unit == Unit::Patient
             && let Some((rule, statement)) =
                 unfit_for_noise(&data_set, &terms.study, noise.patients_cap)
@@ -246,9 +246,15 @@ impl Desk<'_> {
             dropouts: terms.thresholds.dropouts,
             colluders: self.membership.colluders,
         };
-        let found = terms.study.affordable(participants, |plan| {
-            self.ledger.admits(data, limit, id, plan)
-        });
+        let found = terms
+            .study
+            .affordable(participants, |training, evaluation| {
+                let vectors = StudyVectors {
+                    training,
+                    evaluation,
+                };
+                self.ledger.admits(data, limit, id, &vectors)
+            });
         let offers: Vec<String> = found.iter().map(ToString::to_string).collect();
         let said = if offers.is_empty() {
             "no epsilon and no number of rounds of this study fits".to_owned()
@@ -284,7 +290,7 @@ impl Desk<'_> {
         ApprovalTerms {
             epsilon,
             delta,
-            attempts: terms.study.attempts(),
+            attempts: terms.study.all_attempts(),
             silos: terms.invited_names(),
             budget_needed,
             budget_left_afterwards,
@@ -383,7 +389,7 @@ impl Desk<'_> {
             // A data set that is missing is no condition that others hear of: they hear `not_ready`.
             patients: data_set.map_or(PatientCount::Assumed, |data_set| {
                 // SECURITY: what was found once, and not a count that a decision would betray.
-                PatientCount::Registered(data_set.min_patients)
+                PatientCount::Registered(fewest_in_a_sum(&terms.study, data_set))
             }),
         };
         Ok(Request {
@@ -399,12 +405,13 @@ impl Desk<'_> {
         policy: &Policy,
         lineage: &str,
     ) -> Result<BudgetUse, Refused> {
-        let (Some(_), Some(limit)) = (&terms.vector.noise, policy.budget(lineage)) else {
+        let noise = &terms.vectors.training.noise;
+        let (Some(_), Some(limit)) = (noise, policy.budget(lineage)) else {
             return Ok(BudgetUse::Uncharged);
         };
         let BudgetShare { needed, left } = self
             .ledger
-            .share(lineage, limit, id, &terms.vector)
+            .share(lineage, limit, id, &terms.vectors)
             .map_err(|fault| Refused::by_rule("budget", explain(&fault)))?;
         Ok(BudgetUse::Share { needed, left })
     }
@@ -442,6 +449,24 @@ fn unfit_for_noise(
         return Some(("study", statement));
     }
     None
+}
+
+/// How many patients the smaller of a study's sums is certainly about. Noise protects each of them anyhow; without noise,
+/// those held out have only each other, and the sum itself says how many they are.
+fn fewest_in_a_sum(study: &Study, data_set: &DataSet) -> u64 {
+    match &study.evaluation {
+        Some(evaluation) if !study.is_noised() => {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "patients of one file"
+            )]
+            let held_out = (data_set.patients as f64 * evaluation.hold_out) as u64;
+            held_out.min(data_set.min_patients)
+        }
+        Some(_) | None => data_set.min_patients,
+    }
 }
 
 /// What others hear about a cohort: not what this hospital did before.

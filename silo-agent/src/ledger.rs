@@ -6,6 +6,7 @@
 //! backup holds: a copy of either that is older than the other, or of another installation, is noticed.
 
 pub(crate) mod forecast;
+mod jobs;
 pub(crate) mod recomputed;
 mod top_up;
 
@@ -26,6 +27,7 @@ use crate::crash::{CrashPlace, CrashPoint};
 use crate::durable_file::{self, FileFault};
 use crate::journal::{Journal, JournalFault, LedgerNotice};
 use forecast::Forecast;
+pub(crate) use jobs::{StudyVectors, job_name, named};
 pub use top_up::TopUpFault;
 pub(crate) use top_up::{NAMESPACE, Raise};
 
@@ -192,70 +194,89 @@ impl Ledger {
 
     /// What a study would take from a data set's budget, and what is left of it. A study that has reserved already,
     /// before a crash, takes nothing more.
-    pub fn share(
+    pub(crate) fn share(
         &self,
         data: &str,
         limit: &BudgetLimit,
         study: &str,
-        plan: &VectorPlan,
+        vectors: &StudyVectors,
     ) -> Result<BudgetShare, LedgerFault> {
-        let (attempts, charge) = price(plan, limit.charge.view())?;
         let mut trial = self.state.clone();
         if let Some(created) = self.missing_budget(data, limit)? {
             trial.record(&created, 0)?;
         }
         let account = trial.account(data)?;
-        let reserved = self.state.job(study).is_some_and(|job| !job.is_released());
+        let mut needed = 0.0;
+        for (_, plan) in self.unreserved(study, vectors) {
+            let (attempts, charge) = price(&plan, limit.charge.view())?;
+            needed += account.share_needed(attempts, &charge).fraction();
+        }
         Ok(BudgetShare {
-            needed: if reserved {
-                0.0
-            } else {
-                account.share_needed(attempts, &charge).fraction()
-            },
+            needed,
             left: account.remaining_share().fraction(),
         })
     }
 
-    /// Whether a study with this plan would fit into what is left.
+    /// Whether a study with these vectors would fit into what is left.
     pub(crate) fn admits(
         &self,
         data: &str,
         limit: &BudgetLimit,
         study: &str,
-        plan: &VectorPlan,
+        vectors: &StudyVectors,
     ) -> bool {
-        Forecast::of(&self.state, data, limit, study, plan)
+        Forecast::of(&self.state, data, limit, study, vectors)
             .is_ok_and(|forecast| forecast.after.is_ok())
     }
 
-    /// Sets the worst case of a study aside. A study that has reserved already keeps its reservation.
+    /// The jobs of a study for which nothing is set aside yet.
+    fn unreserved(&self, study: &str, vectors: &StudyVectors) -> Vec<(String, VectorPlan)> {
+        let mut jobs = vectors.jobs(study);
+        jobs.retain(|(job, _)| self.state.job(job).is_none_or(budget::Job::is_released));
+        jobs
+    }
+
+    /// Sets the worst case of a study aside, of all its jobs or of none. A study that has reserved already keeps its reservation.
     pub(crate) fn reserve(
         &mut self,
         journal: &mut Journal,
         data: &str,
         limit: &BudgetLimit,
         study: &str,
-        plan: &VectorPlan,
+        vectors: &StudyVectors,
     ) -> Result<(), LedgerFault> {
-        if self.state.job(study).is_some_and(|job| !job.is_released()) {
+        let jobs = self.unreserved(study, vectors);
+        let priced = jobs
+            .into_iter()
+            .map(|(job, plan)| Ok((job, price(&plan, limit.charge.view())?)))
+            .collect::<Result<Vec<_>, LedgerFault>>()?;
+        if priced.is_empty() {
             return Ok(());
         }
-        let (attempts, charge) = price(plan, limit.charge.view())?;
         if let Some(created) = self.missing_budget(data, limit)? {
             self.append(journal, created)?;
         }
-        let reserved = self.state.reserve(data, study, attempts, &charge)?;
-        self.append(journal, reserved)
+        let mut trial = self.state.clone();
+        let mut entries = Vec::new();
+        for (job, (attempts, charge)) in &priced {
+            let reserved = trial.reserve(data, job, *attempts, charge)?;
+            trial.record(&reserved, 0)?;
+            entries.push(reserved);
+        }
+        // A crash in between leaves too much set aside, and the next decision sets the rest aside or frees all.
+        entries
+            .into_iter()
+            .try_for_each(|reserved| self.append(journal, reserved))
     }
 
-    /// Charges one attempt, before its masked update leaves. Charging it twice charges it once.
+    /// Charges one attempt of a job, before its masked update leaves. Charging it twice charges it once.
     pub(crate) fn commit(
         &mut self,
         journal: &mut Journal,
-        study: &str,
+        job: &str,
         attempt: &str,
     ) -> Result<(), LedgerFault> {
-        match self.state.commit(study, attempt)? {
+        match self.state.commit(job, attempt)? {
             Some(committed) => self.append(journal, committed),
             None => Ok(()),
         }
@@ -267,11 +288,15 @@ impl Ledger {
         journal: &mut Journal,
         study: &str,
     ) -> Result<u32, LedgerFault> {
-        let left = self.state.job(study).map_or(0, |job| job.attempts_left());
-        for number in 1..=left {
-            self.commit(journal, study, &format!("forgotten-{number}"))?;
+        let mut forfeited = 0_u32;
+        for job in jobs::all_names(study) {
+            let left = self.state.job(&job).map_or(0, budget::Job::attempts_left);
+            for number in 1..=left {
+                self.commit(journal, &job, &format!("forgotten-{number}"))?;
+            }
+            forfeited = forfeited.saturating_add(left);
         }
-        Ok(left)
+        Ok(forfeited)
     }
 
     /// Frees what an ended study never used; says whether anything was reserved.
@@ -280,26 +305,32 @@ impl Ledger {
         journal: &mut Journal,
         study: &str,
     ) -> Result<bool, LedgerFault> {
-        if self.state.job(study).is_none() {
-            return Ok(false);
+        let mut freed = false;
+        for job in jobs::all_names(study) {
+            if self.state.job(&job).is_none() {
+                continue;
+            }
+            if let Some(released) = self.state.release(&job)? {
+                self.append(journal, released)?;
+                freed = true;
+            }
         }
-        match self.state.release(study)? {
-            Some(released) => self.append(journal, released).map(|()| true),
-            None => Ok(false),
-        }
+        Ok(freed)
     }
 
-    /// Whether an attempt that has not begun may be charged. SECURITY: one that was charged before must not begin again:
+    /// Whether an attempt of a job that has not begun may be charged. SECURITY: one that was charged before must not begin again:
     /// it would draw fresh noise that nobody pays for.
-    pub(crate) fn covers(&self, study: &str, attempt: &str) -> bool {
-        self.state.job(study).is_some_and(|job| {
+    pub(crate) fn covers(&self, job: &str, attempt: &str) -> bool {
+        self.state.job(job).is_some_and(|job| {
             job.attempts_left() > 0 && job.committed().all(|committed| committed != attempt)
         })
     }
 
-    /// Against whom the price of a study holds that has reserved.
+    /// Against whom the price of every job of a study holds that has reserved.
     pub(crate) fn charged_view(&self, study: &str) -> Option<View> {
-        self.state.job(study).map(|job| job.view())
+        let jobs = jobs::all_names(study);
+        let reserved = jobs.iter().filter_map(|job| self.state.job(job));
+        reserved.map(budget::Job::view).min()
     }
 
     /// The account of a data set, once it has one.

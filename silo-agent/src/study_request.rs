@@ -57,7 +57,7 @@ pub fn study_request(study: &Study, circumstances: &Circumstances) -> Request {
         epsilon,
         delta,
         expected_patients,
-        rounds: study.attempts(),
+        rounds: study.all_attempts(),
         silos: circumstances.silos,
         min_survivors: circumstances.min_survivors,
         isolation: circumstances.isolation,

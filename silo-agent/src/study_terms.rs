@@ -6,15 +6,17 @@
 use consilium_crypto::digest::Digest;
 use consilium_crypto::label::Label;
 use consilium_crypto::transcript::hash;
-use consilium_learning::model::{Model, ModelFault};
+use consilium_learning::model::{Model, ModelFault, Stage};
 use consilium_learning::study::{Study, StudyFault};
-use consilium_learning::task::{Step, Task, TaskFault};
+use consilium_learning::task::{EVALUATION_CLIP, Step, Task, TaskFault};
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{
     AttemptId, Fault, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds,
     VerifiedSum,
 };
+
+use crate::ledger::StudyVectors;
 
 /// A study with everything that follows from it under the pinned roster.
 #[derive(Clone, Debug)]
@@ -23,7 +25,8 @@ pub(crate) struct StudyTerms {
     pub(crate) task: Task,
     pub(crate) invited: Vec<SiloName>,
     pub(crate) thresholds: Thresholds,
-    pub(crate) vector: VectorPlan,
+    /// The vectors of its stages.
+    pub(crate) vectors: StudyVectors,
 }
 
 /// Why no safe round follows from a study.
@@ -69,13 +72,17 @@ impl StudyTerms {
         let count =
             u32::try_from(invited.len()).map_err(|_| TermsFault::TooManySilos(invited.len()))?;
         let thresholds = Thresholds::new(count, membership.colluders, dropouts(&study))?;
-        let vector = study.vector_plan(count, thresholds.dropouts, membership.colluders)?;
+        let (dropouts, colluders) = (thresholds.dropouts, membership.colluders);
+        let vectors = StudyVectors {
+            training: study.vector_plan(count, dropouts, colluders)?,
+            evaluation: study.evaluation_plan(count, dropouts, colluders)?,
+        };
         Ok(StudyTerms {
             study,
             task,
             invited,
             thresholds,
-            vector,
+            vectors,
         })
     }
 
@@ -97,8 +104,16 @@ impl StudyTerms {
             dropouts(&self.study),
             model_digest(model),
             self.task_digest(),
-            self.vector,
+            self.vector_at(model.stage)?,
         )?)
+    }
+
+    /// The vector of a sum that starts from a model at this stage.
+    ///
+    /// SECURITY: the stage is the model's, and the model is what verified sums made of it: no coordinator chooses when the
+    /// evaluation comes, or at which model.
+    pub(crate) fn vector_at(&self, stage: Stage) -> Result<VectorPlan, TermsFault> {
+        Ok(self.vectors.at(stage).ok_or(TaskFault::NotEvaluated)?)
     }
 
     /// H(task).
@@ -126,24 +141,32 @@ impl StudyTerms {
             .iter()
             .map(|word| word_bits.lift(*word))
             .collect();
-        let sum = self.task.decode(&self.vector, &sum)?;
+        let vector = self.vector_at(model.stage)?;
+        let sum = self.task.decode_at(model.stage, &vector, &sum)?;
         Ok(match self.task.advance(model, &sum)? {
             Step::Continue(next) => (next, false),
+            Step::Trained(outcome) => (outcome.model, false),
             Step::Finished(outcome) => (outcome.model, true),
+            Step::Evaluated { model, .. } => (model, true),
         })
     }
 
-    /// Bytes of one packed vector of this study.
+    /// Bytes of the longest packed vector of this study.
     pub(crate) fn packed_bytes(&self) -> u64 {
-        self.vector
-            .dimension
-            .saturating_mul(u64::from(self.vector.word_bits))
-            .div_ceil(8)
+        let packed = |vector: VectorPlan| {
+            let bits = vector.dimension.saturating_mul(u64::from(vector.word_bits));
+            bits.div_ceil(8)
+        };
+        let evaluation = self.vectors.evaluation.map_or(0, packed);
+        packed(self.vectors.training).max(evaluation)
     }
 
-    /// The norm to which each patient's vector is clipped; `None` without noise.
-    pub(crate) fn clip(&self) -> Option<ClippingNorm> {
-        self.study.privacy.promise().map(|promise| promise.clip)
+    /// The norm to which each patient's vector is clipped at a stage; `None` without noise.
+    pub(crate) fn clip_at(&self, stage: Stage) -> Option<ClippingNorm> {
+        self.study.privacy.promise().map(|promise| match stage {
+            Stage::Training => promise.clip,
+            Stage::Evaluation => EVALUATION_CLIP,
+        })
     }
 
     /// The invited silos' names as text.

@@ -51,7 +51,8 @@ fn newton_steps_through_secure_aggregation_reach_the_pooled_fit() {
             .unwrap()
         {
             Step::Continue(next) => model = next,
-            Step::Finished(outcome) => break outcome.result,
+            Step::Trained(outcome) | Step::Finished(outcome) => break outcome.result,
+            Step::Evaluated { .. } => panic!("nothing is evaluated"),
         }
     };
     let pooled: toml::Table = example("data/indo-rct/pooled.toml").parse().unwrap();

@@ -94,10 +94,11 @@ pub(super) fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> 
     let round = Thresholds::new(silos, colluders, dropouts)
         .map_err(anyhow::Error::from)
         .and_then(|thresholds| {
-            Ok((
-                thresholds,
-                study.vector_plan(silos, thresholds.dropouts, colluders)?,
-            ))
+            let dropouts = thresholds.dropouts;
+            let training = study.vector_plan(silos, dropouts, colluders)?;
+            let evaluation = study.evaluation_plan(silos, dropouts, colluders)?;
+            let plans: Vec<VectorPlan> = std::iter::once(training).chain(evaluation).collect();
+            Ok((thresholds, plans))
         });
     let fewest = |thresholds: &Thresholds| {
         let invited = usize::try_from(silos).unwrap_or(usize::MAX);
@@ -106,7 +107,7 @@ pub(super) fn dry_run(policy: &Policy, study: &Study, situation: &Situation) -> 
     let budget = charge(
         policy,
         study,
-        round.as_ref().ok().map(|(_, plan)| plan),
+        round.as_ref().ok().map(|(_, plans)| plans.as_slice()),
         situation,
         &mut assumed,
     );
@@ -186,7 +187,7 @@ fn invited(
 fn charge(
     policy: &Policy,
     study: &Study,
-    plan: Option<&VectorPlan>,
+    plans: Option<&[VectorPlan]>,
     situation: &Situation,
     assumed: &mut Vec<String>,
 ) -> BudgetUse {
@@ -194,7 +195,7 @@ fn charge(
     let (true, Some(limit)) = (study.is_noised(), policy.budget(data)) else {
         return BudgetUse::Uncharged;
     };
-    match plan.and_then(|plan| share_needed(data, limit, plan)) {
+    match plans.and_then(|plans| share_needed(data, limit, plans)) {
         Some(needed) => {
             let left = situation
                 .budget_left
@@ -215,21 +216,20 @@ fn charge(
     }
 }
 
-fn share_needed(data: &str, limit: &BudgetLimit, plan: &VectorPlan) -> Option<f64> {
-    let noise = plan.noise.as_ref()?;
-    let charge = Charge::of_plan(noise, limit.charge.view(), plan.dimension).ok()?;
+/// Of training and evaluation together.
+fn share_needed(data: &str, limit: &BudgetLimit, plans: &[VectorPlan]) -> Option<f64> {
     let mut ledger = Ledger::new();
     let created = ledger
         .create(data, Budget::create(limit.epsilon, limit.delta).ok()?)
         .ok()?;
     ledger.record(&created, 0).ok()?;
-    Some(
-        ledger
-            .account(data)
-            .ok()?
-            .share_needed(noise.attempts, &charge)
-            .fraction(),
-    )
+    let account = ledger.account(data).ok()?;
+    let needed = |plan: &VectorPlan| {
+        let noise = plan.noise.as_ref()?;
+        let charge = Charge::of_plan(noise, limit.charge.view(), plan.dimension).ok()?;
+        Some(account.share_needed(noise.attempts, &charge).fraction())
+    };
+    plans.iter().map(needed).sum()
 }
 
 fn percent(share: f64) -> String {

@@ -205,7 +205,7 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
         .chain(hidden)
         .collect();
     Ok(Planned {
-        noise: NoiseFacts::of(&noise)?,
+        noise: NoiseFacts::of(noised, &noise)?,
         raised: None,
         loss,
         prediction,
@@ -218,12 +218,15 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
 }
 
 impl NoiseFacts {
-    fn of(noise: &StudyNoise) -> anyhow::Result<Self> {
+    fn of(noised: &NoisedStudy, noise: &StudyNoise) -> anyhow::Result<Self> {
         let share = noise.plan.multiplier(View::MasksBroken)?.value();
         let silos = f64::from(noise.plan.silos);
         let sum = share * silos.sqrt();
         let (contributors, signal_to_noise_at_most) = match noise.terms.unit {
-            Unit::Patient => (noise.terms.expected_batch(), None),
+            Unit::Patient => {
+                let batch = noised.study.expected_batch();
+                (batch.context("a study with noise")?, None)
+            }
             Unit::Silo => (silos, Some(signal_to_noise(noise)?)),
         };
         Ok(Self {

@@ -197,7 +197,8 @@ impl Run<'_> {
             round += 1;
             match task.advance(&model, &sum)? {
                 Step::Continue(next) => model = next,
-                Step::Finished(outcome) => break outcome,
+                Step::Trained(outcome) | Step::Finished(outcome) => break outcome,
+                Step::Evaluated { .. } => bail!("the study evaluates another model"),
             }
         };
         // The result may be a mean of several models; a number's coefficients are in its own unit there.

@@ -4,7 +4,9 @@
 use super::amounts::{CERTIFIED, Certified, Estimate, meaning_for, rounded_up};
 use anyhow::{Context, bail};
 use consilium_learning::study::{Distributed, Mode, Study};
-use consilium_privacy::accountant::{NoCertificate, PrivacyStatement, Promise, estimate_of_plan};
+use consilium_privacy::accountant::{
+    NoCertificate, NoisedVectors, PrivacyStatement, Promise, estimate_of_plans,
+};
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 use consilium_privacy::noise_plan::{NoisePlan, Unit, View};
 use consilium_protocol::Thresholds;
@@ -22,7 +24,11 @@ pub(super) struct StudyLoss {
     /// `n_c`
     pub(super) colluders_tolerated: u32,
     pub(super) delta: Delta,
+    /// Of rounds of training.
     pub(super) attempts: u32,
+    /// What the trial of the model takes of the same epsilon, if the study has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evaluation: Option<EvaluationLoss>,
     pub(super) mode: &'static str,
     /// Noised sums in each attempt: more than one where local steps are noised.
     pub(super) releases_per_attempt: u32,
@@ -45,6 +51,22 @@ pub(super) struct StudyLoss {
     pub(super) charged: Epsilon,
 }
 
+/// The evaluation's own releases.
+#[derive(Debug, Serialize)]
+pub(super) struct EvaluationLoss {
+    /// About this part of all patients.
+    pub(super) hold_out: f64,
+    pub(super) attempts: u32,
+    /// Each patient held out is in one of them.
+    pub(super) cells: u64,
+    /// Of the charged view.
+    pub(super) noise_multiplier: NoiseMultiplier,
+    /// In each cell of the sum of all silos, in patients.
+    pub(super) cell_standard_deviation: f64,
+    /// The part of the study's privacy loss that its attempts take together.
+    pub(super) loss_share: f64,
+}
+
 /// The loss in the eyes of one kind of attacker.
 #[derive(Debug, Serialize)]
 pub(super) struct ViewLoss {
@@ -58,7 +80,8 @@ pub(super) struct ViewLoss {
 
 impl ViewLoss {
     fn of(noise: &StudyNoise, view: View, promise: Option<Promise>) -> anyhow::Result<Self> {
-        let estimated = estimate_of_plan(&noise.plan, view, noise.dimension, noise.terms.delta)?;
+        let estimated =
+            estimate_of_plans(noise.training(), noise.evaluation, view, noise.terms.delta)?;
         Ok(Self {
             certified: promise.map(|Promise { epsilon, order, .. }| Certified {
                 epsilon,
@@ -99,6 +122,8 @@ pub(super) struct StudyNoise {
     pub(super) plan: NoisePlan,
     pub(super) dimension: u64,
     pub(super) terms: Distributed,
+    /// Of the evaluation, if the study has one.
+    pub(super) evaluation: Option<NoisedVectors>,
 }
 
 impl NoisedStudy {
@@ -144,19 +169,46 @@ impl NoisedStudy {
             plan,
             dimension: vector.dimension,
             terms: terms.clone(),
+            evaluation: self
+                .study
+                .evaluation_plan(self.silos, self.dropouts()?, self.colluders)?
+                .and_then(|vector| {
+                    let dimension = vector.dimension;
+                    vector.noise.map(|plan| NoisedVectors { plan, dimension })
+                }),
+        })
+    }
+
+    fn evaluation_loss(&self, evaluation: &NoisedVectors) -> anyhow::Result<EvaluationLoss> {
+        let plan = &evaluation.plan;
+        let asked = self.study.evaluation.as_ref();
+        let asked = asked.context("the study has no evaluation")?;
+        Ok(EvaluationLoss {
+            hold_out: asked.hold_out,
+            attempts: plan.attempts,
+            cells: evaluation.dimension,
+            noise_multiplier: plan.multiplier(View::Colluders)?,
+            cell_standard_deviation: plan.multiplier(View::MasksBroken)?.value()
+                * f64::from(plan.silos).sqrt(),
+            loss_share: asked.charge.map_or(0.0, |charge| charge.loss_share),
         })
     }
 
     pub(super) fn loss(&self) -> anyhow::Result<StudyLoss> {
         let noise = self.noise()?;
-        let promised = PrivacyStatement::of_plan(&noise.plan, noise.dimension, noise.terms.delta)?;
+        let (training, delta) = (noise.training(), noise.terms.delta);
+        let promised = PrivacyStatement::of_plans(training, noise.evaluation, delta)?;
         Ok(StudyLoss {
             study: self.study.heading.name.clone(),
             silos: self.silos,
             dropouts_tolerated: self.dropouts()?,
             colluders_tolerated: self.colluders,
             delta: promised.delta,
-            attempts: promised.attempts,
+            attempts: noise.plan.attempts,
+            evaluation: noise
+                .evaluation
+                .map(|evaluation| self.evaluation_loss(&evaluation))
+                .transpose()?,
             mode: self.study.privacy.mode().name(),
             releases_per_attempt: noise.plan.releases_per_attempt(),
             clip: noise.terms.clip,
@@ -174,13 +226,25 @@ impl NoisedStudy {
 }
 
 impl StudyNoise {
-    /// The epsilon of so many attempts in the view that is charged.
+    /// The vectors of the rounds of training.
+    pub(super) fn training(&self) -> NoisedVectors {
+        NoisedVectors {
+            plan: self.plan,
+            dimension: self.dimension,
+        }
+    }
+
+    /// The epsilon of so many attempts at training, and of the evaluation, in the view that is charged.
     pub(super) fn certified(&self, attempts: u32) -> anyhow::Result<Epsilon> {
         let plan = NoisePlan {
             attempts,
             ..self.plan
         };
-        let promised = PrivacyStatement::of_plan(&plan, self.dimension, self.terms.delta)?;
+        let training = NoisedVectors {
+            plan,
+            ..self.training()
+        };
+        let promised = PrivacyStatement::of_plans(training, self.evaluation, self.terms.delta)?;
         Ok(promised.colluders.epsilon)
     }
 }
@@ -228,10 +292,20 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
     } else {
         ""
     };
+    let evaluation = loss.evaluation.as_ref().map_or_else(String::new, |evaluation| {
+        format!(
+            "\nbesides  {} attempts at the evaluation on {} of the patients: {} cells, each with noise of {:.1} patients, {:.0} % of the loss",
+            evaluation.attempts,
+            evaluation.hold_out,
+            evaluation.cells,
+            evaluation.cell_standard_deviation,
+            100.0 * evaluation.loss_share
+        )
+    });
     format!(
         "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
          silos    {silos} invited, {} may drop out, {} may collude with the coordinator\n\
-         charged  {attempts} attempts{releases}, spare ones included; {hidden}{local}\n\
+         charged  {attempts} attempts{releases}, spare ones included; {hidden}{local}{evaluation}\n\
          sample   {}\n\
          \n{:<34}{:<16}{:<12}{}{}{}{}{uncertain}\n\
          \nmeaning  {}",

@@ -11,6 +11,7 @@ mod accusations;
 mod bad_input;
 mod crashes;
 mod endings;
+mod evaluation;
 mod executable;
 mod federation;
 mod founding;

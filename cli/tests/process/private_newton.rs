@@ -77,7 +77,7 @@ fn study() -> String {
 }
 
 /// A federation with more patients and larger budgets.
-fn crowded() -> Federation {
+pub(crate) fn crowded() -> Federation {
     let mut federation = Federation::resting();
     crowd(&federation);
     federation.start();

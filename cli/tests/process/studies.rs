@@ -33,6 +33,10 @@ pub(crate) const PRIVATE_LOCAL: &str = include_str!("../../../examples/studies/p
 pub(crate) const PRIVATE_NEWTON: &str =
     include_str!("../../../examples/studies/private-newton.toml");
 
+/// The logistic regression under noise, tried on patients held out.
+pub(crate) const PRIVATE_EVALUATED: &str =
+    include_str!("../../../examples/studies/private-evaluated.toml");
+
 /// A perceptron, under noise.
 pub(crate) const PRIVATE_NETWORK: &str =
     include_str!("../../../examples/studies/private-network.toml");

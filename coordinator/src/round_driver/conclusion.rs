@@ -7,11 +7,11 @@ use super::pending::Conclusion;
 use crate::crash::{CrashPlace, reached};
 use crate::federation::unix_milliseconds;
 use crate::store::StoredRelease;
-use crate::study::{Dropout, StoredOutcome, StudyState};
-use crate::study_run::{RunFault, write_result};
+use crate::study::{Dropout, StudyState};
+use crate::study_run::RunFault;
 use consilium_learning::Step;
+use consilium_learning::model::Stage;
 use consilium_protocol::{Delivery, Envelope, SiloName};
-use std::sync::Arc;
 
 impl RoundDriver<'_, '_> {
     /// Brings the study's record up to date with the attempt's end, in the same transaction.
@@ -25,7 +25,7 @@ impl RoundDriver<'_, '_> {
             } => {
                 tracing::warn!(%reason, %phase, "an attempt was abandoned");
                 if charged {
-                    self.run.study.attempts_charged += 1;
+                    self.charge()?;
                 } else {
                     self.run.study.uncharged_failures += 1;
                 }
@@ -43,6 +43,18 @@ impl RoundDriver<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// Counts this attempt, whose inputs were masked. The model is still the one that it started from.
+    fn charge(&mut self) -> Result<(), RunFault> {
+        let stage = self.run.model()?.stage;
+        let study = &mut self.run.study;
+        study.attempts_charged += 1;
+        match stage {
+            Stage::Training => {}
+            Stage::Evaluation => study.evaluations_charged += 1,
+        }
+        Ok(())
     }
 
     /// Decides that the study fails; stored with the end of the attempt.
@@ -88,9 +100,9 @@ impl RoundDriver<'_, '_> {
             release_index,
         };
         let advanced = self.advance(blob).await?;
+        self.charge()?;
         let study = &mut self.run.study;
         study.rounds_done += 1;
-        study.attempts_charged += 1;
         study.released.push(self.plan.id);
         study.last_release = Some(release_index);
         self.note_dropouts(dropped);
@@ -98,19 +110,17 @@ impl RoundDriver<'_, '_> {
             Ok(Step::Continue(model)) => {
                 self.run.study.model = model.to_bytes();
             }
+            Ok(Step::Trained(trained)) => {
+                self.run.study.model = trained.model.to_bytes();
+                self.run.study.trained = Some(self.run.store_result(&trained.result).await?);
+            }
             Ok(Step::Finished(finished)) => {
-                let (json, tensors) = write_result(&finished.result)?;
-                let spool = Arc::clone(&self.run.federation.spool);
-                let stored = tokio::task::spawn_blocking(move || {
-                    Ok::<_, RunFault>((spool.put(&json)?, spool.put(&tensors)?))
-                });
-                let (json, safetensors) = stored.await.map_err(|_| RunFault::BrokeOff)??;
                 self.run.study.model = finished.model.to_bytes();
-                self.run.study.outcome = Some(StoredOutcome {
-                    json,
-                    safetensors: Some(safetensors),
-                    milliseconds: unix_milliseconds(),
-                });
+                self.run.study.outcome = Some(self.run.store_result(&finished.result).await?);
+            }
+            Ok(Step::Evaluated { model, evaluation }) => {
+                self.run.study.model = model.to_bytes();
+                self.run.study.outcome = Some(self.run.store_evaluated(&evaluation).await?);
             }
             Err(fault) => {
                 self.fail(format!("no result follows from the sum: {fault}"));

@@ -118,7 +118,7 @@ impl RoundDriver<'_, '_> {
         let advanced = tokio::task::spawn_blocking(move || {
             let sum = read_sum(&spool, &plan, &blob)?;
             Ok::<_, RunFault>(
-                task.decode(&vector, &sum)
+                task.decode_at(model.stage, &vector, &sum)
                     .and_then(|decoded| task.advance(&model, &decoded)),
             )
         });

@@ -9,6 +9,7 @@ use crate::round_driver::RoundDriver;
 use crate::study::{StoredOutcome, StudyState};
 use consilium_audit::{Event, EventKind};
 use consilium_learning::Model;
+use consilium_learning::model::Stage;
 use consilium_protocol::{AttemptId, RoundPlan, SiloName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,7 +31,14 @@ impl StudyRun<'_> {
             if let Some(outcome) = self.study.outcome.clone() {
                 return Ok(outcome);
             }
-            if let Some(reason) = self.exhausted() {
+            if let Some(reason) = self.exhausted()? {
+                if let Some(trained) = self.study.trained.clone() {
+                    // What was learned stands, though nobody knows how well it does.
+                    tracing::warn!(%reason, "the model is not evaluated");
+                    self.study.outcome = Some(trained);
+                    self.save().await?;
+                    continue;
+                }
                 return Err(self.end(StudyState::Failed, reason, None).await?);
             }
             self.gather_silos().await?;
@@ -55,18 +63,27 @@ impl StudyRun<'_> {
         RoundDriver::restore(self, attempt).await?.run().await
     }
 
-    /// Why no further attempt may be opened.
-    fn exhausted(&self) -> Option<String> {
-        let attempts = self.admitted.study.attempts();
-        if self.admitted.study.is_noised() && self.study.attempts_charged >= attempts {
-            return Some(format!("all {attempts} reserved attempts are used up"));
+    /// Why no further attempt at this stage may be opened.
+    fn exhausted(&self) -> Result<Option<String>, RunFault> {
+        let study = &self.admitted.study;
+        let evaluated = self.study.evaluations_charged;
+        let (attempts, charged, at) = match self.model()?.stage {
+            Stage::Training => {
+                let charged = self.study.attempts_charged.saturating_sub(evaluated);
+                (study.attempts(), charged, "")
+            }
+            Stage::Evaluation => (study.evaluation_attempts(), evaluated, " at the evaluation"),
+        };
+        if study.is_noised() && charged >= attempts {
+            let reason = format!("all {attempts} reserved attempts{at} are used up");
+            return Ok(Some(reason));
         }
         if self.study.uncharged_failures >= UNCHARGED_FAILURES {
-            return Some(format!(
-                "{UNCHARGED_FAILURES} attempts at one round failed before any upload"
-            ));
+            let reason =
+                format!("{UNCHARGED_FAILURES} attempts at one round failed before any upload");
+            return Ok(Some(reason));
         }
-        None
+        Ok(None)
     }
 
     /// Waits until enough silos are there to open a round.

@@ -91,10 +91,11 @@ pub(super) fn step(
         rounds: stepped.rounds,
         parameters: stepped.parameters,
         memory: stepped.memory,
+        stage: model.stage,
     };
     if stepped.finished {
         let result = regression.result(&next.parameters, next.rounds, tail);
-        Ok(Advance::Finished(next, result))
+        Ok(Advance::Finished(next, Box::new(result)))
     } else {
         Ok(Advance::Continue(next))
     }

@@ -46,7 +46,7 @@ pub(super) fn advance(
     let converged = largest_step < stop_when_step_below;
     if converged || next.rounds >= regression.most_rounds {
         let result = inference(regression, &next, &factor, tail, converged);
-        Ok(Advance::Finished(next, result))
+        Ok(Advance::Finished(next, Box::new(result)))
     } else {
         Ok(Advance::Continue(next))
     }

@@ -182,7 +182,7 @@ pub(super) fn advance(
         intervals: Some(intervals),
         ..plain
     };
-    Ok(Advance::Finished(next, result))
+    Ok(Advance::Finished(next, Box::new(result)))
 }
 
 /// The variance of a number's residuals, never below what its noise could hide; 1 for other outcomes.

@@ -92,7 +92,7 @@ fn finish(task: &Task, sum: &DecodedSum) -> StatisticsResult {
             StudyResult::Statistics(statistics) => statistics,
             other => panic!("a statistics study gave {other:?}"),
         },
-        Step::Continue(_) => panic!("one round"),
+        Step::Continue(_) | Step::Trained(_) | Step::Evaluated { .. } => panic!("one round"),
     }
 }
 

@@ -39,24 +39,29 @@ pub struct Participants {
 }
 
 impl Study {
-    /// The changes with which the study fits; none where nothing does. Epsilons have two digits after the point.
+    /// The changes with which the study fits, by the vectors of its training and of its evaluation, if it has one; none where nothing does. Epsilons have two digits after the point.
     pub fn affordable(
         &self,
         participants: Participants,
-        fits: impl Fn(&VectorPlan) -> bool,
+        fits: impl Fn(VectorPlan, Option<VectorPlan>) -> bool,
     ) -> Vec<Affordable> {
+        let Participants {
+            silos,
+            dropouts,
+            colluders,
+        } = participants;
         let plan = |study: &Self| {
-            let Participants {
-                silos,
-                dropouts,
-                colluders,
-            } = participants;
             study
                 .vector_plan(silos, dropouts, colluders)
                 .ok()
                 .filter(|plan| plan.noise.is_some())
         };
-        let fitting = |study: &Self| plan(study).is_some_and(|plan| fits(&plan));
+        let fitting = |study: &Self| {
+            let evaluation = study.evaluation_plan(silos, dropouts, colluders);
+            plan(study)
+                .zip(evaluation.ok())
+                .is_some_and(|(training, evaluation)| fits(training, evaluation))
+        };
         let Some(asked) = self.privacy.promise().map(|promise| promise.epsilon) else {
             return Vec::new();
         };
@@ -200,14 +205,14 @@ mod tests {
     };
 
     /// Whether a plan fits into a budget of this epsilon.
-    fn room(epsilon: f64) -> impl Fn(&VectorPlan) -> bool {
+    fn room(epsilon: f64) -> impl Fn(VectorPlan, Option<VectorPlan>) -> bool {
         let (epsilon, delta) = (Epsilon::new(epsilon).unwrap(), Delta::new(2e-5).unwrap());
         let mut ledger = Ledger::new();
         let created = ledger
             .create("trial", Budget::create(epsilon, delta).unwrap())
             .unwrap();
         ledger.record(&created, 0).unwrap();
-        move |plan| {
+        move |plan, _| {
             let noise = plan.noise.unwrap();
             let charge = Charge::of_plan(&noise, View::Colluders, plan.dimension).unwrap();
             ledger
@@ -234,28 +239,28 @@ mod tests {
             panic!("{found:?}")
         };
         let plan = |study: &Study| study.vector_plan(4, 1, 1).unwrap();
-        assert!(!fits(&plan(&study)));
-        assert!(fits(&plan(&study.with_epsilon(epsilon))), "{epsilon}");
+        assert!(!fits(plan(&study), None));
+        assert!(fits(plan(&study.with_epsilon(epsilon)), None), "{epsilon}");
         let more = Epsilon::new(epsilon.value() + 0.01).unwrap();
-        assert!(!fits(&plan(&study.with_epsilon(more))), "{epsilon}");
+        assert!(!fits(plan(&study.with_epsilon(more)), None), "{epsilon}");
         let own = plan(&study);
         let (fewer, named) = study.in_fewer_rounds(most, own).unwrap();
         assert_eq!(named, of_fewer);
-        assert!(fits(&plan(&fewer)), "{most}");
+        assert!(fits(plan(&fewer), None), "{most}");
         // The same noise, or a little more.
         let scale = |plan: VectorPlan| plan.noise.unwrap().scale;
         assert!(scale(plan(&fewer)) >= scale(own));
         let (longer, _) = study.in_fewer_rounds(most + 1, own).unwrap();
-        assert!(!fits(&plan(&longer)), "{most}");
+        assert!(!fits(plan(&longer), None), "{most}");
     }
 
     #[test]
     fn where_nothing_fits_nothing_is_named() {
         let file = include_bytes!("../../../examples/studies/private-logistic.toml");
         let study = Study::parse(file).unwrap();
-        assert!(study.affordable(FOUR, |_| false).is_empty());
+        assert!(study.affordable(FOUR, |_, _| false).is_empty());
         let plain = include_bytes!("../../../examples/studies/logistic.toml");
         let plain = Study::parse(plain).unwrap();
-        assert!(plain.affordable(FOUR, |_| true).is_empty());
+        assert!(plain.affordable(FOUR, |_, _| true).is_empty());
     }
 }

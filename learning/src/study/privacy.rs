@@ -304,7 +304,7 @@ impl Distributed {
         Ok(distributed)
     }
 
-    /// The patients that take part in a round by public numbers: what a sum is divided by. 1 where the silo is the unit, whose
+    /// The patients that take part in a round by public numbers, those of an evaluation among them. 1 where the silo is the unit, whose
     /// sum is decoded as a mean over all invited.
     pub fn expected_batch(&self) -> f64 {
         if self.unit == Unit::Silo {

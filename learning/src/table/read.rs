@@ -71,6 +71,7 @@ pub(super) fn read(csv: impl Read, schema: &DataSchema, unfit: Unfit) -> Result<
     warnings.extend(columns.iter().flat_map(Reading::warnings));
     Ok(Table {
         columns: columns.into_iter().map(Reading::finish).collect(),
+        names: patients.names(),
         patients: patients.rows,
         rows,
         warnings,
@@ -157,6 +158,17 @@ struct Patients {
 }
 
 impl Patients {
+    /// What marks each patient, in the same order; nothing where a row is a patient of its own.
+    fn names(&self) -> Vec<String> {
+        let mut names = vec![String::new(); self.rows.len()];
+        for (name, patient) in &self.by_value {
+            if let Some(place) = names.get_mut(*patient) {
+                place.clone_from(name);
+            }
+        }
+        names
+    }
+
     /// A row of the patient of this value; without one, of a patient of its own.
     fn push(&mut self, patient: Option<&str>, row: usize) {
         let Some(value) = patient else {

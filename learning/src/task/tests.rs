@@ -134,6 +134,7 @@ fn the_result_is_the_mean_of_the_last_models() {
             .unwrap()
         {
             Step::Continue(next) => model = next,
+            Step::Trained(_) | Step::Evaluated { .. } => panic!("nothing is evaluated"),
             Step::Finished(outcome) => {
                 assert_eq!(outcome.model.rounds, 20);
                 assert_eq!(outcome.model.parameters[0], 1.5 * (11.0 + 20.0) / 2.0);

@@ -33,6 +33,7 @@ fn every_example_is_a_study_and_has_a_plan() {
         "heart-private",
         "logistic",
         "overspend",
+        "private-evaluated",
         "private-linear",
         "private-local",
         "private-logistic",

@@ -73,7 +73,8 @@ fn run(task: &Task, tables: &[Table], aggregate: impl Fn(Vec<Vec<f64>>) -> Decod
             .collect();
         match task.advance(&model, &aggregate(sums)).unwrap() {
             Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return outcome,
+            Step::Finished(outcome) | Step::Trained(outcome) => return outcome,
+            Step::Evaluated { .. } => panic!("nothing is evaluated"),
         }
     }
 }
@@ -99,7 +100,8 @@ pub(crate) fn run_clipped(
         match task.advance(&model, &decoded).unwrap() {
             // What a silo stores between two rounds.
             Step::Continue(next) => model = Model::from_bytes(&next.to_bytes()).unwrap(),
-            Step::Finished(outcome) => return outcome,
+            Step::Trained(outcome) | Step::Finished(outcome) => return outcome,
+            Step::Evaluated { .. } => panic!("nothing is evaluated"),
         }
     }
 }

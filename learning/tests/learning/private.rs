@@ -66,7 +66,10 @@ fn local_fit(
             .unwrap()
         {
             Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return outcome.result.regression().unwrap().clone(),
+            Step::Finished(outcome) | Step::Trained(outcome) => {
+                return outcome.result.regression().unwrap().clone();
+            }
+            Step::Evaluated { .. } => panic!("nothing is evaluated"),
         }
     }
 }

@@ -10,6 +10,12 @@ pub fn rho(multiplier: NoiseMultiplier, attempts: u32) -> Rho {
     Rho::saturating(f64::from(attempts) / (2.0 * multiplier.value() * multiplier.value()))
 }
 
+/// The rho of both together.
+#[must_use]
+pub fn together(one: Rho, other: Rho) -> Rho {
+    Rho::saturating(one.value() + other.value())
+}
+
 /// The rho of one release of integer vectors of norm at most `shift`, under the sum of `shares` discrete
 /// Gaussians of this variance each ([Kairouz, Liu and Steinke 2021], theorem 1).
 ///

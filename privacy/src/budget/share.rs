@@ -16,6 +16,11 @@ pub struct Share {
 }
 
 impl Share {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        tenths_of_percent: 0,
+    };
+
     /// For what is needed or used.
     pub(super) fn rounded_up(part: RdpAmount, capacity: RdpAmount) -> Self {
         Self::of(
@@ -42,6 +47,16 @@ impl Share {
         #[expect(clippy::cast_precision_loss, reason = "for showing only")]
         let tenths = self.tenths_of_percent as f64;
         tenths / 1_000.0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            tenths_of_percent: self
+                .tenths_of_percent
+                .saturating_add(other.tenths_of_percent),
+        }
     }
 
     fn of(tenths_of_percent: u128) -> Self {

@@ -87,7 +87,7 @@ impl Agent {
         let (study, approved_by) = (id.to_owned(), approved_by.map(str::to_owned));
         self.checking.insert(study.clone());
         let since = Instant::now();
-        let grid = consent_grid(&permitted.terms.vector);
+        let grid = consent_grid(&permitted.terms.vectors.training);
         std::thread::spawn(move || {
             let outcome = trainer
                 .check(job, isolation)
@@ -162,7 +162,7 @@ impl Agent {
             };
             match self
                 .ledger
-                .reserve(&mut self.journal, lineage, limit, id, &terms.vector)
+                .reserve(&mut self.journal, lineage, limit, id, &terms.vectors)
             {
                 Ok(()) => {}
                 Err(

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use consilium_learning::model::Stage;
 use consilium_protocol::{AttemptId, Delivery, SiloEvent, peek_plan};
 use tracing::{info, warn};
 
@@ -15,6 +16,7 @@ use super::rounds::attempt_name;
 use super::{Agent, AgentFault};
 use crate::explain;
 use crate::journal::{JournalFault, StudyRecord, StudyState};
+use crate::ledger::job_name;
 use crate::study_terms::StudyTerms;
 
 impl Agent {
@@ -59,22 +61,25 @@ impl Agent {
             Ok(terms) => terms,
             Err(fault) => return self.decline(study, "not_ready", &explain(&fault)),
         };
-        if record.complete || record.rounds_done >= terms.study.rounds.most {
+        let model = match terms.model(record.model.as_deref()) {
+            Ok(model) => model,
+            Err(fault) => return self.decline(study, "not_ready", &explain(&fault)),
+        };
+        let is_trained = model.stage == Stage::Training && model.rounds >= terms.study.rounds.most;
+        if record.complete || is_trained {
             let reason = "a round was opened for a study that has had all its rounds";
             return self.decline(study, "complete", reason);
         }
         if let Err(reason) = self.still_permitted(&record, &terms) {
             return self.decline(study, "no_longer_permitted", &reason);
         }
-        let derived = terms
-            .model(record.model.as_deref())
-            .and_then(|model| terms.plan(offered.id, &self.membership, &model));
-        let expected = match derived {
+        let expected = match terms.plan(offered.id, &self.membership, &model) {
             Ok(expected) => expected,
             Err(fault) => return self.decline(study, "not_ready", &explain(&fault)),
         };
         if terms.study.is_noised() {
-            if !self.ledger.covers(study, &attempt_name(expected.id)) {
+            let job = job_name(study, model.stage);
+            if !self.ledger.covers(&job, &attempt_name(expected.id)) {
                 return self.decline(
                     study,
                     "budget",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use consilium_audit::entry::{AttemptReference, EventKind, Outcome};
 use consilium_crypto::digest::Digest;
+use consilium_learning::model::Stage;
 use consilium_protocol::{
     AttemptId, Delivery, SiloEvent, SumChunks, VerifiedBy, VerifiedSum, peek_plan,
 };
@@ -16,7 +17,7 @@ use super::rounds::attempt_name;
 use super::{Agent, AgentFault};
 use crate::explain;
 use crate::journal::StudyState;
-use crate::ledger::LedgerFault;
+use crate::ledger::{LedgerFault, job_name};
 
 /// The chunks of one sum that have arrived.
 #[derive(Debug, Default)]
@@ -132,14 +133,14 @@ impl Agent {
             let model = terms.model(record.model.as_deref())?;
             let expected = terms.plan(verified.plan.id, &self.membership, &model)?;
             Ok(if verified.plan == expected {
-                Some(terms.advance(&model, verified)?)
+                Some((model.stage, terms.advance(&model, verified)?))
             } else {
                 None
             })
         });
         match advanced {
-            Ok(Some((model, complete))) => {
-                self.charge_forgotten_upload(study, verified)?;
+            Ok(Some((stage, (model, complete)))) => {
+                self.charge_forgotten_upload(study, stage, verified)?;
                 Ok(Some(Advanced {
                     rounds_done: model.rounds,
                     model: model.to_bytes(),
@@ -164,6 +165,7 @@ impl Agent {
     fn charge_forgotten_upload(
         &mut self,
         study: &str,
+        stage: Stage,
         verified: &VerifiedSum,
     ) -> Result<(), AgentFault> {
         let (id, noise) = (verified.plan.id, verified.plan.vector.noise);
@@ -171,10 +173,11 @@ impl Agent {
             return Ok(());
         }
         let before = self.ledger.entries().len();
-        match self
-            .ledger
-            .commit(&mut self.journal, study, &attempt_name(id))
-        {
+        match self.ledger.commit(
+            &mut self.journal,
+            &job_name(study, stage),
+            &attempt_name(id),
+        ) {
             Ok(()) if self.ledger.entries().len() == before => return Ok(()),
             Ok(()) => warn!(study, %id, "{FORGOTTEN}; it is charged now"),
             Err(LedgerFault::Refused(refusal)) => {

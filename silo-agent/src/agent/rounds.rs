@@ -19,7 +19,7 @@ use super::{Agent, AgentFault, Delayed, Input, work};
 use crate::coordinator_link::Session;
 use crate::crash::CrashPlace;
 use crate::explain;
-use crate::ledger::LedgerFault;
+use crate::ledger::{LedgerFault, job_name};
 
 impl Agent {
     /// A signed message of the coordinator.
@@ -187,14 +187,20 @@ impl Agent {
         let Some(record) = self.journal.study(&study)? else {
             return Ok(());
         };
-        let noised = match self.terms_of(&record) {
-            Ok(terms) => terms.study.is_noised(),
+        let terms = match self.terms_of(&record) {
+            Ok(terms) => terms,
             Err(fault) => return self.give_up(id, &study, &explain(&fault)),
         };
-        if noised {
+        if terms.study.is_noised() {
+            // Of the machine: it is the plan that the masks are spent on.
+            let plan = self.machine.plan();
+            let Some(stage) = plan.and_then(|plan| terms.vectors.stage_of(&plan.vector)) else {
+                return self.give_up(id, &study, "the vector is none of the study's");
+            };
+            let job = job_name(&study, stage);
             match self
                 .ledger
-                .commit(&mut self.journal, &study, &attempt_name(id))
+                .commit(&mut self.journal, &job, &attempt_name(id))
             {
                 Ok(()) => {}
                 Err(LedgerFault::Refused(refusal)) => {

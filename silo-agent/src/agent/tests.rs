@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks of a lying coordinator on a real agent: each fails, and the agent goes on.
 
+mod evaluation;
 mod hospital;
 mod unfit;
 
@@ -541,7 +542,13 @@ fn a_refused_study_or_one_that_is_not_ready_keeps_no_budget_set_aside() {
     for (study, refuse) in [("s1", true), ("s2", false)] {
         agent
             .ledger
-            .reserve(&mut agent.journal, "ercp-trial", &limit(), study, &plan())
+            .reserve(
+                &mut agent.journal,
+                "ercp-trial",
+                &limit(),
+                study,
+                &plan().into(),
+            )
             .unwrap();
         if refuse {
             let refused = Refused::by_rule("policy", "no longer");

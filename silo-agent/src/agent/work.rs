@@ -184,20 +184,21 @@ impl Agent {
             .map_err(|fault| explain(&fault))?;
         let policy = PolicyFile::read(&self.folder.policy(), self.name.as_str())
             .map_err(|fault| explain(&fault))?;
-        let local = match terms.vector.noise.map(|noise| noise.placement) {
+        let vector = plan.vector;
+        let local = match vector.noise.map(|noise| noise.placement) {
             Some(NoisePlacement::Local { .. }) => {
-                let steps = terms.task.local_training(&terms.vector, &model);
+                let steps = terms.task.local_training(&vector, &model);
                 Some(steps.map_err(|fault| explain(&fault))?)
             }
             Some(NoisePlacement::Shared) | None => None,
         };
         Ok(TrainingOrder {
             job: job(&data_set, &record.offer.study),
-            model,
             local,
-            dimension: terms.task.dimension(),
-            vector: terms.vector,
-            clip: terms.clip(),
+            dimension: terms.task.dimension_at(model.stage),
+            vector,
+            clip: terms.clip_at(model.stage),
+            model,
             isolation: policy.policy.floor.isolation,
         })
     }

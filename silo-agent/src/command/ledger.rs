@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use consilium_audit::verify::read_entries;
 use consilium_certs::FolderLock;
+use consilium_learning::model::Stage;
 use consilium_privacy::budget::LedgerEntry;
 use consilium_privacy::loss::Epsilon;
 use consilium_privacy::noise_plan::View;
@@ -22,7 +23,7 @@ use crate::attempt_files::AttemptFiles;
 use crate::config::Config;
 use crate::crash::CrashPoint;
 use crate::durable_file;
-use crate::ledger::{Ledger, NAMESPACE, Raise, recomputed};
+use crate::ledger::{Ledger, NAMESPACE, Raise, named, recomputed};
 use crate::silo_folder::{SiloFolder, membership};
 
 pub(super) fn execute(command: LedgerCommand) -> anyhow::Result<ExitCode> {
@@ -264,14 +265,22 @@ pub(super) fn described(entry: &LedgerEntry) -> String {
                 View::MasksHold | View::Colluders => "",
             };
             format!(
-                "set aside {attempts} attempts of {cost} for study {} on `{data_set}`{charged}",
-                short(job)
+                "set aside {attempts} attempts of {cost} for {} on `{data_set}`{charged}",
+                owner(job)
             )
         }
         LedgerEntry::Committed { job, attempt } => {
-            format!("spent attempt {attempt} of study {}", short(job))
+            format!("spent attempt {attempt} of {}", owner(job))
         }
-        LedgerEntry::Released { job } => format!("freed what study {} did not use", short(job)),
+        LedgerEntry::Released { job } => format!("freed what {} did not use", owner(job)),
+    }
+}
+
+fn owner(job: &str) -> String {
+    let (study, stage) = named(job);
+    match stage {
+        Stage::Training => format!("study {}", short(study)),
+        Stage::Evaluation => format!("the evaluation of study {}", short(study)),
     }
 }
 

@@ -131,7 +131,7 @@ impl OfficerCard {
         self.privacy = Some(PrivacyCard::of(&terms, membership.colluders, charged)?);
         let limit: &BudgetLimit =
             limit.with_context(|| format!("the policy sets no budget for `{data}`"))?;
-        let forecast = Forecast::of(&ledger, &data, limit, &record.id, &terms.vector)?;
+        let forecast = Forecast::of(&ledger, &data, limit, &record.id, &terms.vectors)?;
         self.budget = Some(BudgetCard::of(&forecast));
         Ok(())
     }
@@ -181,7 +181,7 @@ impl PrivacyCard {
         let silos = u32::try_from(terms.invited.len())?;
         let dropouts = terms.thresholds.dropouts;
         let statement = terms.study.privacy_statement(silos, dropouts, colluders)?;
-        let (Some(statement), Some(noise)) = (statement, terms.vector.noise) else {
+        let (Some(statement), Some(noise)) = (statement, terms.vectors.training.noise) else {
             bail!("the study has no noise");
         };
         let view = |view, promise: Option<Promise>| -> anyhow::Result<ViewCard> {

@@ -339,7 +339,7 @@ fn a_data_set_that_continues_another_takes_from_its_budget() {
     // The other data set's studies have taken all there was.
     let limit = permitted.policy.policy.budget("ercp-2019").unwrap();
     let (ledger, journal) = (&mut hospital.ledger, &mut hospital.journal);
-    let vector = &permitted.terms.vector;
+    let vector = &permitted.terms.vectors;
     ledger
         .reserve(journal, "ercp-2019", limit, "earlier", vector)
         .unwrap();
@@ -416,7 +416,7 @@ fn a_study_that_was_charged_while_masks_hold_ends_where_the_policy_charges_broke
             "ercp-trial",
             limit,
             "5ff11f0e",
-            &permitted.terms.vector,
+            &permitted.terms.vectors,
         )
         .unwrap();
     let again = |hospital: &Hospital| {
@@ -451,7 +451,7 @@ fn a_study_beyond_the_budget_hears_what_would_fit_and_that_is_permitted() {
             "ercp-trial",
             limit,
             "before",
-            &permitted.terms.vector,
+            &permitted.terms.vectors,
         )
         .unwrap();
     let (rule, statement) = refused(hospital.consider(&hospital.offer_of(PRIVATE)));
@@ -518,6 +518,6 @@ fn a_study_whose_unit_is_the_silo_needs_a_grant_that_names_it_and_no_bound_on_pa
     let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
         panic!("not permitted");
     };
-    let noise = permitted.terms.vector.noise.unwrap();
+    let noise = permitted.terms.vectors.training.noise.unwrap();
     assert_eq!((noise.unit, noise.patients_cap), (Unit::Silo, 1));
 }

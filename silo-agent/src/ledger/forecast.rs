@@ -3,9 +3,9 @@
 
 use consilium_policies::BudgetLimit;
 use consilium_privacy::budget::{self, Account, Budget, BudgetRefusal, Share};
-use consilium_privacy::noise_plan::{VectorPlan, View};
+use consilium_privacy::noise_plan::View;
 
-use super::{LedgerFault, price};
+use super::{LedgerFault, StudyVectors, price};
 
 /// A budget before and after a study.
 #[derive(Debug)]
@@ -21,36 +21,41 @@ pub(crate) struct Forecast {
 }
 
 impl Forecast {
-    /// Nothing is changed by looking. A study that has reserved already is in both accounts.
+    /// Nothing is changed by looking. All jobs of a study fit, or it does not. One that has reserved already is in both accounts.
     pub(crate) fn of(
         state: &budget::Ledger,
         data: &str,
         limit: &BudgetLimit,
         study: &str,
-        plan: &VectorPlan,
+        vectors: &StudyVectors,
     ) -> Result<Self, LedgerFault> {
-        let reserved = state.job(study);
-        let view = reserved.map_or(limit.charge.view(), budget::Job::view);
-        let (attempts, charge) = price(plan, view)?;
         let mut trial = state.clone();
         if trial.account(data).is_err() {
             let created = trial.create(data, Budget::create(limit.epsilon, limit.delta)?)?;
             trial.record(&created, 0)?;
         }
         let before = trial.account(data)?.clone();
-        let after = if reserved.is_some() {
-            Ok(before.clone())
-        } else {
-            trial
-                .reserve(data, study, attempts, &charge)
-                .and_then(|entry| trial.record(&entry, 0))
-                .and_then(|_| trial.account(data).cloned())
+        let view_of = |job: &str| {
+            let reserved = state.job(job);
+            reserved.map_or(limit.charge.view(), budget::Job::view)
         };
+        let mut needed = Share::NONE;
+        let mut fits = Ok(());
+        for (job, plan) in vectors.jobs(study) {
+            let (attempts, charge) = price(&plan, view_of(&job))?;
+            needed = needed.plus(before.share_needed(attempts, &charge));
+            if state.job(&job).is_none() && fits.is_ok() {
+                fits = trial
+                    .reserve(data, &job, attempts, &charge)
+                    .and_then(|entry| trial.record(&entry, 0))
+                    .map(|_| ());
+            }
+        }
         Ok(Self {
-            needed: before.share_needed(attempts, &charge),
+            needed,
+            after: fits.and_then(|()| trial.account(data).cloned()),
             before,
-            after,
-            view,
+            view: view_of(study),
         })
     }
 }

@@ -10,10 +10,12 @@ use std::fmt;
 
 use consilium_audit::entry::{Entry, EventKind};
 use consilium_crypto::digest::Digest;
+use consilium_learning::model::Stage;
 use consilium_privacy::budget::{self, Account, Charge, DeltaAmount, Job, RdpAmount};
+use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{AttemptId, Membership};
 
-use super::price;
+use super::{job_name, price};
 use crate::study_terms::StudyTerms;
 
 /// What the shared log says of one study.
@@ -22,8 +24,9 @@ pub(crate) struct Charged {
     /// The digest of the study's bytes.
     study: Option<Digest>,
     invited: Vec<String>,
-    /// The attempts whose sums hold this silo's vector.
-    attempts: BTreeSet<String>,
+    /// The attempts whose sums hold this silo's vector, each with how many rounds of the study were released before it.
+    attempts: BTreeMap<String, u32>,
+    released: BTreeSet<u64>,
 }
 
 /// Where the ledger and the log differ. Each is a charge that is missing or too low.
@@ -94,7 +97,15 @@ pub(crate) fn charged(entries: &[Entry], silo: &str) -> BTreeMap<String, Charged
                 round: attempt.round,
                 attempt: attempt.attempt,
             };
-            study.attempts.insert(id.to_string());
+            let before = study
+                .released
+                .iter()
+                .filter(|round| **round < attempt.round);
+            let before = u32::try_from(before.count()).unwrap_or(u32::MAX);
+            study.attempts.entry(id.to_string()).or_insert(before);
+        }
+        if event.kind == EventKind::RoundReleased {
+            study.released.insert(attempt.round);
         }
     }
     studies.retain(|_, study| !study.attempts.is_empty());
@@ -125,33 +136,20 @@ pub(crate) fn compare(
         }
         comparison.studies += 1;
         comparison.attempts += due.attempts.len();
-        let Some(job) = ledger.job(name) else {
-            comparison.differences.push(Difference::NoReservation {
-                study: study(),
-                attempts: due.attempts.len(),
-            });
-            continue;
-        };
-        let committed: BTreeSet<&str> = job.committed().collect();
-        for attempt in &due.attempts {
-            if !committed.contains(attempt.as_str()) {
-                comparison.differences.push(Difference::NotCharged {
-                    study: study(),
-                    attempt: attempt.clone(),
-                });
-            }
-        }
-        match (
-            ledger.account(job.data_set()),
-            price(&terms.vector, job.view()),
-        ) {
-            (Ok(account), Ok((_, charge))) => {
-                let found = too_cheap(name, job, account, &charge);
+        let rounds = terms.study.rounds.most;
+        for stage in [Stage::Training, Stage::Evaluation] {
+            // Every round with noise is taken: the evaluation is what follows the last one.
+            let is_evaluation =
+                |before: u32| before >= rounds && terms.vectors.evaluation.is_some();
+            let attempts = due.attempts.iter();
+            let attempts: Vec<&str> = attempts
+                .filter(|(_, before)| is_evaluation(**before) == (stage == Stage::Evaluation))
+                .map(|(attempt, _)| attempt.as_str())
+                .collect();
+            if let (Some(plan), false) = (terms.vectors.at(stage), attempts.is_empty()) {
+                let found = differences(ledger, name, stage, &plan, &attempts);
                 comparison.differences.extend(found);
             }
-            _ => comparison
-                .differences
-                .push(Difference::NoStudy { study: study() }),
         }
     }
     comparison
@@ -191,6 +189,42 @@ fn too_cheap(name: &str, job: &Job, account: &Account, charge: &Charge) -> Vec<D
         });
     }
     found
+}
+
+/// Where one job of a study differs from what the log charges it for.
+fn differences(
+    ledger: &budget::Ledger,
+    study: &str,
+    stage: Stage,
+    plan: &VectorPlan,
+    attempts: &[&str],
+) -> Vec<Difference> {
+    let study_name = || study.to_owned();
+    let Some(job) = ledger.job(&job_name(study, stage)) else {
+        return vec![Difference::NoReservation {
+            study: study_name(),
+            attempts: attempts.len(),
+        }];
+    };
+    let committed: BTreeSet<&str> = job.committed().collect();
+    let missing = attempts
+        .iter()
+        .filter(|attempt| !committed.contains(**attempt));
+    let mut differences: Vec<Difference> = missing
+        .map(|attempt| Difference::NotCharged {
+            study: study_name(),
+            attempt: (*attempt).to_owned(),
+        })
+        .collect();
+    match (ledger.account(job.data_set()), price(plan, job.view())) {
+        (Ok(account), Ok((_, charge))) => {
+            differences.extend(too_cheap(study, job, account, &charge));
+        }
+        _ => differences.push(Difference::NoStudy {
+            study: study_name(),
+        }),
+    }
+    differences
 }
 
 impl fmt::Display for Difference {

@@ -70,24 +70,28 @@ pub(crate) fn plan() -> VectorPlan {
 fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_freed() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
-    let before = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
+    let before = ledger
+        .share("trial", &limit(), "s1", &plan().into())
+        .unwrap();
     assert!(
         before.needed > 0.5 && before.needed < 1.0 && (before.left - 1.0).abs() < 1e-9,
         "{before:?}"
     );
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
-    let again = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
+    let again = ledger
+        .share("trial", &limit(), "s1", &plan().into())
+        .unwrap();
     assert!(
         again.needed <= again.left,
         "a crash after reserving must not refuse the study: {again:?}"
     );
     let refused = ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s2", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s2", &plan().into())
         .unwrap_err();
     assert!(matches!(
         refused,
@@ -100,7 +104,7 @@ fn a_second_study_beyond_the_budget_is_refused_and_the_rest_of_the_first_is_free
     assert!(!ledger.release(&mut desk.journal, "s1").unwrap());
     assert!(!ledger.covers("s1", "1.2.1"));
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s2", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s2", &plan().into())
         .unwrap();
     drop(ledger);
     let reopened = desk.open().unwrap();
@@ -113,7 +117,7 @@ fn a_changed_line_stops_the_ledger() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     drop(ledger);
     let text = fs::read_to_string(desk.path()).unwrap();
@@ -130,7 +134,7 @@ fn a_torn_last_line_is_cut_off_and_an_older_copy_is_noticed() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     let older = fs::read(desk.path()).unwrap();
     ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
@@ -162,8 +166,12 @@ fn an_officer_may_charge_as_if_the_masks_were_broken() {
         ..limit()
     };
     // Two honest shares of noise remain beside colluders, one behind broken masks: twice the price at every order.
-    let usual = ledger.share("trial", &limit(), "s1", &plan()).unwrap();
-    let more = ledger.share("trial", &strict, "s1", &plan()).unwrap();
+    let usual = ledger
+        .share("trial", &limit(), "s1", &plan().into())
+        .unwrap();
+    let more = ledger
+        .share("trial", &strict, "s1", &plan().into())
+        .unwrap();
     assert!((more.needed / usual.needed - 2.0).abs() < 0.01, "{more:?}");
     assert!(more.needed > 1.0, "{more:?}");
     let fewer = VectorPlan {
@@ -173,11 +181,11 @@ fn an_officer_may_charge_as_if_the_masks_were_broken() {
         }),
         ..plan()
     };
-    let forecast = Forecast::of(&ledger.state, "trial", &strict, "s2", &fewer).unwrap();
+    let forecast = Forecast::of(&ledger.state, "trial", &strict, "s2", &fewer.into()).unwrap();
     let (needed, after) = (forecast.needed, forecast.after.unwrap());
     assert_eq!(forecast.view, View::MasksBroken);
     ledger
-        .reserve(&mut desk.journal, "trial", &strict, "s2", &fewer)
+        .reserve(&mut desk.journal, "trial", &strict, "s2", &fewer.into())
         .unwrap();
     assert_eq!(ledger.charged_view("s2"), Some(View::MasksBroken));
     let account = ledger.account("trial").unwrap().clone();
@@ -187,9 +195,9 @@ fn an_officer_may_charge_as_if_the_masks_were_broken() {
     let each = spent.fraction() * 8.0 / needed.fraction();
     assert!((each - 1.0).abs() < 0.02, "{each}");
     // Where it does not fit the forecast says so, and a study that reserved is in both accounts.
-    let much = Forecast::of(&ledger.state, "trial", &strict, "s3", &plan()).unwrap();
+    let much = Forecast::of(&ledger.state, "trial", &strict, "s3", &plan().into()).unwrap();
     assert!(matches!(much.after, Err(BudgetRefusal::Exceeded { .. })));
-    let again = Forecast::of(&ledger.state, "trial", &limit(), "s2", &fewer).unwrap();
+    let again = Forecast::of(&ledger.state, "trial", &limit(), "s2", &fewer.into()).unwrap();
     assert_eq!(again.view, View::MasksBroken);
     assert_eq!(again.before, again.after.unwrap());
     // After a restart it is charged as it was.
@@ -203,13 +211,15 @@ fn a_policy_cannot_change_a_budget_that_was_created() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     let wider = BudgetLimit {
         epsilon: Epsilon::new(40.0).unwrap(),
         ..limit()
     };
-    let fault = ledger.share("trial", &wider, "s2", &plan()).unwrap_err();
+    let fault = ledger
+        .share("trial", &wider, "s2", &plan().into())
+        .unwrap_err();
     assert!(matches!(fault, LedgerFault::OtherBudget { .. }));
 }
 
@@ -220,7 +230,7 @@ fn a_plan_without_noise_is_never_charged() {
     let plain = VectorPlan::plain(5, 4, 64, 32).unwrap();
     assert!(
         ledger
-            .reserve(&mut desk.journal, "trial", &limit(), "s1", &plain)
+            .reserve(&mut desk.journal, "trial", &limit(), "s1", &plain.into())
             .is_err()
     );
     assert_eq!(ledger.entries().len(), 1);
@@ -231,7 +241,7 @@ fn a_journal_older_than_the_ledger_is_noticed_but_one_entry_is_what_a_crash_leav
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     let two_behind = desk.copy_journal("two-behind");
     ledger.commit(&mut desk.journal, "s1", "1.1.1").unwrap();
@@ -291,7 +301,7 @@ fn a_file_cut_anywhere_opens_with_every_charge_acted_on_or_not_at_all() {
     let mut desk = Desk::new();
     let mut ledger = desk.open().unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     let mut acted = vec![(
         fs::read(desk.path()).unwrap().len(),
@@ -331,7 +341,7 @@ fn a_thousand_reservations_from_eight_threads_set_aside_no_more_than_there_is() 
     let journal = Journal::open(&desk.folder.path().join("journal.sqlite")).unwrap();
     let shared = std::sync::Mutex::new((ledger, journal));
     let admitted = std::sync::atomic::AtomicUsize::new(0);
-    let plan = plan();
+    let plan = plan().into();
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let (shared, admitted, plan) = (&shared, &admitted, &plan);
@@ -378,7 +388,7 @@ fn officers() -> Vec<Officer> {
 fn used(desk: &mut Desk) -> Ledger {
     let mut ledger = desk.open().unwrap();
     ledger
-        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan())
+        .reserve(&mut desk.journal, "trial", &limit(), "s1", &plan().into())
         .unwrap();
     ledger
 }
@@ -407,14 +417,16 @@ fn two_officers_raise_a_budget_and_the_next_study_fits() {
         .top_up(&mut desk.journal, &officers(), &raise, &signatures, None)
         .unwrap();
     // The policy must say so too.
-    let fault = ledger.share("trial", &limit(), "s2", &plan()).unwrap_err();
+    let fault = ledger
+        .share("trial", &limit(), "s2", &plan().into())
+        .unwrap_err();
     assert!(matches!(fault, LedgerFault::OtherBudget { .. }));
     let raised = BudgetLimit {
         epsilon: Epsilon::new(8.0).unwrap(),
         ..limit()
     };
     ledger
-        .reserve(&mut desk.journal, "trial", &raised, "s2", &plan())
+        .reserve(&mut desk.journal, "trial", &raised, "s2", &plan().into())
         .unwrap();
     // The same signatures do not raise it once more.
     assert!(

@@ -132,6 +132,7 @@ pub(super) fn result_seeds() -> Result<Vec<Vec<u8>>> {
         converged: Some(true),
         log_likelihood: Some(-1.5),
         examples: Some(Count(120.0)),
+        evaluation: None,
     };
     [
         StudyResult::LogisticRegression(regression.clone()),

@@ -123,7 +123,7 @@ impl OneRun {
             }
             match task.advance(&model, &task.decode(&vector, &released)?)? {
                 Step::Continue(next) => model = next,
-                Step::Finished(_) => break,
+                Step::Trained(_) | Step::Finished(_) | Step::Evaluated { .. } => break,
             }
         }
         let scores = scores.get(1..).context("an intercept")?;

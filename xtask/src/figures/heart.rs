@@ -202,7 +202,8 @@ fn run(task: &Task, tables: &[Table], aggregate: &mut RealSum<'_>) -> Result<Mod
         }
         match task.advance(&model, &aggregate(task, sums)?)? {
             Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return Ok(outcome.model),
+            Step::Trained(outcome) | Step::Finished(outcome) => return Ok(outcome.model),
+            Step::Evaluated { .. } => bail!("the study evaluates another model"),
         }
     }
 }

@@ -113,7 +113,8 @@ fn train(study: &Study, tables: &[Table], seed: u8) -> Result<Model> {
         }
         match task.advance(&model, &task.decode(&plan, &total)?)? {
             Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return Ok(outcome.model),
+            Step::Trained(outcome) | Step::Finished(outcome) => return Ok(outcome.model),
+            Step::Evaluated { .. } => bail!("the study evaluates another model"),
         }
     }
 }

@@ -109,7 +109,8 @@ pub(super) fn train(
         }
         match task.advance(&model, &task.decode(plan, &total)?)? {
             Step::Continue(next) => model = next,
-            Step::Finished(outcome) => return Ok(outcome.model),
+            Step::Trained(outcome) | Step::Finished(outcome) => return Ok(outcome.model),
+            Step::Evaluated { .. } => bail!("the study evaluates another model"),
         }
     }
 }

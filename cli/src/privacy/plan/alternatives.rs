@@ -112,6 +112,7 @@ fn rate_that_fits(
                 plan: noise.plan.with_sampling_rate(terms.sampling_rate),
                 dimension: noise.dimension,
                 terms,
+                evaluation: noise.evaluation,
             };
             // Rounded down, so that what is written takes no less noise.
             let certified = same_noise.certified(noise.plan.attempts).ok()?.value();

@@ -173,7 +173,7 @@ impl Room {
         };
         let asked = noised.noise()?.terms.epsilon;
         let within = |noise: &StudyNoise| {
-            let needed = limit.needed(noise, noise.plan.attempts);
+            let needed = limit.needed(noise);
             needed.is_ok_and(|needed| needed.0 <= share_percent)
         };
         if within(&noised.noise()?) {
@@ -198,7 +198,7 @@ impl Limit {
 
     fn after(&self, noise: &StudyNoise) -> anyhow::Result<BudgetAfter> {
         let account = self.ledger.account(&self.data)?;
-        let needed = self.needed(noise, noise.plan.attempts)?;
+        let needed = self.needed(noise)?;
         let left_before = match self.left_percent {
             Some(percent) => Percent(f64::from(percent)),
             None => percent(account.remaining_share().fraction()),
@@ -225,33 +225,54 @@ impl Limit {
         })
     }
 
-    fn needed(&self, noise: &StudyNoise, attempts: u32) -> anyhow::Result<Percent> {
+    fn needed(&self, noise: &StudyNoise) -> anyhow::Result<Percent> {
+        self.needed_by(&self.jobs(noise, noise.plan.attempts)?)
+    }
+
+    fn needed_by(&self, jobs: &[PlannedJob]) -> anyhow::Result<Percent> {
         let account = self.ledger.account(&self.data)?;
-        let share = account.share_needed(attempts, &self.charge(noise)?);
-        Ok(percent(share.fraction()))
+        let share = |job: &PlannedJob| account.share_needed(job.attempts, &job.charge).fraction();
+        Ok(percent(jobs.iter().map(share).sum()))
     }
 
     /// The ledger with the study in it; `None` when it does not fit.
     fn reserved(&self, noise: &StudyNoise, attempts: u32) -> anyhow::Result<Option<Ledger>> {
+        let jobs = self.jobs(noise, attempts)?;
         if let Some(left) = self.left_percent
-            && self.needed(noise, attempts)?.0 > f64::from(left)
+            && self.needed_by(&jobs)?.0 > f64::from(left)
         {
             return Ok(None);
         }
         let mut trial = self.ledger.clone();
-        let reserved = match trial.reserve(&self.data, PLANNED, attempts, &self.charge(noise)?) {
-            Ok(reserved) => reserved,
-            Err(BudgetRefusal::Exceeded { .. } | BudgetRefusal::DeltaExceeded { .. }) => {
-                return Ok(None);
-            }
-            Err(other) => return Err(other.into()),
-        };
-        trial.record(&reserved, 0)?;
+        for job in jobs {
+            let reserved = match trial.reserve(&self.data, job.name, job.attempts, &job.charge) {
+                Ok(reserved) => reserved,
+                Err(BudgetRefusal::Exceeded { .. } | BudgetRefusal::DeltaExceeded { .. }) => {
+                    return Ok(None);
+                }
+                Err(other) => return Err(other.into()),
+            };
+            trial.record(&reserved, 0)?;
+        }
         Ok(Some(trial))
     }
 
-    fn charge(&self, noise: &StudyNoise) -> anyhow::Result<Charge> {
-        Ok(Charge::of_plan(&noise.plan, self.view, noise.dimension)?)
+    /// So many attempts at training, and those at the evaluation.
+    fn jobs(&self, noise: &StudyNoise, attempts: u32) -> anyhow::Result<Vec<PlannedJob>> {
+        let evaluation = noise
+            .evaluation
+            .map(|vectors| (PLANNED_EVALUATION, vectors.plan.attempts, vectors));
+        std::iter::once((PLANNED, attempts, noise.training()))
+            .chain(evaluation)
+            .map(|(name, attempts, vectors)| {
+                let charge = Charge::of_plan(&vectors.plan, self.view, vectors.dimension)?;
+                Ok(PlannedJob {
+                    name,
+                    attempts,
+                    charge,
+                })
+            })
+            .collect()
     }
 
     fn fits(&self, noise: &StudyNoise, attempts: u32) -> bool {
@@ -307,6 +328,13 @@ fn largest_epsilon(noised: &NoisedStudy, enough: impl Fn(&StudyNoise) -> bool) -
     found
 }
 
+/// One of the jobs that a study would have in a ledger.
+struct PlannedJob {
+    name: &'static str,
+    attempts: u32,
+    charge: Charge,
+}
+
 fn percent(fraction: f64) -> Percent {
     Percent(100.0 * fraction)
 }
@@ -314,5 +342,7 @@ fn percent(fraction: f64) -> Percent {
 /// The name of what is not there yet; longer than the digests by which a ledger names studies, so that none is hit.
 const PLANNED: &str =
     "the study that is planned, which no ledger holds yet, and its budget if none is given";
+const PLANNED_EVALUATION: &str =
+    "the evaluation of the study that is planned, which no ledger holds yet, beside its training";
 /// In hundredths: noise exists for every epsilon from here on.
 const SMALLEST_CERTAIN: u32 = 10;

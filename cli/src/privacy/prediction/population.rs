@@ -296,6 +296,7 @@ fn by_gradients(study: &Study, plan: &RegressionPlan) -> Study {
             ModelPlan::Linear => Analysis::LinearRegression(plan),
             ModelPlan::Softmax | ModelPlan::Perceptron { .. } => Analysis::SoftmaxRegression(plan),
         },
+        evaluation: None,
         ..study.clone()
     };
     if let Some(terms) = study.privacy.promise_mut() {

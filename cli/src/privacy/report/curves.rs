@@ -3,8 +3,8 @@
 
 use crate::privacy::prediction::{predict, predict_widths};
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
-use consilium_privacy::accountant::estimate_of_plan;
 use consilium_privacy::accountant::meaning::TradeOff;
+use consilium_privacy::accountant::{NoisedVectors, estimate_of_plans};
 use consilium_privacy::loss::Epsilon;
 use consilium_privacy::noise_plan::{NoisePlan, View};
 use serde::Serialize;
@@ -100,8 +100,16 @@ fn spent(noise: &StudyNoise) -> anyhow::Result<Vec<Spent>> {
                 attempts: rounds,
                 ..noise.plan
             };
-            let estimated =
-                estimate_of_plan(&plan, View::Colluders, noise.dimension, noise.terms.delta)?;
+            let training = NoisedVectors {
+                plan,
+                ..noise.training()
+            };
+            let estimated = estimate_of_plans(
+                training,
+                noise.evaluation,
+                View::Colluders,
+                noise.terms.delta,
+            )?;
             Ok(Spent {
                 rounds,
                 certified: noise.certified(rounds)?.value(),

@@ -7,7 +7,7 @@ use super::curves::Curves;
 use super::derived;
 use super::run::{Charged, Run};
 use crate::privacy::prediction::{Prediction, Width, predict, predict_widths};
-use crate::privacy::study_loss::{NoisedStudy, StudyLoss, taking_part};
+use crate::privacy::study_loss::{NoisedStudy, StudyLoss, StudyNoise, taking_part};
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::accountant::meaning::Meaning;
 use consilium_privacy::accountant::zcdp;
@@ -85,6 +85,8 @@ pub(super) struct Accounting {
     pub(super) rounds_run: Option<u64>,
     /// `T`: rounds and spare attempts.
     pub(super) attempts_planned: u32,
+    /// At the evaluation, besides, with noise of their own.
+    pub(super) evaluation_attempts_planned: u32,
     /// What a hospital's ledger says; `null` without one.
     pub(super) charged: Option<Charged>,
     pub(super) composition: &'static str,
@@ -93,6 +95,8 @@ pub(super) struct Accounting {
 #[derive(Debug, Serialize)]
 pub(super) struct Boundary {
     pub(super) released: &'static str,
+    /// The trial of the model on patients held out.
+    pub(super) evaluation: &'static str,
     pub(super) not_released: &'static str,
     pub(super) tuning: String,
     pub(super) preprocessing: String,
@@ -163,14 +167,10 @@ impl PrivacyReport {
                 },
                 epsilon: noise.terms.epsilon,
                 delta: noise.terms.delta,
-                rho: (batch == Batch::Everybody).then(|| {
-                    let times_moved = match noise.plan.unit {
-                        Unit::Patient => f64::from(silos_per_patient),
-                        Unit::Silo => 2.0,
-                    };
-                    let of_patient = charged.value() / times_moved;
-                    NoiseMultiplier::new(of_patient).ok().map(|z| zcdp::rho(z, noise.plan.releases()))
-                }).flatten(),
+                rho: (batch == Batch::Everybody)
+                    .then(|| rho(charged, &noise))
+                    .transpose()?
+                    .flatten(),
                 trust_model: match noise.plan.placement {
                     NoisePlacement::Shared => format!(
                         "distributed: each silo adds its share under masks; no coordinator is trusted; {} of {} silos may collude, {} may drop out",
@@ -224,6 +224,7 @@ impl PrivacyReport {
                 rounds_planned: noised.study.rounds.most,
                 rounds_run: run.rounds,
                 attempts_planned: noise.plan.attempts,
+                evaluation_attempts_planned: noise.evaluation.map_or(0, |vectors| vectors.plan.attempts),
                 charged: run.charged,
                 composition: "all attempts of this study, spare ones included; other studies of the same patients add up in each hospital's ledger",
             },
@@ -241,6 +242,12 @@ impl PrivacyReport {
                     (NoisePlacement::Local { .. }, _) => {
                         "the sum of the silos' moves, once per attempt, each computed from noised sums of one clipped vector per patient; charged as if every silo's noised sum of every local step were seen"
                     }
+                },
+                evaluation: match noise.evaluation {
+                    Some(_) => {
+                        "the noised histogram of the last model's score by outcome, over patients whom a public hash of their id held out of the training: one cell for each; charged besides, and both keep to one epsilon"
+                    }
+                    None => "none: the model is not tried on patients",
                 },
                 not_released: "single vectors, sums of one hospital, batch sizes, who was drawn, counts of examples, losses and metrics",
                 tuning: derived::tuning(&noised.study),
@@ -265,6 +272,24 @@ impl PrivacyReport {
             views,
         })
     }
+}
+
+/// Of all attempts, those at the evaluation among them.
+fn rho(charged: NoiseMultiplier, noise: &StudyNoise) -> anyhow::Result<Option<Rho>> {
+    let times_moved = match noise.plan.unit {
+        Unit::Patient => f64::from(noise.plan.silos_per_patient),
+        Unit::Silo => 2.0,
+    };
+    let Ok(moved) = NoiseMultiplier::new(charged.value() / times_moved) else {
+        return Ok(None);
+    };
+    let training = zcdp::rho(moved, noise.plan.releases());
+    let Some(vectors) = noise.evaluation else {
+        return Ok(Some(training));
+    };
+    let multiplier = vectors.plan.multiplier(View::Colluders)?;
+    let evaluation = zcdp::rho(multiplier, vectors.plan.attempts);
+    Ok(Some(zcdp::together(training, evaluation)))
 }
 
 /// What the numbers do not cover.

@@ -334,7 +334,13 @@ fn tables(report: &PrivacyReport) -> String {
                 ("rounds run", rounds_run),
                 (
                     "attempts planned T",
-                    report.accounting.attempts_planned.to_string(),
+                    match report.accounting.evaluation_attempts_planned {
+                        0 => report.accounting.attempts_planned.to_string(),
+                        evaluation => format!(
+                            "{}, and {evaluation} at the evaluation",
+                            report.accounting.attempts_planned
+                        ),
+                    },
                 ),
                 ("attempts charged", charged),
                 ("composition", report.accounting.composition.to_owned()),
@@ -344,6 +350,7 @@ fn tables(report: &PrivacyReport) -> String {
             "Boundary",
             vec![
                 ("released", report.boundary.released.to_owned()),
+                ("evaluation", report.boundary.evaluation.to_owned()),
                 ("not released", report.boundary.not_released.to_owned()),
                 ("tuning", report.boundary.tuning.clone()),
                 ("preprocessing", report.boundary.preprocessing.clone()),

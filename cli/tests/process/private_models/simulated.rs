@@ -138,9 +138,10 @@ impl Hospitals {
             let decoded = self.task.decode(&self.plan, &total).unwrap();
             match self.task.advance(&model, &decoded).unwrap() {
                 Step::Continue(next) => model = next,
-                Step::Finished(outcome) => {
+                Step::Trained(outcome) | Step::Finished(outcome) => {
                     return outcome.result.regression().unwrap().coefficients.clone();
                 }
+                Step::Evaluated { .. } => panic!("nothing is evaluated"),
             }
         }
     }
@@ -158,9 +159,10 @@ impl Hospitals {
                         ..next
                     }
                 }
-                Step::Finished(outcome) => {
+                Step::Trained(outcome) | Step::Finished(outcome) => {
                     return outcome.result.regression().unwrap().coefficients.clone();
                 }
+                Step::Evaluated { .. } => panic!("nothing is evaluated"),
             }
         }
     }

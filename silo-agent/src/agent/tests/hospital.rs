@@ -18,6 +18,7 @@ use consilium_crypto::label::Label;
 use consilium_crypto::packing::pack;
 use consilium_crypto::signing::SigningKey;
 use consilium_crypto::transcript::hash;
+use consilium_learning::Model;
 use consilium_learning::contribution::Contribution;
 use consilium_policies::Policy;
 use consilium_protocol::{
@@ -29,6 +30,7 @@ use consilium_wire::v1::{self, coordinator_frame};
 
 use super::super::*;
 use crate::coordinator_link::Outgoing;
+use crate::journal::Offer;
 use crate::randomness;
 use crate::registration::{Behind, Registration};
 use crate::test_federation::{self, Federation, NAMES, RESEARCHER, STATISTICS};
@@ -230,7 +232,34 @@ impl Hospital {
         id
     }
 
-    /// Opens a round of a study from its first model; `releases` are proofs of earlier releases.
+    /// What trainers answer from now on when they are asked to contribute.
+    pub(super) fn answer_with(&self, contribution: &Contribution) {
+        let answer = Answer {
+            isolation: Isolation::Sandbox,
+            outcome: Ok(Finding::Contributed(TableFacts {
+                patients: 50,
+                warnings: Vec::new(),
+            })),
+        };
+        let mut bytes = Vec::new();
+        write_message(&mut bytes, &answer).unwrap();
+        bytes.extend(contribution.to_bytes());
+        fs::write(self.folder.path().join("answer.3"), bytes).unwrap();
+    }
+
+    /// The model that the agent has come to in a study.
+    pub(super) fn model_of(&self, study: &str) -> Model {
+        let record = self.agent.journal.study(study).unwrap().unwrap();
+        self.terms_of(study).model(record.model.as_deref()).unwrap()
+    }
+
+    pub(super) fn terms_of(&self, study: &str) -> StudyTerms {
+        let record = self.agent.journal.study(study).unwrap().unwrap();
+        let Offer { study, invited, .. } = &record.offer;
+        StudyTerms::derive(study, invited, &self.membership).unwrap()
+    }
+
+    /// Opens a round of a study from the model that the agent has come to; `releases` are proofs of earlier releases.
     pub(super) fn open(&mut self, study: &str, round: u64, releases: &[Vec<u8>]) {
         self.open_attempt(study, round, 1, releases);
     }
@@ -243,18 +272,25 @@ impl Hospital {
         attempt: u32,
         releases: &[Vec<u8>],
     ) {
-        let record = self.agent.journal.study(study).unwrap().unwrap();
-        let terms =
-            StudyTerms::derive(&record.offer.study, &record.offer.invited, &self.membership)
-                .unwrap();
+        let model = self.model_of(study);
+        self.open_from(study, &model, (round, attempt), releases);
+    }
+
+    /// Opens an attempt from any model.
+    pub(super) fn open_from(
+        &mut self,
+        study: &str,
+        model: &Model,
+        (round, attempt): (u64, u32),
+        releases: &[Vec<u8>],
+    ) {
+        let terms = self.terms_of(study);
         let id = AttemptId {
             epoch: self.membership.epoch,
             round,
             attempt,
         };
-        let plan = terms
-            .plan(id, &self.membership, &terms.task.initial_model())
-            .unwrap();
+        let plan = terms.plan(id, &self.membership, model).unwrap();
         let start = self.proof(self.start);
         let attachments: Vec<Vec<u8>> = std::iter::once(start)
             .chain(releases.iter().cloned())
@@ -539,7 +575,10 @@ impl Hospital {
                             .push_back(CoordinatorEvent::Delivered { from, delivery });
                     }
                     SiloEffect::Train(plan) => {
-                        let (id, input) = (plan.id, Digest::from_bytes([0; 32]));
+                        // With noise no second attempt sends what the first has sent.
+                        let id = plan.id;
+                        let drawn = plan.vector.noise.map_or(0, |_| id.attempt);
+                        let input = Digest::from_bytes([u8::try_from(drawn).unwrap(); 32]);
                         events.push_back(SiloEvent::Prepared { id, input });
                     }
                     SiloEffect::Mask(job) => {

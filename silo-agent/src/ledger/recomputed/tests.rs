@@ -56,7 +56,7 @@ fn ledger(keep: impl Fn(u64) -> bool) -> budget::Ledger {
     ledger.record(&created, 1).unwrap();
     let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
     let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let (attempts, charge) = price(&terms.vector, View::Colluders).unwrap();
+    let (attempts, charge) = price(&terms.vectors.training, View::Colluders).unwrap();
     let reserved = ledger
         .reserve("ercp-trial", STUDY, attempts, &charge)
         .unwrap();
@@ -135,7 +135,7 @@ fn a_ledger_that_was_charged_for_a_sample_where_everybody_took_part_is_found() {
     ledger.record(&created, 1).unwrap();
     let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
     let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let mut sampled = terms.vector;
+    let mut sampled = terms.vectors.training;
     let tenth = SamplingRate::new(0.1).unwrap();
     sampled.noise = sampled.noise.map(|noise| noise.with_sampling_rate(tenth));
     let (attempts, charge) = price(&sampled, View::Colluders).unwrap();
@@ -183,7 +183,7 @@ fn a_study_charged_as_if_masks_were_broken_is_due_that_price() {
     let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
     let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
     // The word of the strict price beside the cheap one.
-    let (attempts, mut charge) = price(&terms.vector, View::Colluders).unwrap();
+    let (attempts, mut charge) = price(&terms.vectors.training, View::Colluders).unwrap();
     charge.view = View::MasksBroken;
     let reserved = ledger
         .reserve("ercp-trial", STUDY, attempts, &charge)
@@ -204,7 +204,7 @@ fn recorded(change: impl Fn(&mut Charge)) -> budget::Ledger {
     ledger.record(&created, 1).unwrap();
     let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
     let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let (attempts, mut charge) = price(&terms.vector, View::Colluders).unwrap();
+    let (attempts, mut charge) = price(&terms.vectors.training, View::Colluders).unwrap();
     change(&mut charge);
     let reserved = ledger
         .reserve("ercp-trial", STUDY, attempts, &charge)
