@@ -9,6 +9,7 @@ use consilium_learning::model::{Model, Stage};
 use super::hospital::{DATA, Hospital, POLICY};
 use super::{declined, silo_frame};
 use crate::ledger::job_name;
+use crate::registration::{DataSet, DataSets};
 
 const TRIED: &str = r#"
 [study]
@@ -72,7 +73,20 @@ fn hospital() -> (Hospital, String) {
     (hospital, id)
 }
 
+/// Registers the data with what a study with noise needs.
+fn announce(hospital: &Hospital) {
+    let folder = hospital.silo().path().to_owned();
+    let data_set = DataSet {
+        patient: Some("id".to_owned()),
+        patients_at_most: Some(1000),
+        ..DataSets::of(&folder).find(DATA).unwrap()
+    };
+    let description = folder.join("data/ercp-trial.toml");
+    fs::write(description, toml::to_string(&data_set).unwrap()).unwrap();
+}
+
 fn offer(hospital: &mut Hospital) -> String {
+    announce(hospital);
     let key = hospital.federation.researcher_key();
     let id = hospital.begin_offer_of(TRIED.as_bytes().to_vec(), &key);
     if hospital.agent.checking.contains(&id) {
