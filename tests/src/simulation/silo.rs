@@ -236,7 +236,8 @@ impl Silo {
         if offered.id.round <= progress.round {
             return Vec::new();
         }
-        // A journal that was put back does not know the attempts that this disk has files of: they are sat out.
+        // A journal that was put back does not know the attempts that this disk has files of: they are sat out. The real
+        // agent does not even start with it (`attempts/reached`); here it goes on, so that what it could still say is tried.
         let answered = process.machine.highest_attempt();
         let known = answered.map(|id| id.order());
         let highest = self.disk.highest.map(|id| id.order());
