@@ -46,21 +46,36 @@ fn log() -> Vec<Entry> {
         .collect()
 }
 
-/// A ledger that was charged for the attempts that `keep` names.
-fn ledger(keep: impl Fn(u64) -> bool) -> budget::Ledger {
+/// A ledger with a budget of so much epsilon, in which the study has set its attempts aside at a price.
+fn reserved(epsilon: f64, price_of: impl FnOnce(&VectorPlan) -> (u32, Charge)) -> budget::Ledger {
     let mut ledger = budget::Ledger::new();
-    let (epsilon, delta) = (Epsilon::new(8.0).unwrap(), Delta::new(2e-5).unwrap());
+    let (epsilon, delta) = (Epsilon::new(epsilon).unwrap(), Delta::new(2e-5).unwrap());
     let created = ledger
         .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
         .unwrap();
     ledger.record(&created, 1).unwrap();
     let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
     let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let (attempts, charge) = price(&terms.vectors.training, View::Colluders).unwrap();
+    let (attempts, charge) = price_of(&terms.vectors.training);
     let reserved = ledger
         .reserve("ercp-trial", STUDY, attempts, &charge)
         .unwrap();
     ledger.record(&reserved, 2).unwrap();
+    ledger
+}
+
+/// A ledger that was charged for the attempts that `keep` names.
+fn ledger(keep: impl Fn(u64) -> bool) -> budget::Ledger {
+    charged_for(keep, |_| {})
+}
+
+/// The same with another charge in the place of the price.
+fn charged_for(keep: impl Fn(u64) -> bool, change: impl Fn(&mut Charge)) -> budget::Ledger {
+    let mut ledger = reserved(8.0, |plan| {
+        let (attempts, mut charge) = price(plan, View::Colluders).unwrap();
+        change(&mut charge);
+        (attempts, charge)
+    });
     for round in (1..=ROUNDS).filter(|round| keep(*round)) {
         let attempt = if round == 1 { 2 } else { 1 };
         let committed = ledger
@@ -127,22 +142,12 @@ fn a_study_that_is_unknown_here_or_whose_file_is_missing_is_found() {
 #[test]
 fn a_ledger_that_was_charged_for_a_sample_where_everybody_took_part_is_found() {
     // The ledger is charged for rounds on a tenth of the patients, with the noise of the study; the log's study takes all.
-    let mut ledger = budget::Ledger::new();
-    let (epsilon, delta) = (Epsilon::new(8.0).unwrap(), Delta::new(2e-5).unwrap());
-    let created = ledger
-        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
-        .unwrap();
-    ledger.record(&created, 1).unwrap();
-    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
-    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let mut sampled = terms.vectors.training;
-    let tenth = SamplingRate::new(0.1).unwrap();
-    sampled.noise = sampled.noise.map(|noise| noise.with_sampling_rate(tenth));
-    let (attempts, charge) = price(&sampled, View::Colluders).unwrap();
-    let reserved = ledger
-        .reserve("ercp-trial", STUDY, attempts, &charge)
-        .unwrap();
-    ledger.record(&reserved, 2).unwrap();
+    let ledger = reserved(8.0, |plan| {
+        let mut sampled = *plan;
+        let tenth = SamplingRate::new(0.1).unwrap();
+        sampled.noise = sampled.noise.map(|noise| noise.with_sampling_rate(tenth));
+        price(&sampled, View::Colluders).unwrap()
+    });
     let found = compared(&ledger, NAMES[0]).differences;
     let cheap = |difference: &&Difference| matches!(difference, Difference::TooCheap { .. });
     assert_eq!(found.iter().filter(cheap).count(), 1, "{found:?}");
@@ -174,51 +179,20 @@ fn a_charge_below_the_price_of_the_studys_noise_is_found() {
 
 #[test]
 fn a_study_charged_as_if_masks_were_broken_is_due_that_price() {
-    let mut ledger = budget::Ledger::new();
-    let (epsilon, delta) = (Epsilon::new(20.0).unwrap(), Delta::new(2e-5).unwrap());
-    let created = ledger
-        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
-        .unwrap();
-    ledger.record(&created, 1).unwrap();
-    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
-    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
     // The word of the strict price beside the cheap one.
-    let (attempts, mut charge) = price(&terms.vectors.training, View::Colluders).unwrap();
-    charge.view = View::MasksBroken;
-    let reserved = ledger
-        .reserve("ercp-trial", STUDY, attempts, &charge)
-        .unwrap();
-    ledger.record(&reserved, 2).unwrap();
+    let ledger = reserved(20.0, |plan| {
+        let (attempts, mut charge) = price(plan, View::Colluders).unwrap();
+        charge.view = View::MasksBroken;
+        (attempts, charge)
+    });
     let found = compared(&ledger, NAMES[0]).differences;
     let cheap = |difference: &&Difference| matches!(difference, Difference::TooCheap { .. });
     assert_eq!(found.iter().filter(cheap).count(), 1, "{found:?}");
 }
 
-/// A ledger in which one attempt was recorded with this charge in the place of its price.
+/// A ledger in which every attempt was recorded with this charge in the place of its price.
 fn recorded(change: impl Fn(&mut Charge)) -> budget::Ledger {
-    let mut ledger = budget::Ledger::new();
-    let (epsilon, delta) = (Epsilon::new(8.0).unwrap(), Delta::new(2e-5).unwrap());
-    let created = ledger
-        .create("ercp-trial", Budget::create(epsilon, delta).unwrap())
-        .unwrap();
-    ledger.record(&created, 1).unwrap();
-    let invited: Vec<String> = NAMES.iter().map(ToString::to_string).collect();
-    let terms = StudyTerms::derive(PRIVATE, &invited, &membership()).unwrap();
-    let (attempts, mut charge) = price(&terms.vectors.training, View::Colluders).unwrap();
-    change(&mut charge);
-    let reserved = ledger
-        .reserve("ercp-trial", STUDY, attempts, &charge)
-        .unwrap();
-    ledger.record(&reserved, 2).unwrap();
-    for round in 1..=ROUNDS {
-        let attempt = if round == 1 { 2 } else { 1 };
-        let committed = ledger
-            .commit(STUDY, &format!("1.{round}.{attempt}"))
-            .unwrap()
-            .unwrap();
-        ledger.record(&committed, 3).unwrap();
-    }
-    ledger
+    charged_for(|_| true, change)
 }
 
 #[test]
