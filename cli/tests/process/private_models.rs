@@ -207,20 +207,26 @@ fn local_steps_with_noise_at_each_learn_a_model_and_each_is_charged() {
     let noise = study.vector_plan(4, 1, 1).unwrap().noise.unwrap();
     let multiplier = noise.multiplier(View::MasksBroken).unwrap().value();
     for hospital in HOSPITALS {
-        let ledger = federation.json(&["silo", "ledger", "show", "--dir", hospital]);
-        let reserved = ledger["entries"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| &entry["entry"]["reserved"])
-            .find(|reserved| reserved.is_object())
-            .unwrap();
-        assert_eq!(reserved["attempts"], 5);
         // Three steps of the silo's own noise, by the closed form at order 8: no share of anybody else's.
-        let charged: f64 = reserved["curve"]["8"].as_str().unwrap().parse().unwrap();
         let due = 3.0 * 8.0 / (2.0 * multiplier * multiplier);
-        assert!((charged / due - 1.0).abs() < 1e-9, "{charged} {due}");
+        assert_set_aside(&federation, hospital, 5, due);
     }
+}
+
+/// So many attempts, each at this price at order 8.
+#[track_caller]
+fn assert_set_aside(federation: &Federation, hospital: &str, attempts: u32, due: f64) {
+    let ledger = federation.json(&["silo", "ledger", "show", "--dir", hospital]);
+    let reserved = ledger["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["entry"]["reserved"])
+        .find(|reserved| reserved.is_object())
+        .unwrap();
+    assert_eq!(reserved["attempts"], attempts);
+    let charged: f64 = reserved["curve"]["8"].as_str().unwrap().parse().unwrap();
+    assert!((charged / due - 1.0).abs() < 1e-9, "{charged} {due}");
 }
 
 #[test]
@@ -260,19 +266,9 @@ fn hospitals_are_hidden_as_a_whole_and_each_is_charged_for_any_data_it_could_hav
             .any(|value| value.abs() > deviation / 100.0)
     );
     for hospital in HOSPITALS {
-        let ledger = federation.json(&["silo", "ledger", "show", "--dir", hospital]);
-        let reserved = ledger["entries"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| &entry["entry"]["reserved"])
-            .find(|reserved| reserved.is_object())
-            .unwrap();
-        assert_eq!(reserved["attempts"], 5);
         // Two clips apart: four times what a patient's vector of that clip costs, by the closed form at order 8.
-        let charged: f64 = reserved["curve"]["8"].as_str().unwrap().parse().unwrap();
         let due = 4.0 * 8.0 / (2.0 * colluders * colluders);
-        assert!((charged / due - 1.0).abs() < 1e-9, "{charged} {due}");
+        assert_set_aside(&federation, hospital, 5, due);
     }
 }
 
