@@ -11,7 +11,7 @@ use crate::input::Input;
 use crate::log_keeper::now;
 use crate::sessions::{PartAsked, SessionNumber};
 use crate::store::StoredStart;
-use consilium_audit::{Actor, Event, EventKind};
+use consilium_audit::{Actor, Event, EventKind, Log};
 use consilium_certs::{ChannelBinding, Role};
 use consilium_crypto::digest::Digest;
 use consilium_crypto::signing::Signature;
@@ -176,7 +176,8 @@ impl Session {
             )
         })?;
         let root = roster.membership.roster_root;
-        self.welcome(root).await?;
+        let own_cosignature = self.own_cosignature(hello.log_size).await?;
+        self.welcome(root, own_cosignature).await?;
         if hello.roster_root != root.as_bytes() {
             return Err(Status::failed_precondition(
                 "the silo pins another roster than the one in force; fetch and verify the new one",
@@ -188,10 +189,26 @@ impl Session {
         Ok((hello, root))
     }
 
-    async fn welcome(&self, roster_root: Digest) -> Result<(), Status> {
+    /// What the silo has cosigned beyond what it remembers: its folder may be an old copy, which only its own signature
+    /// can tell it.
+    async fn own_cosignature(&self, remembered: u64) -> Result<String, Status> {
+        let silo = self.silo.clone();
+        let newest = move |log: &mut Log| log.newest_cosigned_by(silo.as_str(), remembered);
+        let note = self.federation.log.with(newest).await.map_err(internal)?;
+        if let Some(note) = &note {
+            tracing::warn!(
+                silo = %self.silo, cosigned = note.size(), remembered,
+                "a silo remembers less of the log than it has cosigned; it is shown its cosignature"
+            );
+        }
+        Ok(note.map(|note| note.to_string()).unwrap_or_default())
+    }
+
+    async fn welcome(&self, roster_root: Digest, own_cosignature: String) -> Result<(), Status> {
         let welcome = v1::Welcome {
             server_time_milliseconds: crate::federation::unix_milliseconds(),
             roster_root: roster_root.as_bytes().to_vec(),
+            own_cosignature,
         };
         let frame = v1::CoordinatorFrame {
             frame: Some(Sent::Welcome(welcome)),

@@ -205,7 +205,11 @@ impl Agent {
 
     fn handle(&mut self, input: Input) -> Result<(), AgentFault> {
         match input {
-            Input::Link(LinkEvent::Connected(session)) => {
+            Input::Link(LinkEvent::Connected {
+                session,
+                own_cosignature,
+            }) => {
+                self.compare_with_own(&own_cosignature)?;
                 self.session = Some(session);
                 self.upload = None;
                 self.replay = None;

@@ -26,7 +26,12 @@ use crate::randomness;
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
     /// A session is open; frames may be sent.
-    Connected(Session),
+    Connected {
+        /// The session.
+        session: Session,
+        /// The checkpoint beyond this silo's memory that it is said to have cosigned; empty if there is none.
+        own_cosignature: String,
+    },
     /// The coordinator runs another roster than the one pinned here.
     OtherRoster,
     /// A frame arrived.
@@ -221,7 +226,10 @@ impl Link {
                         LinkEvent::OtherRoster
                     } else {
                         info!(coordinator = %self.address, "session open");
-                        LinkEvent::Connected(session.clone())
+                        LinkEvent::Connected {
+                            session: session.clone(),
+                            own_cosignature: welcome.own_cosignature,
+                        }
                     }
                 }
                 coordinator_frame::Frame::Heartbeat(_) => continue,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What this silo believes of the federation's shared log: proofs under a quorum of cosignatures, and its own witness.
 
+use consilium_audit::checkpoint::CheckpointNote;
 use consilium_audit::entry::{Event, EventKind};
 use consilium_audit::note::{NoteFault, NoteVerifier};
 use consilium_audit::proof::LogProof;
@@ -55,6 +56,13 @@ impl SharedLog {
     /// This silo as a witness of the log.
     pub(crate) fn witness(&self, key: SigningKey, head: WitnessHead) -> Result<Witness, NoteFault> {
         Witness::new(self.log.clone(), &self.own_name, key, head)
+    }
+
+    /// The size of this checkpoint, if this witness has cosigned it.
+    pub(crate) fn cosigned_by(&self, witness: &Witness, checkpoint: &str) -> Option<u64> {
+        let note = CheckpointNote::open(checkpoint, &self.log).ok()?;
+        let cosigned = witness.verifier().verify(&note).ok()?;
+        cosigned.map(|_| note.size())
     }
 
     fn proven(&self, proof: &[u8], must_include: Option<&str>) -> Option<Event> {

@@ -31,6 +31,25 @@ impl Log {
         })
     }
 
+    /// The newest signed head beyond `size` that has a line of this witness, which is not verified here.
+    pub fn newest_cosigned_by(
+        &self,
+        witness: &str,
+        size: u64,
+    ) -> Result<Option<CheckpointNote>, LogFault> {
+        for noted in noted_sizes(&self.directory)?.into_iter().rev() {
+            if noted <= size {
+                break;
+            }
+            let note = self.checkpoint_note(noted)?;
+            let lines = note.note().signatures();
+            if lines.iter().any(|line| line.name() == witness) {
+                return Ok(Some(note));
+            }
+        }
+        Ok(None)
+    }
+
     /// The signed head of a size, with the cosignatures it has.
     pub fn checkpoint_note(&self, size: u64) -> Result<CheckpointNote, LogFault> {
         let bytes = read_if_there(&note_path(&self.directory, size))?

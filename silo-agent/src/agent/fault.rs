@@ -8,11 +8,12 @@ use consilium_audit::note::NoteFault;
 use consilium_certs::IdentityFolderFault;
 use consilium_protocol::{RestoreFault, SiloNameFault};
 
+use crate::attempt_files::Reached;
 use crate::durable_file::FileFault;
 use crate::journal::JournalFault;
 use crate::ledger::LedgerFault;
 use crate::shared_log::SharedLogFault;
-use crate::silo_folder::SigningKeyFault;
+use crate::silo_folder::{SigningKeyFault, SiloFolder};
 
 /// Why the agent cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +53,9 @@ pub enum AgentFault {
         "the pinned roster does not hold `{0}` with the keys in `identity/`; sign a roster that does"
     )]
     NotAMember(String),
-    /// The journal is older than what this installation has said: a copy of it was put back.
+    /// The journal is older than what this silo has said: a copy of it was put back.
     #[error(
-        "the journal in `{}` is an old copy: it ends at {journal}, and this installation has gone to {known}; put back the newest journal and ledger, or see \"After a loss\" in docs/operating.md", folder.display()
+        "the journal in `{}` is an old copy: it ends at {journal}, and this silo has gone to {known}; put back the newest journal and ledger, or see \"After a loss\" in docs/operating.md", folder.display()
     )]
     OldJournal {
         /// The silo's folder.
@@ -67,4 +68,14 @@ pub enum AgentFault {
     /// The trainer.
     #[error("the trainer process cannot be used: {0}")]
     Trainer(String),
+}
+
+impl AgentFault {
+    pub(super) fn old_journal(folder: &SiloFolder, journal: Reached, known: Reached) -> Self {
+        Self::OldJournal {
+            folder: folder.path().to_owned(),
+            journal: journal.to_string(),
+            known: known.to_string(),
+        }
+    }
 }

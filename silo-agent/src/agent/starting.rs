@@ -150,11 +150,7 @@ fn newest_journal(
     };
     let known = files.reached()?;
     if known.is_beyond(reached) {
-        return Err(AgentFault::OldJournal {
-            folder: folder.path().to_owned(),
-            journal: reached.to_string(),
-            known: known.to_string(),
-        });
+        return Err(AgentFault::old_journal(folder, reached, known));
     }
     // A crash came between the two.
     if known != reached {

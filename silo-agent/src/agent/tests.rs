@@ -18,7 +18,7 @@ use super::*;
 use crate::journal::StudyState;
 use crate::test_federation;
 use frames::MOST_OPEN_STUDIES;
-use hospital::{Hospital, POLICY, open, trainer, try_open};
+use hospital::{Hospital, OWN, POLICY, open, trainer, try_open};
 
 fn declined(hospital: &Hospital) -> Vec<(&str, &str)> {
     hospital
@@ -298,9 +298,7 @@ fn an_upload_that_is_asked_for_again_and_again_runs_once_over_a_session() {
     hospital.results(1);
     assert!(hospital.outgoing.uploads.try_recv().is_err());
     // In another session it begins again, and sends nothing that is there.
-    let (session, outgoing) = Session::new();
-    hospital.outgoing = outgoing;
-    hospital.input(Input::Link(LinkEvent::Connected(session)));
+    hospital.connect(String::new()).unwrap();
     hospital.deliver(&study, &freeze);
     let signed = hospital.outgoing.uploads.blocking_recv().unwrap();
     let Some(silo_frame::Frame::Protocol(message)) = signed.frame else {
@@ -396,6 +394,49 @@ fn a_journal_from_before_an_answer_or_a_cosignature_is_not_started_with() {
     }
 }
 
+#[test]
+fn a_folder_that_has_forgotten_its_own_cosignature_stops_and_believes_nobody_elses() {
+    let mut hospital = Hospital::new();
+    hospital.ask_to_cosign();
+    let remembered = hospital.cosigned_by(&[OWN]);
+    hospital.grow_log();
+    let by_others = hospital.cosigned_by(&[OWN - 2, OWN - 1]);
+    let by_itself = hospital.cosigned_by(&[OWN]);
+    let own_line = by_itself.lines().last().unwrap();
+    assert!(
+        own_line.contains(test_federation::NAMES[OWN]),
+        "{by_itself}"
+    );
+    let forged = by_itself.replace(own_line, remembered.lines().last().unwrap());
+    for harmless in [String::new(), remembered, by_others, forged] {
+        hospital.connect(harmless).unwrap();
+    }
+    let fault = hospital.connect(by_itself).unwrap_err();
+    assert!(matches!(fault, AgentFault::OldJournal { .. }), "{fault}");
+
+    // And without a coordinator that says so again.
+    let (silo, roster) = (hospital.silo(), hospital.federation.roster.clone());
+    let Hospital { folder, agent, .. } = hospital;
+    agent.files.close();
+    drop(agent);
+    let again = try_open(&silo, roster, trainer(folder.path())).map(|_| ());
+    let again = again.unwrap_err();
+    assert!(matches!(again, AgentFault::OldJournal { .. }), "{again}");
+}
+
+#[test]
+fn a_folder_that_begins_anew_after_a_loss_says_so_in_its_own_log_and_works() {
+    let mut hospital = Hospital::new();
+    hospital.grow_log();
+    let before = hospital.cosigned_by(&[OWN]);
+    hospital.connect(before).unwrap();
+    let log = hospital.own_log();
+    assert!(log.contains("cosigned_before"), "{log}");
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.finish(&study);
+}
+
 /// The files of a silo's folder whose names begin like this, with their bytes.
 fn backed_up(silo: &SiloFolder, names: &[&str]) -> Vec<(PathBuf, Vec<u8>)> {
     let files = fs::read_dir(silo.path()).unwrap();
@@ -430,7 +471,7 @@ fn a_late_open_of_a_round_that_was_released_is_left_alone() {
     hospital.deliver(&study, &late);
     assert_eq!(hospital.agent.machine.attempt(), None);
     assert!(declined(&hospital).is_empty());
-    let log = fs::read_to_string(hospital.silo().log().join("entries.jsonl")).unwrap();
+    let log = hospital.own_log();
     assert!(!log.contains("round.misbehaviour"), "{log}");
 }
 

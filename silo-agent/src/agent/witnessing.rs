@@ -9,10 +9,52 @@ use consilium_wire::v1::{self, silo_frame};
 use tracing::{error, warn};
 
 use super::{Agent, AgentFault, now_milliseconds};
+use crate::attempt_files::Reached;
 use crate::explain;
 use crate::own_log::with_details;
 
 impl Agent {
+    /// A checkpoint that this silo cosigned, it is said, and that it may have forgotten.
+    ///
+    /// SECURITY: with the whole folder the memory of what was spent and answered is put back too, and nothing inside the
+    /// folder shows it. Only this silo's own signature is believed; a coordinator can keep it back, and cannot make one.
+    pub(super) fn compare_with_own(&mut self, shown: &str) -> Result<(), AgentFault> {
+        let Some(forgotten) = self.shared_log.cosigned_by(&self.witness, shown) else {
+            return Ok(());
+        };
+        let remembered = self.witness.head().size;
+        if forgotten <= remembered {
+            return Ok(());
+        }
+        if remembered == 0 {
+            // What docs/operating.md says to do after a loss: journal, ledger and attempts begin anew.
+            warn!(
+                cosigned = forgotten,
+                "this folder begins anew, and this silo has cosigned the log before; the policy's budget must leave out \
+                 what was spent"
+            );
+            let begun = self.own_log.event(EventKind::SystemRecovered)?;
+            let size = forgotten.to_string();
+            self.own_log
+                .record(&with_details(begun, &[("cosigned_before", &size)]))?;
+            return Ok(());
+        }
+        let known = Reached {
+            step: self.step_number,
+            cosigned: forgotten,
+        };
+        // The next start stops before it connects.
+        self.files.record_reached(known)?;
+        Err(AgentFault::old_journal(
+            &self.folder,
+            Reached {
+                cosigned: remembered,
+                ..known
+            },
+            known,
+        ))
+    }
+
     /// A checkpoint to cosign, with the proof that it extends the last one.
     pub(super) fn cosign(&mut self, request: &v1::CosignRequest) -> Result<(), AgentFault> {
         let proof: Option<Vec<Digest>> = request

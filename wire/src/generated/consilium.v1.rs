@@ -605,6 +605,11 @@ pub struct Welcome {
     pub server_time_milliseconds: u64,
     #[prost(bytes = "vec", tag = "2")]
     pub roster_root: ::prost::alloc::vec::Vec<u8>,
+    /// The newest checkpoint with this silo's own cosignature that goes beyond the
+    /// log size of its hello; empty if there is none. It shows the silo that its
+    /// folder was put back from a copy.
+    #[prost(string, tag = "3")]
+    pub own_cosignature: ::prost::alloc::string::String,
 }
 /// One signed message of the aggregation protocol.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

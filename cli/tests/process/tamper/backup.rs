@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A hospital's folder put back from a backup: an attempt is never answered twice.
 
-use crate::crashes::{await_rounds, charged_attempts, uploaded_attempts};
+use crate::crashes::{await_rounds, uploaded_attempts};
 use crate::federation::{Federation, copy};
 use crate::studies::{STATISTICS, assert_completes_exactly, assert_exact, private, replaced};
 use std::collections::BTreeMap;
@@ -11,10 +11,8 @@ use std::path::Path;
 const VICTIM: &str = "3_UK";
 
 #[test]
-fn a_folder_from_before_a_study_sits_out_what_follows_and_answers_nothing_twice() {
+fn a_whole_folder_from_before_a_study_is_stopped_by_its_own_cosignature() {
     let mut federation = Federation::resting();
-    // How long the others wait for a silo that is there and does not take part.
-    federation.deadline("exchange_seconds", 8);
     federation.start();
     let first = federation.submit(STATISTICS);
     assert_exact(&federation.complete(&first));
@@ -27,22 +25,19 @@ fn a_folder_from_before_a_study_sits_out_what_follows_and_answers_nothing_twice(
     copy(&federation.path(VICTIM), &federation.path("newest"));
     let answers = answers(&federation);
 
-    // The log shows a release that the old folder has never heard of: its agent opens no round.
+    // Nothing in the folder shows that it is old; what it has signed since does.
     put_back(&federation, "backup");
-    federation.start_silo(VICTIM);
-    let third = federation.submit(STATISTICS);
-    let last = federation.watch(&third);
-    assert_eq!(last["state"], "failed", "{last}");
-    assert_only_more(&answers, &federation);
-    federation.stop_silo(VICTIM);
-    let show = ["audit", "show", "3_UK/log", "--kind", "round", "--json"];
-    let sat_out = federation.run(&show).succeeded();
-    assert!(sat_out.contains("the last release"), "{sat_out}");
+    let told = federation.run(&["silo", "run", "--dir", VICTIM]);
+    told.failed(2, &["3_UK", "old copy", "docs/operating.md"]);
+    // The next start needs nobody to tell it.
+    federation.stop();
+    let remembered = federation.run(&["silo", "run", "--dir", VICTIM]);
+    remembered.failed(2, &["3_UK", "old copy", "docs/operating.md"]);
 
     put_back(&federation, "newest");
-    federation.start_silo(VICTIM);
-    let fourth = federation.submit(STATISTICS);
-    assert_completes_exactly(&mut federation, &fourth);
+    federation.start();
+    let third = federation.submit(STATISTICS);
+    assert_completes_exactly(&mut federation, &third);
     assert_only_more(&answers, &federation);
 }
 
@@ -107,7 +102,7 @@ fn journal_and_ledger_of_a_backup_beside_newer_attempts_do_not_start() {
 }
 
 #[test]
-fn a_folder_from_the_middle_of_an_attempt_gives_no_second_answer_to_it() {
+fn a_folder_from_the_middle_of_an_attempt_is_stopped_before_it_answers_again() {
     let mut federation = Federation::resting();
     // The vector is noised and stored, and has not left.
     federation.start_with_armed_silo(VICTIM, "prepared:1");
@@ -117,25 +112,30 @@ fn a_folder_from_the_middle_of_an_attempt_gives_no_second_answer_to_it() {
     federation.start_silo(VICTIM);
     await_rounds(&federation, &id, 3);
     federation.kill_silo(VICTIM);
+    copy(&federation.path(VICTIM), &federation.path("newest"));
     let answers = answers(&federation);
     // All of the folder this time, the attempt's secrets too.
     put_back(&federation, "backup");
+    let told = federation.run(&["silo", "run", "--dir", VICTIM]);
+    told.failed(2, &["old copy"]);
+    put_back(&federation, "newest");
     federation.start_silo(VICTIM);
     let last = federation.watch(&id);
     assert_eq!(last["state"], "completed", "{last}\n{}", federation.logs());
     federation.stop();
     federation.verify_log();
     assert_only_more(&answers, &federation);
-    // What the folder has forgotten it cannot know by name: all that it had set aside is spent.
-    let charged = charged_attempts(&federation, VICTIM, &id);
-    assert_eq!(charged.len(), 6, "{charged:?}");
 }
 
 #[test]
-fn an_old_ledger_is_not_trusted_and_an_old_folder_cannot_spend_the_others_budgets() {
+fn a_budget_spent_is_not_back_with_an_old_ledger_or_an_old_folder() {
     let mut federation = Federation::resting();
-    copy(&federation.path(VICTIM), &federation.path("backup"));
     federation.start();
+    let before = federation.submit(STATISTICS);
+    assert_exact(&federation.complete(&before));
+    federation.stop_silo(VICTIM);
+    copy(&federation.path(VICTIM), &federation.path("backup"));
+    federation.start_silo(VICTIM);
     let study = private(20, 2);
     let id = federation.submit(&study);
     assert_eq!(
@@ -161,19 +161,10 @@ fn an_old_ledger_is_not_trusted_and_an_old_folder_cannot_spend_the_others_budget
     let refused = federation.run(&["silo", "run", "--dir", VICTIM]);
     refused.failed(2, &["3_UK/ledger.jsonl", "not to be trusted"]);
 
-    // All of the folder: it has forgotten what it spent, and the other hospitals have not.
+    // All of the folder: it has forgotten what it spent, and not how it signs.
     put_back(&federation, "backup");
-    federation.start_silo(VICTIM);
-    let again = federation.submit(&study);
-    let last = federation.watch(&again);
-    assert_eq!(last["state"], "refused", "{last}");
-    assert_ne!(last["refusals"][0]["silo"], VICTIM, "{last}");
-    assert!(
-        last["refusals"][0]["conditions"]
-            .to_string()
-            .contains("budget"),
-        "{last}"
-    );
+    let told = federation.run(&["silo", "run", "--dir", VICTIM]);
+    told.failed(2, &["old copy", "docs/operating.md"]);
 }
 
 fn put_back(federation: &Federation, backup: &str) {

@@ -38,7 +38,7 @@ use crate::trainer::TrainerCommand;
 use crate::trainer_child::pipe::{Answer, Description, Finding, TableFacts, write_message};
 
 /// The position of the silo under test.
-const OWN: usize = 2;
+pub(super) const OWN: usize = 2;
 pub(super) const DATA: &str = "ercp-trial";
 
 pub(super) const POLICY: &str = r#"
@@ -163,7 +163,10 @@ impl Hospital {
             deals: BTreeMap::new(),
             sum: Vec::new(),
         };
-        hospital.input(Input::Link(LinkEvent::Connected(session)));
+        hospital.input(Input::Link(LinkEvent::Connected {
+            session,
+            own_cosignature: String::new(),
+        }));
         hospital
     }
 
@@ -536,9 +539,17 @@ impl Hospital {
 
     /// A proof under a checkpoint that every silo has cosigned.
     fn proof(&mut self, place: u64) -> Vec<u8> {
+        let everybody: Vec<usize> = (0..NAMES.len()).collect();
+        self.cosigned_by(&everybody);
+        self.log.proof(place).unwrap().to_bytes()
+    }
+
+    /// The log's head, cosigned by these silos.
+    pub(super) fn cosigned_by(&mut self, silos: &[usize]) -> String {
         let head = self.log.checkpoint().unwrap();
-        let lines: Vec<String> = (0..NAMES.len())
-            .map(|position| {
+        let lines: Vec<String> = silos
+            .iter()
+            .map(|&position| {
                 SharedLog::new(&self.federation.roster, NAMES[position])
                     .unwrap()
                     .witness(self.federation.witness_key(position), WitnessHead::empty())
@@ -549,7 +560,30 @@ impl Hospital {
             })
             .collect();
         self.log.add_cosignatures(head.size(), &lines).unwrap();
-        self.log.proof(place).unwrap().to_bytes()
+        self.log.checkpoint_note(head.size()).unwrap().to_string()
+    }
+
+    /// The shared log goes on without this agent.
+    pub(super) fn grow_log(&mut self) {
+        let event = event(EventKind::StudySubmitted, Actor::coordinator("federation"));
+        let size = self.log.size().to_string();
+        self.log.append(&event.with_detail("at", size)).unwrap();
+    }
+
+    /// The hospital's own log, up to now.
+    pub(super) fn own_log(&mut self) -> String {
+        self.agent.own_log.sign_head().unwrap();
+        fs::read_to_string(self.silo().log().join("entries.jsonl")).unwrap()
+    }
+
+    /// A session begins with this checkpoint in its welcome.
+    pub(super) fn connect(&mut self, own_cosignature: String) -> Result<(), AgentFault> {
+        let (session, outgoing) = Session::new();
+        self.outgoing = outgoing;
+        self.agent.handle(Input::Link(LinkEvent::Connected {
+            session,
+            own_cosignature,
+        }))
     }
 
     fn tell_peer(&mut self, to: &SiloName, delivery: Delivery, sum: Vec<u64>) {
