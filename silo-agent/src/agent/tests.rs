@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Attacks of a lying coordinator on a real agent: each fails, and the agent goes on.
 
+mod batches;
 mod evaluation;
 mod hospital;
 mod unfit;

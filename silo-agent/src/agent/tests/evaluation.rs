@@ -9,7 +9,6 @@ use consilium_learning::model::{Model, Stage};
 use super::hospital::{DATA, Hospital, POLICY};
 use super::{declined, silo_frame};
 use crate::ledger::job_name;
-use crate::registration::{DataSet, DataSets};
 
 const TRIED: &str = r#"
 [study]
@@ -73,20 +72,8 @@ fn hospital() -> (Hospital, String) {
     (hospital, id)
 }
 
-/// Registers the data with what a study with noise needs.
-fn announce(hospital: &Hospital) {
-    let folder = hospital.silo().path().to_owned();
-    let data_set = DataSet {
-        patient: Some("id".to_owned()),
-        patients_at_most: Some(1000),
-        ..DataSets::of(&folder).find(DATA).unwrap()
-    };
-    let description = folder.join("data/ercp-trial.toml");
-    fs::write(description, toml::to_string(&data_set).unwrap()).unwrap();
-}
-
 fn offer(hospital: &mut Hospital) -> String {
-    announce(hospital);
+    hospital.announce();
     let key = hospital.federation.researcher_key();
     let id = hospital.begin_offer_of(TRIED.as_bytes().to_vec(), &key);
     if hospital.agent.checking.contains(&id) {
@@ -202,11 +189,7 @@ fn attempts_at_the_evaluation_end_with_those_set_aside_and_training_does_not_pay
     let opened = hospital.to_agent.pop_front().unwrap();
     hospital.deliver(&study, &opened);
     // While an attempt is in flight, answers wait for the grid.
-    for (due, _) in &mut hospital.agent.answers {
-        *due = std::time::Instant::now();
-    }
-    hospital.agent.send_due();
-    hospital.settle();
+    hospital.send_answers();
     assert_eq!(declined(&hospital), [(study.as_str(), "budget")]);
     assert_eq!(
         (charged(&hospital, &study), hospital.asked()),

@@ -27,12 +27,13 @@ use consilium_protocol::{
     chunk_digest, upload_root,
 };
 use consilium_wire::v1::{self, coordinator_frame};
+use prost::Message as _;
 
 use super::super::*;
 use crate::coordinator_link::Outgoing;
 use crate::journal::Offer;
 use crate::randomness;
-use crate::registration::{Behind, Registration};
+use crate::registration::{Behind, DataSet, Registration};
 use crate::test_federation::{self, Federation, NAMES, RESEARCHER, STATISTICS};
 use crate::trainer::TrainerCommand;
 use crate::trainer_child::pipe::{Answer, Description, Finding, TableFacts, write_message};
@@ -74,6 +75,8 @@ pub(super) struct Hospital {
     pub(super) outgoing: Outgoing,
     /// What the agent said beside messages of the protocol and chunks.
     pub(super) said: Vec<silo_frame::Frame>,
+    /// The length of every frame that the agent sent, in order.
+    pub(super) said_lengths: Vec<usize>,
     log: Log,
     start: u64,
     newest_release: Option<u64>,
@@ -151,6 +154,7 @@ impl Hospital {
             inputs,
             outgoing,
             said: Vec::new(),
+            said_lengths: Vec::new(),
             log,
             start,
             newest_release: None,
@@ -233,6 +237,27 @@ impl Hospital {
         let record = self.agent.journal.study(&id).unwrap().unwrap();
         assert_eq!(record.state.word(), "granted", "{record:?}");
         id
+    }
+
+    /// Registers the data with what a study with noise needs.
+    pub(super) fn announce(&self) {
+        let folder = self.silo().path().to_owned();
+        let data_set = DataSet {
+            patient: Some("id".to_owned()),
+            patients_at_most: Some(1000),
+            ..DataSets::of(&folder).find(DATA).unwrap()
+        };
+        let description = folder.join("data/ercp-trial.toml");
+        fs::write(description, toml::to_string(&data_set).unwrap()).unwrap();
+    }
+
+    /// Sends what waits for its time, as if the time had come.
+    pub(super) fn send_answers(&mut self) {
+        for (due, _) in &mut self.agent.answers {
+            *due = Instant::now();
+        }
+        self.agent.send_due();
+        self.settle();
     }
 
     /// What trainers answer from now on when they are asked to contribute.
@@ -448,6 +473,7 @@ impl Hospital {
 
     fn heard(&mut self, frame: v1::SiloFrame) {
         let from = silo_name(NAMES[OWN]);
+        self.said_lengths.push(frame.encoded_len());
         match frame.frame.unwrap() {
             silo_frame::Frame::Protocol(message) => {
                 let delivery = message.into_delivery().unwrap();

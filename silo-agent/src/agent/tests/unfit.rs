@@ -103,14 +103,7 @@ fn answered(study: &str, csv: &str) -> (Vec<silo_frame::Frame>, Decision) {
     if hospital.agent.checking.contains(&id) {
         hospital.results(1);
     }
-    let past = Instant::now();
-    hospital
-        .agent
-        .answers
-        .iter_mut()
-        .for_each(|(due, _)| *due = past);
-    hospital.agent.send_due();
-    hospital.settle();
+    hospital.send_answers();
     let about = |frame: &silo_frame::Frame| match frame {
         silo_frame::Frame::Consent(consent) => consent.decision.clone(),
         _ => None,
