@@ -16,7 +16,7 @@ pub(crate) enum CrashCommand {
         #[arg(long)]
         at: consilium_silo_agent::CrashPoint,
     },
-    /// `silo ledger top-up` that dies at a crash point, written as place:1
+    /// `silo ledger top-up` that dies at a crash point, written as place:line
     TopUp {
         #[arg(long)]
         at: consilium_silo_agent::CrashPoint,

@@ -12,7 +12,7 @@ use std::str::FromStr;
 pub struct CrashPoint {
     /// Right after which record reached the disk.
     pub place: CrashPlace,
-    /// The round within the study, counted from 1.
+    /// The round within the study, counted from 1; of the ledger's lines, which.
     pub round: u32,
 }
 
@@ -57,12 +57,12 @@ pub enum CrashPlace {
     Replayed,
     /// The sum was verified and the model advanced.
     Released,
-    /// Half of the line that raises a budget is in the ledger's file. This and the next two belong to no round: write 1.
-    HalfToppedUp,
-    /// The line that raises a budget is on disk; the journal does not know it.
-    ToppedUp,
-    /// The journal knows that the budget was raised; nobody was told.
-    TopUpKnown,
+    /// Half of a line is in the ledger's file. This and the next two belong to no round: write the line's number, from 1.
+    LineHalfWritten,
+    /// A line of the ledger is on disk; the journal does not know it.
+    LineWritten,
+    /// The journal knows the line; nobody has acted on it.
+    LineKnown,
 }
 
 impl CrashPoint {
@@ -102,18 +102,18 @@ impl CrashPlace {
         CrashPlace::Replayed,
     ];
 
-    /// The places while a budget is raised, in order.
-    pub const TOP_UPS: [CrashPlace; 3] = [
-        CrashPlace::HalfToppedUp,
-        CrashPlace::ToppedUp,
-        CrashPlace::TopUpKnown,
+    /// The places while a line is added to the ledger, in order.
+    pub const LEDGER_LINES: [CrashPlace; 3] = [
+        CrashPlace::LineHalfWritten,
+        CrashPlace::LineWritten,
+        CrashPlace::LineKnown,
     ];
 
     fn every() -> impl Iterator<Item = CrashPlace> {
         CrashPlace::ALL
             .into_iter()
             .chain(CrashPlace::REPLAYS)
-            .chain(CrashPlace::TOP_UPS)
+            .chain(CrashPlace::LEDGER_LINES)
     }
 
     /// The word by which a test names the place.
@@ -138,9 +138,9 @@ impl CrashPlace {
             CrashPlace::HalfReplayed => "half-replayed",
             CrashPlace::Replayed => "replayed",
             CrashPlace::Released => "released",
-            CrashPlace::HalfToppedUp => "half-topped-up",
-            CrashPlace::ToppedUp => "topped-up",
-            CrashPlace::TopUpKnown => "top-up-known",
+            CrashPlace::LineHalfWritten => "line-half-written",
+            CrashPlace::LineWritten => "line-written",
+            CrashPlace::LineKnown => "line-known",
         }
     }
 }

@@ -38,6 +38,7 @@ pub struct Ledger {
     entries: Vec<(u64, LedgerEntry)>,
     file: File,
     path: PathBuf,
+    crash_point: Option<CrashPoint>,
 }
 
 /// What a study takes and what is left, as fractions of the whole budget.
@@ -120,6 +121,7 @@ impl Ledger {
         path: &Path,
         journal: &mut Journal,
         instance: Digest,
+        crash_point: Option<CrashPoint>,
     ) -> Result<Ledger, LedgerFault> {
         durable_file::private_file(path)?;
         let opened = |source| FileFault::io(path, "opened")(source);
@@ -149,6 +151,7 @@ impl Ledger {
             entries: replayed.entries,
             file,
             path: path.to_owned(),
+            crash_point,
         };
         if head == LedgerHead::empty() {
             let begun = ledger.state.begin(instance)?;
@@ -367,17 +370,11 @@ impl Ledger {
         }
     }
 
-    fn append(&mut self, journal: &mut Journal, entry: LedgerEntry) -> Result<(), LedgerFault> {
-        self.append_up_to(journal, entry, None)
-    }
-
     /// File first, then the state in memory, then the journal's note of how far the ledger went.
-    fn append_up_to(
-        &mut self,
-        journal: &mut Journal,
-        entry: LedgerEntry,
-        crash: Option<CrashPoint>,
-    ) -> Result<(), LedgerFault> {
+    fn append(&mut self, journal: &mut Journal, entry: LedgerEntry) -> Result<(), LedgerFault> {
+        let number = u32::try_from(self.entries.len() + 1).unwrap_or(u32::MAX);
+        let crash_point = self.crash_point;
+        let reach = |place| CrashPoint::reached(crash_point, place, number);
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -392,7 +389,7 @@ impl Ledger {
         let written = self
             .file
             .write_all(begun)
-            .inspect(|()| CrashPoint::reached(crash, CrashPlace::HalfToppedUp, 1))
+            .inspect(|()| reach(CrashPlace::LineHalfWritten))
             .and_then(|()| self.file.write_all(rest))
             .and_then(|()| self.file.sync_all());
         if let Err(source) = written {
@@ -403,13 +400,13 @@ impl Ledger {
                 .and_then(|()| self.file.seek(SeekFrom::Start(start)));
             return Err(FileFault::io(&self.path, "written")(source).into());
         }
-        CrashPoint::reached(crash, CrashPlace::ToppedUp, 1);
+        reach(CrashPlace::LineWritten);
         self.state = next;
         let notice = told_of(&entry);
         self.entries.push((now, entry));
         let head = self.state.head();
         journal.record_ledger_head(head.length, head.digest, notice.as_ref())?;
-        CrashPoint::reached(crash, CrashPlace::TopUpKnown, 1);
+        reach(CrashPlace::LineKnown);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ mod evaluation;
 mod executable;
 mod federation;
 mod founding;
+mod ledger_lines;
 mod measuring;
 mod memory;
 mod privacy;

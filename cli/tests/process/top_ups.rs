@@ -33,14 +33,14 @@ fn a_budget_whose_raise_was_killed_at_any_place_is_raised_once_or_not_at_all() {
     let mut epsilon = epsilon_of(&federation);
     let mut delta = 0.0;
     let mut raised = 0;
-    for place in CrashPlace::TOP_UPS {
+    for place in CrashPlace::LEDGER_LINES {
         let wanted = epsilon + 1.0;
         sign(&federation, wanted);
         let killed = top_up(&federation, wanted, Some(place));
         // The signal of an abort leaves no code.
         assert_eq!(killed.code, None, "{place:?}: {}", killed.err);
         let reached = epsilon_of(&federation);
-        if place == CrashPlace::HalfToppedUp {
+        if place == CrashPlace::LineHalfWritten {
             assert_eq!(reached, epsilon, "half a line raised the budget");
             top_up(&federation, wanted, None).succeeded();
         } else {
@@ -83,7 +83,8 @@ fn a_budget_whose_raise_was_killed_at_any_place_is_raised_once_or_not_at_all() {
 
 fn top_up(federation: &Federation, epsilon: f64, crash: Option<CrashPlace>) -> Ran {
     let epsilon = epsilon.to_string();
-    let at = crash.map(|place| format!("{}:1", place.as_str()));
+    let line = crate::ledger_lines::lines(federation, VICTIM).len() + 1;
+    let at = crash.map(|place| format!("{}:{line}", place.as_str()));
     let mut arguments = match &at {
         Some(at) => vec!["crash", "top-up", "--at", at],
         None => vec!["silo", "ledger", "top-up"],

@@ -61,7 +61,12 @@ impl Agent {
         let mut journal = Journal::open(&folder.journal())?;
         let files = AttemptFiles::open(&folder.attempts())?;
         let reached = newest_journal(&folder, &journal, &files)?;
-        let ledger = Ledger::open(&folder.ledger(), &mut journal, files.instance())?;
+        let ledger = Ledger::open(
+            &folder.ledger(),
+            &mut journal,
+            files.instance(),
+            crash_point,
+        )?;
         let own_log = OwnLog::open(&folder.log(), name.as_str(), folder.identity_key()?)?;
         let bait = folder.identity().join("identity.json");
         let (isolation, open_ways) = trainer

@@ -67,7 +67,7 @@ pub(crate) fn top_up(arguments: &TopUpArguments, crash: Option<CrashPoint>) -> a
         .context("stop the agent first: it writes the ledger while it runs")?;
     let mut journal = open_journal(place)?;
     let instance = AttemptFiles::open(&folder.attempts())?.instance();
-    let mut ledger = Ledger::open(&folder.ledger(), &mut journal, instance)?;
+    let mut ledger = Ledger::open(&folder.ledger(), &mut journal, instance, crash)?;
     let statement = ledger.top_up_statement(raise)?;
     if signatures.is_empty() {
         let json = json!({ "statement": statement, "namespace": NAMESPACE });
@@ -76,7 +76,7 @@ pub(crate) fn top_up(arguments: &TopUpArguments, crash: Option<CrashPoint>) -> a
     let before = ledger
         .account(raise.data)
         .map(|account| account.budget().epsilon);
-    ledger.top_up(&mut journal, &config.officers, raise, &signatures, crash)?;
+    ledger.top_up(&mut journal, &config.officers, raise, &signatures)?;
     let account = ledger.account(raise.data).context("an account")?;
     let json = json!({
         "data": raise.data,

@@ -27,8 +27,13 @@ impl Hospital {
         let instance = Digest::from_bytes([7; 32]);
         Hospital {
             membership: membership(&federation.roster),
-            ledger: Ledger::open(&folder.path().join("ledger.jsonl"), &mut journal, instance)
-                .unwrap(),
+            ledger: Ledger::open(
+                &folder.path().join("ledger.jsonl"),
+                &mut journal,
+                instance,
+                None,
+            )
+            .unwrap(),
             data_sets: DataSets::of(folder.path()),
             journal,
             federation,

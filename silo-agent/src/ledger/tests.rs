@@ -30,7 +30,7 @@ impl Desk {
     }
 
     fn open_as(&mut self, instance: Digest) -> Result<Ledger, LedgerFault> {
-        Ledger::open(&self.path(), &mut self.journal, instance)
+        Ledger::open(&self.path(), &mut self.journal, instance, None)
     }
 
     /// A copy of the journal as it is now.
@@ -414,7 +414,7 @@ fn two_officers_raise_a_budget_and_the_next_study_fits() {
     assert!(statement.contains("epsilon from 4 to 8") && statement.contains("amendment 3"));
     let signatures = [signed(&statement, 1), signed(&statement, 2)];
     ledger
-        .top_up(&mut desk.journal, &officers(), &raise, &signatures, None)
+        .top_up(&mut desk.journal, &officers(), &raise, &signatures)
         .unwrap();
     // The policy must say so too.
     let fault = ledger
@@ -431,7 +431,7 @@ fn two_officers_raise_a_budget_and_the_next_study_fits() {
     // The same signatures do not raise it once more.
     assert!(
         ledger
-            .top_up(&mut desk.journal, &officers(), &raise, &signatures, None)
+            .top_up(&mut desk.journal, &officers(), &raise, &signatures)
             .is_err()
     );
     drop(ledger);
@@ -476,7 +476,7 @@ fn a_raise_without_two_officers_over_the_same_statement_is_refused_with_the_reas
         ),
     ] {
         let fault = ledger
-            .top_up(&mut desk.journal, &officers, &raise, &signatures, None)
+            .top_up(&mut desk.journal, &officers, &raise, &signatures)
             .unwrap_err();
         assert!(fault.to_string().contains(reason), "{fault}");
     }
@@ -490,13 +490,7 @@ fn a_raise_without_two_officers_over_the_same_statement_is_refused_with_the_reas
     ];
     assert!(
         ledger
-            .top_up(
-                &mut desk.journal,
-                &twice,
-                &raise,
-                &[first.clone(), first],
-                None
-            )
+            .top_up(&mut desk.journal, &twice, &raise, &[first.clone(), first],)
             .is_err()
     );
     assert_eq!(ledger.entries().len(), 3);

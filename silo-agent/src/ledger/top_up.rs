@@ -7,7 +7,6 @@ use consilium_privacy::loss::Epsilon;
 
 use super::{Ledger, LedgerFault};
 use crate::config::Officer;
-use crate::crash::CrashPoint;
 use crate::journal::Journal;
 use crate::ssh_signature::SshPublicKey;
 
@@ -63,7 +62,6 @@ impl Ledger {
         officers: &[Officer],
         raise: &Raise<'_>,
         signatures: &[String],
-        crash: Option<CrashPoint>,
     ) -> Result<(), LedgerFault> {
         if officers.len() < 2 {
             return Err(TopUpFault::Officers(officers.len()).into());
@@ -82,7 +80,7 @@ impl Ledger {
             });
         }
         let raised = self.state.top_up(top_up)?;
-        self.append_up_to(journal, raised, crash)
+        self.append(journal, raised)
     }
 
     pub(super) fn unsigned(&self, raise: &Raise<'_>) -> Result<TopUp, LedgerFault> {
