@@ -8,7 +8,6 @@ use consilium_certs::{
     SignedRoster, UnixSeconds, secret_file, tls,
 };
 use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
 use consilium_crypto::signing::{Signature, VerifyingKey};
 use consilium_wire::client::{self, Connection};
 use consilium_wire::v1;
@@ -164,9 +163,7 @@ fn join_request(request: &EnrolmentRequest) -> v1::JoinRequest {
 
 /// Randomness of the operating system.
 pub(crate) fn random() -> anyhow::Result<RoundRandom> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-    Ok(RoundRandom::from_seed(Secret::new(seed)))
+    Ok(RoundRandom::from_operating_system()?)
 }
 
 pub(crate) fn now() -> UnixSeconds {

@@ -13,8 +13,7 @@ use consilium_certs::identity::seed_from_pem;
 use consilium_certs::{
     IdentityFolder, IdentityFolderFault, KeyFault, SecretFileFault, secret_file,
 };
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::{NoSystemRandomness, RoundRandom};
 use consilium_crypto::signing::SigningKey;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -64,8 +63,8 @@ pub enum FolderFault {
         source: io::Error,
     },
     /// The system's random source.
-    #[error("the system gives no randomness")]
-    Randomness(#[from] getrandom::Error),
+    #[error(transparent)]
+    Randomness(#[from] NoSystemRandomness),
 }
 
 impl CoordinatorFolder {
@@ -165,7 +164,5 @@ pub fn log_origin(name: &str) -> String {
 
 /// Randomness seeded by the system.
 pub fn system_random() -> Result<RoundRandom, FolderFault> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
-    Ok(RoundRandom::from_seed(Secret::new(seed)))
+    Ok(RoundRandom::from_operating_system()?)
 }

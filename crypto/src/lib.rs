@@ -13,7 +13,8 @@
 //! - [`tensor`] holds the coefficients by which a committed sum is challenged.
 //! - [`merkle`] proves that a share, a chunk or an event belongs to a published root.
 //!
-//! It refuses to draw randomness by itself: every caller passes a [`random::RandomSource`]. It reads no
+//! Its functions refuse to draw randomness by themselves: every caller passes a [`random::RandomSource`], and
+//! [`random::RoundRandom`] is the one that only the operating system can seed. It reads no
 //! file, clock or network, and no branch or index depends on a secret. [`sealing`] encrypts one message
 //! per key, and takes the key away; [`key_encapsulation`] agrees keys that stay secret from a quantum computer.
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Randomness that the caller passes in: this crate never asks the operating system for any.
+//! Randomness that the caller passes in, and the one generator that the release path accepts.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use zeroize::Zeroize;
+
+use thiserror::Error;
 
 use crate::secret::{Secret, Secret32};
 
@@ -39,15 +41,43 @@ impl<R: RandomSource + ?Sized> RandomSource for &mut R {
 /// erasure. Each 4 KiB of output starts from a new key, and the old key and every byte handed out
 /// are wiped, so reading the state tells nothing about what came before.
 ///
-/// The release path takes this concrete type; seed it once from the operating system.
+/// The release path takes this concrete type, and the operating system is the only thing that seeds it. Bytes that
+/// somebody chose make an [`InsecureSeededRandom`], and the compiler lets no such bytes in here:
+///
+/// ```compile_fail,E0599
+/// # use consilium_crypto::{random::RoundRandom, secret::Secret32};
+/// let random = RoundRandom::from_seed(Secret32::new([7; 32]));
+/// ```
 pub struct RoundRandom(Generator);
 
 impl RoundRandom {
-    /// Starts from a seed that came from the operating system and is used nowhere else.
-    pub fn from_seed(seed: Secret32) -> Self {
-        Self(Generator::new(&seed))
+    /// Asks the operating system for a seed of 32 bytes, which is used nowhere else.
+    ///
+    /// ```
+    /// # use consilium_crypto::random::{NoSystemRandomness, RandomSource, RoundRandom};
+    /// let mut random = RoundRandom::from_operating_system()?;
+    /// let drawn = random.next_u64();
+    /// # Ok::<(), NoSystemRandomness>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NoSystemRandomness`], where the operating system gives none.
+    pub fn from_operating_system() -> Result<Self, NoSystemRandomness> {
+        let mut filled = Ok(());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the type says that its seed is the system's; pure crates may not call this either"
+        )]
+        let seed = Secret::filled(|seed| filled = getrandom::fill(seed));
+        filled?;
+        Ok(Self(Generator::new(&seed)))
     }
 }
+
+/// The operating system gave no randomness.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the operating system gives no randomness")]
+pub struct NoSystemRandomness(#[from] getrandom::Error);
 
 impl RandomSource for RoundRandom {
     fn fill(&mut self, bytes: &mut [u8]) {
@@ -72,6 +102,11 @@ impl InsecureSeededRandom {
             }
         });
         Self(Generator::new(&key))
+    }
+
+    /// The same for a seed of 32 bytes. Where the bytes are public, so is everything drawn.
+    pub fn from_bytes(seed: [u8; 32]) -> Self {
+        Self(Generator::new(&Secret::new(seed)))
     }
 }
 
@@ -98,13 +133,13 @@ impl std::fmt::Debug for InsecureSeededRandom {
 }
 
 /// A batch of keystream: the first 32 bytes are the next key, the rest is output.
-struct Generator {
+pub(crate) struct Generator {
     batch: Box<[u8; BATCH]>,
     used: usize,
 }
 
 impl Generator {
-    fn new(seed: &Secret32) -> Self {
+    pub(crate) fn new(seed: &Secret32) -> Self {
         let mut generator = Self {
             batch: Box::new([0; BATCH]),
             used: KEY,
@@ -130,7 +165,7 @@ impl Generator {
         self.restart(&key);
     }
 
-    fn fill(&mut self, mut bytes: &mut [u8]) {
+    pub(crate) fn fill(&mut self, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
             if self.used == BATCH {
                 self.refill();
@@ -169,6 +204,7 @@ const KEY: usize = 32;
 const BATCH: usize = 4096;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::disallowed_methods)]
 mod tests {
     use super::*;
 
@@ -199,8 +235,15 @@ mod tests {
         let mut keystream = [0; 64];
         ChaCha20::new(&[9; 32].into(), &[0; 12].into()).apply_keystream(&mut keystream);
         let mut first = [0; 32];
-        RoundRandom::from_seed(Secret32::new([9; 32])).fill(&mut first);
+        InsecureSeededRandom::from_bytes([9; 32]).fill(&mut first);
         assert_eq!(first, keystream[32..]);
+    }
+
+    #[test]
+    fn the_operating_system_seeds_every_generator_anew() {
+        // Equal by chance once in 2^256.
+        let draw = || RoundRandom::from_operating_system().unwrap().secret32();
+        assert!(!draw().equals(&draw()));
     }
 
     #[test]

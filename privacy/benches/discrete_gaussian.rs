@@ -9,8 +9,7 @@
 mod canonne_kamath_steinke;
 
 use canonne_kamath_steinke::Reference;
-use consilium_crypto::random::{RandomSource, RoundRandom};
-use consilium_crypto::secret::Secret32;
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_privacy::discrete_gaussian::DiscreteGaussian;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
@@ -71,8 +70,8 @@ fn ten_million_parameters(bencher: Bencher, scale: u64) {
         .bench_local(|| gaussian.add_to(&mut vector, &mut random));
 }
 
-fn generator() -> RoundRandom {
-    RoundRandom::from_seed(Secret32::new([1; 32]))
+fn generator() -> InsecureSeededRandom {
+    InsecureSeededRandom::from_bytes([1; 32])
 }
 
 fn variance(scale: u64) -> f64 {

@@ -5,7 +5,7 @@
 //! no floating-point sum is trusted.
 #![deny(clippy::float_arithmetic)]
 
-use consilium_crypto::random::{RandomSource, RoundRandom};
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource, RoundRandom};
 use thiserror::Error;
 
 use crate::clipping::quantise_patient;
@@ -38,15 +38,50 @@ use crate::noise_plan::NoisePlan;
 ///     noised_sum(plan, norm, 3, [[0.1, 0.2, 0.3]], random);
 /// }
 /// ```
-// SECURITY: the generator is the concrete type that the operating system seeds; no other is accepted.
+// SECURITY: the generator is the concrete type that the operating system alone seeds; no other is accepted.
 pub fn noised_sum(
     plan: &NoisePlan,
     norm: ClippingNorm,
     dimension: usize,
     patients: impl IntoIterator<Item: AsRef<[f64]>>,
     random: &mut RoundRandom,
+) -> Result<NoisedSum, ContributionFault> {
+    noised_sum_from(plan, norm, dimension, patients, random).map(NoisedSum)
+}
+
+/// The same integers from a generator whose seed is known: for tests, attacks on the noise and patients who do not exist.
+///
+/// They hide nobody, and no [`NoisedSum`] can be made of them:
+///
+/// ```compile_fail,E0308
+/// # use consilium_crypto::random::InsecureSeededRandom;
+/// # use consilium_privacy::contribution::{NoisedSum, simulated_sum};
+/// # use consilium_privacy::{loss::ClippingNorm, noise_plan::NoisePlan};
+/// fn release(plan: &NoisePlan, norm: ClippingNorm, random: &mut InsecureSeededRandom) -> NoisedSum {
+///     simulated_sum(plan, norm, 3, [[0.1, 0.2, 0.3]], random).unwrap()
+/// }
+/// ```
+pub fn simulated_sum(
+    plan: &NoisePlan,
+    norm: ClippingNorm,
+    dimension: usize,
+    patients: impl IntoIterator<Item: AsRef<[f64]>>,
+    random: &mut InsecureSeededRandom,
 ) -> Result<Vec<i64>, ContributionFault> {
     noised_sum_from(plan, norm, dimension, patients, random)
+}
+
+/// Integers whose noise came from the operating system. [`noised_sum`] alone makes one, so that whoever releases sums can
+/// ask for this type and get nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoisedSum(Vec<i64>);
+
+impl NoisedSum {
+    /// One integer for each coordinate.
+    #[must_use]
+    pub fn integers(&self) -> &[i64] {
+        &self.0
+    }
 }
 
 /// Why a silo has nothing to contribute.
@@ -99,7 +134,12 @@ fn noised_sum_from(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods
+)]
 mod tests {
     use consilium_crypto::random::InsecureSeededRandom;
 
@@ -240,14 +280,20 @@ mod tests {
     }
 
     #[test]
-    fn the_released_sum_uses_the_generator_of_the_round() {
+    fn a_released_sum_has_noise_that_the_system_drew_and_a_simulated_one_that_of_its_seed() {
         let norm = ClippingNorm::new(1.0).unwrap();
-        let draw = |seed: u8| {
-            let mut random =
-                RoundRandom::from_seed(consilium_crypto::secret::Secret32::new([seed; 32]));
-            noised_sum(&plan(10), norm, 3, [[0.0; 3]; 0], &mut random).unwrap()
+        let nobody = [[0.0; 3]; 0];
+        let released = || {
+            let mut random = RoundRandom::from_operating_system().unwrap();
+            noised_sum(&plan(10), norm, 3, nobody, &mut random).unwrap()
         };
-        assert_eq!(draw(1), draw(1));
-        assert_ne!(draw(1), draw(2));
+        // Three draws of a standard deviation of some 10^4: equal by chance once in 10^13.
+        assert_ne!(released(), released());
+        let simulated = |seed: u8| {
+            let mut random = InsecureSeededRandom::from_bytes([seed; 32]);
+            simulated_sum(&plan(10), norm, 3, nobody, &mut random).unwrap()
+        };
+        assert_eq!(simulated(1), simulated(1));
+        assert_ne!(simulated(1), simulated(2));
     }
 }

@@ -9,12 +9,11 @@
     clippy::cast_precision_loss
 )]
 
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_privacy::accountant::{Adjacency, NoiseEvent, PrivacyStatement, RdpCurve, gaussian};
 use consilium_privacy::budget::{Budget, Charge, Ledger};
 use consilium_privacy::clipping::quantise_patient;
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, SamplingRate};
 use consilium_privacy::noise_plan::{
     NoisePlan, NoisePlanFault, NoiseTerms, Unit, VectorPlan, View,
@@ -166,7 +165,7 @@ fn a_plan_for_silos_counts_draws_and_notes_no_patients() {
 /// n - t = 2 honest shares are in the sum that colluders are left with: the silo's own and one of a silo without data.
 fn told_apart(
     plan: &NoisePlan,
-    contribute: impl Fn(&NoisePlan, f64, &mut RoundRandom) -> i64,
+    contribute: impl Fn(&NoisePlan, f64, &mut InsecureSeededRandom) -> i64,
 ) -> f64 {
     let mut seed = 0_u64;
     let mut share_positive = |direction: f64| {
@@ -176,10 +175,11 @@ fn told_apart(
                     seed += 1;
                     let mut bytes = [0; 32];
                     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-                    RoundRandom::from_seed(Secret::new(bytes))
+                    InsecureSeededRandom::from_bytes(bytes)
                 };
                 let attacked = contribute(plan, direction, &mut next());
-                let other = noised_sum(plan, ClippingNorm::ONE, 1, [[0.0]], &mut next()).unwrap();
+                let other =
+                    simulated_sum(plan, ClippingNorm::ONE, 1, [[0.0]], &mut next()).unwrap();
                 // The midpoint of the two is zero, fixed beforehand.
                 attacked + other[0] > 0
             })
@@ -197,7 +197,7 @@ fn an_attack_through_the_real_path_sees_two_clips_and_no_more() {
     let plan = plan(1.0, 1);
     let claim = 2.0 / plan.multiplier(View::Colluders).unwrap().value();
     let seen = told_apart(&plan, |plan, direction, random| {
-        noised_sum(plan, ClippingNorm::ONE, 1, [[direction * 1e6]], random).unwrap()[0]
+        simulated_sum(plan, ClippingNorm::ONE, 1, [[direction * 1e6]], random).unwrap()[0]
     });
     assert!((seen - claim).abs() < 0.1, "{seen} for {claim}");
 }
@@ -214,7 +214,7 @@ fn the_attack_sees_a_silo_whose_patients_are_clipped_one_by_one() {
     };
     let seen = told_apart(&plan, |_, direction, random| {
         let each = [[direction]; 3];
-        noised_sum(&counted, ClippingNorm::ONE, 1, each, random).unwrap()[0]
+        simulated_sum(&counted, ClippingNorm::ONE, 1, each, random).unwrap()[0]
     });
     assert!(seen > 2.0 * claim, "{seen} for {claim}");
 }

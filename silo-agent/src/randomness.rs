@@ -3,11 +3,14 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
 
 /// A generator for one task, seeded by the operating system.
 pub(crate) fn round_random() -> RoundRandom {
-    RoundRandom::from_seed(Secret::new(bytes()))
+    match RoundRandom::from_operating_system() {
+        Ok(random) => random,
+        // SECURITY: without randomness there is nothing safe to do, and no caller could go on.
+        Err(_) => std::process::abort(),
+    }
 }
 
 /// A name that nobody has used before.

@@ -34,7 +34,7 @@ use consilium_learning::contribution::{
     ContributionFault as ShapeFault, ContributionKind, ContributionReader,
 };
 use consilium_learning::{LocalTraining, Model, TaskFault};
-use consilium_privacy::contribution::{ContributionFault, noised_sum};
+use consilium_privacy::contribution::{ContributionFault, NoisedSum, noised_sum};
 use consilium_privacy::fixed_point::FixedPointFault;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, VectorPlan};
@@ -111,14 +111,14 @@ pub(crate) fn protect(
             if noise.placement == NoisePlacement::Shared && noise.unit == Unit::Patient =>
         {
             let sum = noised(contribution, plan, noise, clip, random)?;
-            Ok(input.push(&sum)?)
+            Ok(input.push(sum.integers())?)
         }
         // SECURITY: one vector, clipped as a whole. Patients' vectors, each clipped to the same norm, would add up to more.
         (ContributionKind::Sum, Some(noise), Some(clip))
             if noise.placement == NoisePlacement::Shared && noise.unit == Unit::Silo =>
         {
             let sum = noised_whole(contribution, plan, noise, clip, random)?;
-            Ok(input.push(&sum)?)
+            Ok(input.push(sum.integers())?)
         }
         (ContributionKind::PatientVectors, Some(noise), Some(_)) if noise.unit == Unit::Silo => {
             Err(PipelineFault::OtherKind {
@@ -152,12 +152,14 @@ pub(crate) fn protect(
 /// meet those of another, and nothing but noised sums moves the model.
 pub(crate) fn protect_steps<F: From<PipelineFault> + From<FileFault>>(
     mut training: LocalTraining,
-    mut vectors: impl FnMut(&Model) -> Result<Vec<i64>, F>,
+    mut vectors: impl FnMut(&Model) -> Result<NoisedSum, F>,
     input: &mut InputWriter,
 ) -> Result<(), F> {
     while !training.is_finished() {
         let sum = vectors(&training.model())?;
-        training.take(&sum).map_err(PipelineFault::Steps)?;
+        training
+            .take(sum.integers())
+            .map_err(PipelineFault::Steps)?;
     }
     let moved = training.finish().map_err(PipelineFault::Steps)?;
     Ok(input.push(&moved)?)
@@ -170,7 +172,7 @@ pub(crate) fn noised(
     noise: &NoisePlan,
     clip: ClippingNorm,
     random: &mut RoundRandom,
-) -> Result<Vec<i64>, PipelineFault> {
+) -> Result<NoisedSum, PipelineFault> {
     if contribution.kind() != ContributionKind::PatientVectors {
         return Err(PipelineFault::OtherKind {
             given: "a sum over patients",
@@ -200,7 +202,7 @@ fn noised_whole(
     noise: &NoisePlan,
     clip: ClippingNorm,
     random: &mut RoundRandom,
-) -> Result<Vec<i64>, PipelineFault> {
+) -> Result<NoisedSum, PipelineFault> {
     let dimension = check_dimension(contribution.dimension(), plan)?;
     // Whatever follows the vector is more than was asked for.
     match (contribution.next_vector()?, contribution.next_vector()?) {

@@ -8,7 +8,8 @@
 //! - [`mutation`]: the mistakes that the two must find, as stand-ins for a silo's part in a round;
 //! - [`proof`]: what the guesses prove, with which confidence.
 //!
-//! A silo's part is `noised_sum` of the privacy crate, which the agent's pipeline calls; the sum is made by the real
+//! A silo's part is `simulated_sum` of the privacy crate, which is the `noised_sum` that the agent's pipeline calls but for
+//! the type of the generator; the sum is made by the real
 //! machines of [`crate::Federation`], with masks, dropouts, votes and tags.
 
 pub mod canary;

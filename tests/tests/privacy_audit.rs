@@ -6,8 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_privacy::batch::Batch;
 use consilium_privacy::loss::{ClippingNorm, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
@@ -183,7 +182,7 @@ fn the_moves_of_local_steps_add_up_under_masks_with_one_silo_gone() {
     let table = silo.table(OTHER_AND_CANARY).unwrap();
     let inputs: Vec<Vec<i64>> = (1..=4)
         .map(|seed| {
-            let mut random = RoundRandom::from_seed(Secret::new([seed; 32]));
+            let mut random = InsecureSeededRandom::from_bytes([seed; 32]);
             silo.message(LocalMutation::Honest, &table, &mut random)
                 .unwrap()
         })

@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_learning::study::Privacy;
 use consilium_learning::{Contribution, Step, Study, Table, Task};
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_tests::Federation;
 
 const HOSPITALS: [&str; 4] = ["1_UM", "2_IU", "3_UK", "4_Case"];
@@ -85,9 +84,9 @@ fn a_released_sum_of_noised_shares_holds_all_of_them_and_does_not_wrap() {
             else {
                 panic!("a noised study gives one vector per patient")
             };
-            let mut random = RoundRandom::from_seed(Secret::new([seed; 32]));
+            let mut random = InsecureSeededRandom::from_bytes([seed; 32]);
             let patients = vectors.iter().map(Vec::as_slice);
-            noised_sum(&noise, clip, dimension, patients, &mut random).unwrap()
+            simulated_sum(&noise, clip, dimension, patients, &mut random).unwrap()
         })
         .collect();
     let sum = federation.sum(&plan, &inputs).unwrap();

@@ -7,7 +7,7 @@ use super::founding::Founding;
 use super::inputs::Inputs;
 use super::spool::{Layout, sum_path, upload_path};
 use anyhow::{Context, bail};
-use consilium_crypto::random::{InsecureSeededRandom, RandomSource, RoundRandom};
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_protocol::{
     Delivery, MaskJob, SiloEffect, SiloEvent, SiloMachine, SiloName, SumChunks, TagJob,
     chunk_digest, upload_root,
@@ -22,7 +22,7 @@ pub(super) struct SiloSide {
     at: usize,
     name: SiloName,
     machine: Option<SiloMachine>,
-    random: RoundRandom,
+    random: InsecureSeededRandom,
     account: Account,
 }
 
@@ -71,7 +71,7 @@ impl SiloSide {
             at,
             name: name.clone(),
             machine: Some(SiloMachine::new(world.inputs.digest(at))),
-            random: RoundRandom::from_seed(random.secret32()),
+            random: InsecureSeededRandom::from_bytes(*random.secret32().expose()),
             account: Account::default(),
         })
     }

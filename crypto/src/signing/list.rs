@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha512};
 
 use super::{Signature, VerifyingKey, is_reduced};
 use crate::label::Label;
-use crate::random::{RandomSource, RoundRandom};
+use crate::random::Generator;
 use crate::secret::Secret;
 use crate::transcript;
 
@@ -206,7 +206,7 @@ fn canonical<'a>(claim: &Claim<'a>) -> Option<(&'a [u8; 32], Scalar)> {
 }
 
 /// Numbers of 128 bits that are known once all claims are.
-struct Weights(RoundRandom);
+struct Weights(Generator);
 
 impl Weights {
     fn of(claims: &[Claim<'_>]) -> Self {
@@ -217,7 +217,7 @@ impl Weights {
             bytes.extend_from_slice(&claim.signature.0);
         }
         let seed = transcript::hash(Label::SignatureWeights, &[&bytes]);
-        Self(RoundRandom::from_seed(Secret::new(*seed.as_bytes())))
+        Self(Generator::new(&Secret::new(*seed.as_bytes())))
     }
 
     fn next(&mut self) -> Scalar {

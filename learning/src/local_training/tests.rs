@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
-use consilium_privacy::contribution::noised_sum;
+use consilium_crypto::random::InsecureSeededRandom;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::View;
 
@@ -97,7 +96,7 @@ fn moved(rows: &str, seed: u8) -> Vec<f64> {
     let study = study();
     let (task, plan, mut training) = begun(&study);
     let table = Table::read(format!("id,x,y\n{rows}").as_bytes(), &study.data).unwrap();
-    let mut random = RoundRandom::from_seed(Secret::new([seed; 32]));
+    let mut random = InsecureSeededRandom::from_bytes([seed; 32]);
     while !training.is_finished() {
         let Contribution::PatientVectors { dimension, vectors } =
             task.contribution(&training.model(), &table).unwrap()
@@ -105,7 +104,7 @@ fn moved(rows: &str, seed: u8) -> Vec<f64> {
             panic!("a local step gives one vector per patient")
         };
         let norm = ClippingNorm::new(1.0).unwrap();
-        let sum = noised_sum(training.noise(), norm, dimension, &vectors, &mut random).unwrap();
+        let sum = simulated_sum(training.noise(), norm, dimension, &vectors, &mut random).unwrap();
         training.take(&sum).unwrap();
     }
     task.decode(&plan, &training.finish().unwrap())
@@ -143,13 +142,13 @@ fn every_step_carries_noise_of_the_whole_size() {
     let variance = step * step * (1.0 + 0.75 * 0.75);
     let draws = 2_000_u32;
     let mut squares = 0.0;
-    let mut random = RoundRandom::from_seed(Secret::new([3; 32]));
+    let mut random = InsecureSeededRandom::from_bytes([3; 32]);
     for _ in 0..draws {
         let (task, plan, mut training) = begun(&study);
         while !training.is_finished() {
             let norm = ClippingNorm::new(1.0).unwrap();
             let nobody: [Vec<f64>; 0] = [];
-            let sum = noised_sum(training.noise(), norm, 2, &nobody, &mut random).unwrap();
+            let sum = simulated_sum(training.noise(), norm, 2, &nobody, &mut random).unwrap();
             training.take(&sum).unwrap();
         }
         let moved = task.decode(&plan, &training.finish().unwrap()).unwrap();

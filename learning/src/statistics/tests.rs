@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret32;
-use consilium_privacy::contribution::noised_sum;
+use consilium_crypto::random::InsecureSeededRandom;
+use consilium_privacy::contribution::simulated_sum;
 
 use crate::result::StudyResult;
 use crate::study::{Privacy, Study};
@@ -121,9 +120,9 @@ fn noised(study: &Study, table: &Table, silos: u32, seed: u8) -> StatisticsResul
     for (silo, vectors) in (0..silos).zip(vectors.chunks(part)) {
         let mut key = [seed; 32];
         key[0] = u8::try_from(silo).unwrap();
-        let mut random = RoundRandom::from_seed(Secret32::new(key));
+        let mut random = InsecureSeededRandom::from_bytes(key);
         let noise = plan.noise.as_ref().unwrap();
-        let sum = noised_sum(noise, promise.clip, dimension, vectors, &mut random).unwrap();
+        let sum = simulated_sum(noise, promise.clip, dimension, vectors, &mut random).unwrap();
         total
             .iter_mut()
             .zip(sum)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Noise of several silos and rounds: how it adds up, and that none tells of another.
 
-use consilium_crypto::random::{InsecureSeededRandom, RoundRandom};
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_crypto::ring::WordBits;
-use consilium_crypto::secret::Secret32;
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::discrete_gaussian::DiscreteGaussian;
 use consilium_privacy::loss::{ClippingNorm, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
@@ -92,8 +91,8 @@ fn four_noised_vectors_come_back_from_the_ring_in_which_they_are_added() {
         // Every patient pulls one coordinate as far down as the clip lets them: below zero, most of the time.
         let mut patient = vec![0.0; 500];
         patient[usize::from(silo)] = -1e300;
-        let mut random = RoundRandom::from_seed(Secret32::new([silo; 32]));
-        let vector = noised_sum(&plan, norm, 500, [patient], &mut random).unwrap();
+        let mut random = InsecureSeededRandom::from_bytes([silo; 32]);
+        let vector = simulated_sum(&plan, norm, 500, [patient], &mut random).unwrap();
         let words: Vec<u64> = vector.iter().map(|value| bits.encode(*value)).collect();
         bits.add_assign(&mut ring_sum, &words);
         for (total, value) in sum.iter_mut().zip(vector) {

@@ -8,7 +8,7 @@
 //! Where a batch is drawn, the canary is in one round of ten that it could be in. The threshold is then the whole clip, where
 //! false accusations are rarer, and what the guesses prove is a rate: how often the canary was drawn. A round then has sixteen
 //! canaries, each along a coordinate of its own: each is drawn by itself and noised by itself (the tests of the sampler and of
-//! `noised_sum` show it), so that a round gives sixteen guesses and no two of them share anything random.
+//! `simulated_sum` show it), so that a round gives sixteen guesses and no two of them share anything random.
 
 use super::mutation::{Moment, Mutation, contribution};
 use super::proof::{Count, proven_distance, proven_rate};

@@ -8,12 +8,11 @@
 
 use super::proof::{Count, proven_distance};
 use anyhow::{Context, Result, bail, ensure};
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_crypto::transcript::sha256;
 use consilium_learning::{Contribution, LocalTraining, Study, Table, Task};
 use consilium_privacy::clipping::quantise_patient;
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{VectorPlan, View};
 
@@ -88,7 +87,7 @@ impl LocalAttack {
     fn guesses_present(&self, silo: &Silo, table: &Table, round: u32) -> Result<bool> {
         let mut bytes = self.seed.to_le_bytes().to_vec();
         bytes.extend(round.to_le_bytes());
-        let mut random = RoundRandom::from_seed(Secret::new(*sha256(&bytes).as_bytes()));
+        let mut random = InsecureSeededRandom::from_bytes(*sha256(&bytes).as_bytes());
         let message = silo.message(self.mutation, table, &mut random)?;
         let noise = silo.plan.noise.context("noise")?;
         let moved = silo.task.decode(&silo.plan, &message)?.values;
@@ -134,7 +133,7 @@ impl Silo {
         &self,
         mutation: LocalMutation,
         table: &Table,
-        random: &mut RoundRandom,
+        random: &mut InsecureSeededRandom,
     ) -> Result<Vec<i64>> {
         let mut training = self
             .task
@@ -159,7 +158,7 @@ impl Silo {
         training: &LocalTraining,
         table: &Table,
         is_first: bool,
-        random: &mut RoundRandom,
+        random: &mut InsecureSeededRandom,
     ) -> Result<Vec<i64>> {
         let norm = ClippingNorm::new(CLIP)?;
         let Contribution::PatientVectors { dimension, vectors } =
@@ -168,7 +167,7 @@ impl Silo {
             bail!("a local step gives one vector per patient")
         };
         if mutation != LocalMutation::NoiseOnce || is_first {
-            return Ok(noised_sum(
+            return Ok(simulated_sum(
                 training.noise(),
                 norm,
                 dimension,

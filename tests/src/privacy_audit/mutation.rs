@@ -2,12 +2,11 @@
 //! A silo's part in a round, right and with one mistake in it.
 
 use anyhow::Result;
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::batch::Batch;
 use consilium_privacy::clipping::quantise_patient;
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, View};
 
@@ -83,11 +82,11 @@ pub struct Moment {
 }
 
 impl Moment {
-    fn random(self) -> RoundRandom {
+    fn random(self) -> InsecureSeededRandom {
         let mut bytes = self.seed.to_le_bytes().to_vec();
         bytes.extend(self.round.to_le_bytes());
         bytes.extend(self.silo.to_le_bytes());
-        RoundRandom::from_seed(Secret::new(*sha256(&bytes).as_bytes()))
+        InsecureSeededRandom::from_bytes(*sha256(&bytes).as_bytes())
     }
 }
 
@@ -106,7 +105,7 @@ pub fn contribution(
         moment.random()
     };
     let mut right = |patients: &[Vec<f64>]| {
-        noised_sum(
+        simulated_sum(
             plan,
             norm,
             dimension,

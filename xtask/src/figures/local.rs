@@ -4,10 +4,9 @@
 //! Each row takes fifty noised steps in all, so that each charges every patient alike; local steps save rounds.
 
 use anyhow::{Context, Result, bail, ensure};
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret32;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_learning::{Contribution, Model, Step, Study, Table, Task};
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 
 use super::heart::{HOSPITALS, Split, tables};
 use super::private::{Quality, SEEDS, Setting, figures, quality, runs, study_with, summary};
@@ -91,7 +90,7 @@ fn train(study: &Study, tables: &[Table], seed: u8) -> Result<Model> {
             let mut key = [seed; 32];
             key[0] = silo;
             key[1..5].copy_from_slice(&model.rounds.to_le_bytes());
-            let mut random = RoundRandom::from_seed(Secret32::new(key));
+            let mut random = InsecureSeededRandom::from_bytes(key);
             let mut training = task.local_training(&plan, &model)?;
             while !training.is_finished() {
                 let Contribution::PatientVectors { dimension, vectors } =
@@ -100,7 +99,7 @@ fn train(study: &Study, tables: &[Table], seed: u8) -> Result<Model> {
                     bail!("a local step gives one vector per patient")
                 };
                 let noise = training.noise();
-                training.take(&noised_sum(
+                training.take(&simulated_sum(
                     noise,
                     promise.clip,
                     dimension,

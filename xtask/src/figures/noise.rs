@@ -5,7 +5,6 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret32;
 use consilium_privacy::contribution::noised_sum;
 use consilium_privacy::loss::{ClippingNorm, NoiseMultiplier};
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms};
@@ -25,7 +24,7 @@ pub(super) fn print() -> Result<()> {
             patients_cap: 1_000,
             dimension: u64::try_from(parameters)?,
         })?;
-        let mut random = RoundRandom::from_seed(Secret32::new([1; 32]));
+        let mut random = RoundRandom::from_operating_system()?;
         let nobody: [[f64; 0]; 0] = [];
         let before = seconds_of_this_thread()?;
         let sum = noised_sum(
@@ -40,7 +39,7 @@ pub(super) fn print() -> Result<()> {
             "{parameters:>10} parameters, k = {}: {passed:.3} s, {:.0} MB at most in this process, last of them {}",
             plan.scale,
             most_megabytes()?,
-            sum.last().context("parameters")?
+            sum.integers().last().context("parameters")?
         );
     }
     Ok(())

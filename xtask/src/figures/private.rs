@@ -2,12 +2,11 @@
 //! Private training in one process: the agents' clip, quantiser and noise, and what everybody makes of the sum.
 
 use anyhow::{Context, Result, bail, ensure};
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret32;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_learning::{Contribution, Model, Step, Study, Table, Task};
 use consilium_privacy::accountant::gaussian;
 use consilium_privacy::clipping::quantise_patient;
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::NoiseMultiplier;
 use consilium_privacy::noise_plan::{NoisePlan, NoiseTerms, VectorPlan};
 
@@ -88,8 +87,8 @@ pub(super) fn train(
                     let mut key = [seed; 32];
                     key[0] = silo;
                     key[1..5].copy_from_slice(&model.rounds.to_le_bytes());
-                    let mut random = RoundRandom::from_seed(Secret32::new(key));
-                    vec![noised_sum(
+                    let mut random = InsecureSeededRandom::from_bytes(key);
+                    vec![simulated_sum(
                         noise_plan,
                         promise.clip,
                         dimension,

@@ -2,10 +2,10 @@
 //! One round of a study on synthetic patients, in both placements of the noise.
 
 use anyhow::{Context, bail};
-use consilium_crypto::random::{InsecureSeededRandom, RandomSource, RoundRandom};
+use consilium_crypto::random::{InsecureSeededRandom, RandomSource};
 use consilium_learning::{Contribution, DecodedSum, Model, Table, Task};
 use consilium_privacy::clipping::{clip, quantise_patient};
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::ClippingNorm;
 
 use super::{Noise, Run};
@@ -109,8 +109,8 @@ impl Run<'_> {
         Ok(match self.noise {
             Noise::Added => {
                 let mut seeds = InsecureSeededRandom::from_seed(seed);
-                let mut random = RoundRandom::from_seed(seeds.secret32());
-                noised_sum(&noise, self.clip, dimension, patients, &mut random)?
+                let mut random = InsecureSeededRandom::from_bytes(*seeds.secret32().expose());
+                simulated_sum(&noise, self.clip, dimension, patients, &mut random)?
             }
             Noise::LeftOut => {
                 let mut sum = vec![0; dimension];

@@ -14,11 +14,10 @@
 
 use crate::founding::{HOSPITALS, example};
 use crate::private_newton::COPIES;
-use consilium_crypto::random::RoundRandom;
-use consilium_crypto::secret::Secret;
+use consilium_crypto::random::InsecureSeededRandom;
 use consilium_learning::{Contribution, Model, Step, Study, Table, Task};
 use consilium_privacy::clipping::quantise_patient;
-use consilium_privacy::contribution::noised_sum;
+use consilium_privacy::contribution::simulated_sum;
 use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, VectorPlan};
 
@@ -127,7 +126,7 @@ impl Hospitals {
     fn train(&self, seed: u32, times: i64) -> Vec<f64> {
         let mut bytes = [0; 32];
         bytes[..4].copy_from_slice(&seed.to_le_bytes());
-        let mut random = RoundRandom::from_seed(Secret::new(bytes));
+        let mut random = InsecureSeededRandom::from_bytes(bytes);
         let mut model = self.task.initial_model();
         loop {
             let mut total = vec![0_i64; self.task.dimension()];
@@ -172,7 +171,7 @@ impl Hospitals {
         &self,
         model: &Model,
         table: &Table,
-        random: &mut RoundRandom,
+        random: &mut InsecureSeededRandom,
         times: i64,
     ) -> Vec<i64> {
         if self.noise.placement == NoisePlacement::Shared {
@@ -191,7 +190,7 @@ impl Hospitals {
         &self,
         model: &Model,
         table: &Table,
-        random: &mut RoundRandom,
+        random: &mut InsecureSeededRandom,
         times: i64,
     ) -> Vec<i64> {
         let Contribution::PatientVectors { dimension, vectors } =
@@ -200,7 +199,7 @@ impl Hospitals {
             panic!("the study is noised")
         };
         let nobody: [Vec<f64>; 0] = [];
-        let noise = noised_sum(&self.noise, self.clip, dimension, nobody, random).unwrap();
+        let noise = simulated_sum(&self.noise, self.clip, dimension, nobody, random).unwrap();
         let mut sum = vec![0; dimension];
         add(&mut sum, noise, times);
         for vector in vectors {
