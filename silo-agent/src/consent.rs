@@ -170,10 +170,13 @@ impl Desk<'_> {
                     .conditions
                     .iter()
                     .any(|condition| condition.term == Term::Budget);
-                return Ok(Verdict::Refused(match by_budget {
-                    true => self.with_alternatives(refused, id, &terms, &policy.policy),
-                    false => refused,
-                }));
+                if !by_budget {
+                    return Ok(Verdict::Refused(refused));
+                }
+                let data = &terms.study.heading.data;
+                let lineage = data_set.as_ref().map_or(data, |found| &found.lineage);
+                let refused = self.with_alternatives(refused, id, &terms, &policy.policy, lineage);
+                return Ok(Verdict::Refused(refused));
             }
         };
         // The noise is the study's and never calibrated here: what costs more than the study says it may is refused.
@@ -201,12 +204,7 @@ impl Desk<'_> {
                 terms.study.heading.data
             )));
         };
-        // Where the silo is the unit nothing depends on how many patients it has, nor on who they are.
-        if let Some(noise) = terms.vectors.training.noise
-            && noise.unit == Unit::Patient
-            && let Some((rule, statement)) =
-                unfit_for_noise(&data_set, &terms.study, noise.patients_cap)
-        {
+        if let Some((rule, statement)) = unfit_for_noise(&data_set, &terms) {
             return Ok(Verdict::Refused(Refused::by_rule(rule, statement)));
         }
         let heard = self
@@ -236,9 +234,9 @@ impl Desk<'_> {
         id: &str,
         terms: &StudyTerms,
         policy: &Policy,
+        lineage: &str,
     ) -> Refused {
-        let data = &terms.study.heading.data;
-        let Some(limit) = policy.budget(data) else {
+        let Some(limit) = policy.budget(lineage) else {
             return refused;
         };
         let participants = Participants {
@@ -253,7 +251,7 @@ impl Desk<'_> {
                     training,
                     evaluation,
                 };
-                self.ledger.admits(data, limit, id, &vectors)
+                self.ledger.admits(lineage, limit, id, &vectors)
             });
         let offers: Vec<String> = found.iter().map(ToString::to_string).collect();
         let said = if offers.is_empty() {
@@ -421,11 +419,13 @@ impl Desk<'_> {
 ///
 /// SECURITY: no count is looked at. The study's patients must be the registered ones: a coarser or a finer unit would not be
 /// the patient whom the noise is for.
-fn unfit_for_noise(
-    data_set: &DataSet,
-    study: &Study,
-    most_patients: u64,
-) -> Option<(&'static str, String)> {
+fn unfit_for_noise(data_set: &DataSet, terms: &StudyTerms) -> Option<(&'static str, String)> {
+    // Where the silo is the unit nothing depends on how many patients it has, nor on who they are.
+    let noise = terms.vectors.training.noise?;
+    if noise.unit != Unit::Patient {
+        return None;
+    }
+    let (study, most_patients) = (&terms.study, noise.patients_cap);
     let name = &data_set.name;
     let Some(announced) = data_set.patients_at_most else {
         let statement = format!("this hospital announces no bound on the patients of `{name}`");

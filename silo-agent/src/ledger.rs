@@ -336,6 +336,13 @@ impl Ledger {
         reserved.map(budget::Job::view).min()
     }
 
+    /// The account that the jobs of a study take from, once it has reserved.
+    pub(crate) fn account_of(&self, study: &str) -> Option<&str> {
+        let jobs = jobs::all_names(study);
+        let mut reserved = jobs.iter().filter_map(|job| self.state.job(job));
+        reserved.next().map(budget::Job::data_set)
+    }
+
     /// The account of a data set, once it has one.
     pub fn account(&self, data: &str) -> Option<&Account> {
         self.state.account(data).ok()

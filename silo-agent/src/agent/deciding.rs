@@ -176,7 +176,8 @@ impl Agent {
                         let path = self.folder.policy();
                         let (date, hour) = today();
                         let desk = self.desk(&path, date, hour);
-                        refused = desk.with_alternatives(refused, id, terms, &policy.policy);
+                        refused =
+                            desk.with_alternatives(refused, id, terms, &policy.policy, lineage);
                     }
                     return self.refuse(id, &refused, due);
                 }

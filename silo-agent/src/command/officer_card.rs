@@ -113,25 +113,28 @@ impl OfficerCard {
         let roster = roster.current().context("no roster is pinned yet")?;
         let membership = membership(roster)?;
         let terms = StudyTerms::derive(&record.offer.study, &record.offer.invited, &membership)?;
-        let data = terms.study.heading.data.clone();
-        match DataSets::of(folder.path()).find(&data) {
-            Ok(data_set) => self.data_set = Some(data_set),
+        let mut account = terms.study.heading.data.clone();
+        match DataSets::of(folder.path()).find(&account) {
+            Ok(data_set) => {
+                account.clone_from(&data_set.lineage);
+                self.data_set = Some(data_set);
+            }
             Err(fault) => self.missing.push(explain(&fault)),
         }
         if !terms.study.is_noised() {
             return Ok(());
         }
         let policy: Policy = policy_in_force(folder, config.silo.name.as_str())?;
-        let limit = policy.budget(&data);
+        let limit = policy.budget(&account);
         let (ledger, entries) = Ledger::view(&folder.ledger(), journal)?;
-        self.timeline = timeline(&ledger, &entries, &data);
+        self.timeline = timeline(&ledger, &entries, &account);
         let reserved = ledger.job(&record.id).map(budget::Job::view);
         let chosen = limit.map(|limit| limit.charge.view());
         let charged = reserved.or(chosen).unwrap_or_default();
         self.privacy = Some(PrivacyCard::of(&terms, membership.colluders, charged)?);
         let limit: &BudgetLimit =
-            limit.with_context(|| format!("the policy sets no budget for `{data}`"))?;
-        let forecast = Forecast::of(&ledger, &data, limit, &record.id, &terms.vectors)?;
+            limit.with_context(|| format!("the policy sets no budget for `{account}`"))?;
+        let forecast = Forecast::of(&ledger, &account, limit, &record.id, &terms.vectors)?;
         self.budget = Some(BudgetCard::of(&forecast));
         Ok(())
     }

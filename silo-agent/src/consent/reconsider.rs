@@ -3,16 +3,17 @@
 
 use consilium_policies::{BudgetUse, Decision, Request, decide};
 
-use super::{Desk, Refused};
+use super::{Desk, Refused, unfit_for_noise};
 use crate::explain;
 use crate::journal::Offer;
 use crate::policy_file::PolicyFile;
-use crate::registration::RegistrationFault;
+use crate::registration::{DataSet, RegistrationFault};
 use crate::study_terms::StudyTerms;
 
 impl Desk<'_> {
     /// Looks again at a study that was granted: researcher, invitation and policy, as they are now. The budget is left
-    /// out, because it was set aside when the study was granted, and so is the data, which the trainer is about to read.
+    /// out, because it was set aside when the study was granted. Of the data only what was registered is looked at; the
+    /// trainer is about to read them.
     pub(crate) fn reconsider(
         &self,
         id: &str,
@@ -30,7 +31,12 @@ impl Desk<'_> {
             Err(RegistrationFault::Unknown(_)) => None,
             Err(fault) => return Err(Refused::by_rule("data", explain(&fault))),
         };
-        let charge = policy.policy.budget(&terms.study.heading.data);
+        if let Some(data_set) = &data_set {
+            self.still_fits(id, terms, data_set)?;
+        }
+        let data = &terms.study.heading.data;
+        let account = data_set.as_ref().map_or(data, |found| &found.lineage);
+        let charge = policy.policy.budget(account);
         if let (Some(limit), Some(charged)) = (charge, self.ledger.charged_view(id))
             && charged < limit.charge.view()
         {
@@ -49,6 +55,24 @@ impl Desk<'_> {
                 let version = (policy.policy.version, policy.digest);
                 Err(Refused::by_policy(&refusal, Some(version)))
             }
+        }
+    }
+
+    /// SECURITY: a data set may be registered again while a study runs. Another unit, another bound or another account than
+    /// the study was granted for would make its promise false, or its failures tell how many patients there are.
+    fn still_fits(&self, id: &str, terms: &StudyTerms, data_set: &DataSet) -> Result<(), Refused> {
+        if let Some((rule, statement)) = unfit_for_noise(data_set, terms) {
+            return Err(Refused::by_rule(rule, statement));
+        }
+        match self.ledger.account_of(id) {
+            Some(account) if account != data_set.lineage => Err(Refused::by_rule(
+                "data",
+                format!(
+                    "`{}` belongs to another lineage now than the study was charged to",
+                    data_set.name
+                ),
+            )),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -323,6 +323,10 @@ fn a_count_of_patients_is_looked_at_when_they_are_registered_and_never_again() {
     }
 }
 
+/// A budget for the lineage beside that of the data set.
+const BOTH_BUDGETS: &str =
+    "[budget.\"ercp-2019\"]\nepsilon = \"4\"\ndelta = \"2e-5\"\n[budget.\"ercp-trial\"]";
+
 #[test]
 fn a_data_set_that_continues_another_takes_from_its_budget() {
     let mut hospital = Hospital::new();
@@ -332,10 +336,7 @@ fn a_data_set_that_continues_another_takes_from_its_budget() {
     hospital.permit();
     let (rule, _) = refused(hospital.consider(&hospital.offer_of(PRIVATE)));
     assert_eq!(rule, "budget `ercp-2019`");
-    hospital.permit_but(
-        "[budget.\"ercp-trial\"]",
-        "[budget.\"ercp-2019\"]\nepsilon = \"4\"\ndelta = \"2e-5\"\n[budget.\"ercp-trial\"]",
-    );
+    hospital.permit_but("[budget.\"ercp-trial\"]", BOTH_BUDGETS);
     let offer = hospital.offer_of(PRIVATE);
     let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
         panic!("not permitted");
@@ -348,8 +349,13 @@ fn a_data_set_that_continues_another_takes_from_its_budget() {
     ledger
         .reserve(journal, "ercp-2019", limit, "earlier", vector)
         .unwrap();
-    let (rule, _) = refused(hospital.consider(&offer));
+    let (rule, statement) = refused(hospital.consider(&offer));
     assert_eq!(rule, "budget `ercp-2019`");
+    // What would fit is tried on the account that pays.
+    assert!(
+        statement.contains("would fit: `epsilon = \"2.39\"`"),
+        "{statement}"
+    );
     // And the cohort that the other met without noise is the one that this one may meet.
     let other = ["1_UM", "3_UK", "4_Case"].map(str::to_owned);
     let earlier = Digest::from_bytes([9; 32]);
@@ -404,21 +410,70 @@ fn a_person_sees_what_a_study_costs_before_saying_yes() {
 }
 
 #[test]
-fn a_study_that_was_charged_while_masks_hold_ends_where_the_policy_charges_broken_ones() {
+fn a_data_set_that_is_registered_otherwise_ends_the_study_it_was_granted_to() {
     let mut hospital = Hospital::new();
-    hospital.registered(Digest::from_bytes([1; 32]));
+    let sha256 = Digest::from_bytes([1; 32]);
+    hospital.registered(sha256);
     hospital.permit();
     let offer = hospital.offer_of(PRIVATE);
     let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
         panic!("not permitted");
     };
-    let path = hospital.policy_path();
     let limit = permitted.policy.policy.budget("ercp-trial").unwrap();
+    let (ledger, journal) = (&mut hospital.ledger, &mut hospital.journal);
+    let vectors = &permitted.terms.vectors;
+    ledger
+        .reserve(journal, "ercp-trial", limit, "5ff11f0e", vectors)
+        .unwrap();
+    let path = hospital.policy_path();
+    let again = || {
+        let desk = hospital.desk(&path);
+        desk.reconsider("5ff11f0e", &offer, &permitted.terms)
+    };
+    again().unwrap();
+    let changes: [(fn(&mut DataSet), &str); 4] = [
+        (
+            |data_set| data_set.patient = Some("person".to_owned()),
+            "`person`",
+        ),
+        (
+            |data_set| data_set.patients_at_most = Some(1_000_000),
+            "up to 1000000 patients",
+        ),
+        (|data_set| data_set.patients_at_most = None, "no bound"),
+        (
+            |data_set| data_set.lineage = "another".to_owned(),
+            "another lineage",
+        ),
+    ];
+    for (change, told) in changes {
+        hospital.registered_but(sha256, change);
+        let refused = again().unwrap_err();
+        let (_, statement) = &refused.conditions[0];
+        assert!(statement.contains(told), "{refused:?}");
+    }
+    hospital.registered(sha256);
+    again().unwrap();
+}
+
+#[test]
+fn a_study_that_was_charged_while_masks_hold_ends_where_the_policy_charges_broken_ones() {
+    let mut hospital = Hospital::new();
+    // The account that pays has another name than the data set.
+    let sha256 = Digest::from_bytes([1; 32]);
+    hospital.registered_but(sha256, |data_set| data_set.lineage = "ercp-2019".to_owned());
+    hospital.permit_but("[budget.\"ercp-trial\"]", BOTH_BUDGETS);
+    let offer = hospital.offer_of(PRIVATE);
+    let Verdict::Permitted(permitted) = hospital.consider(&offer) else {
+        panic!("not permitted");
+    };
+    let path = hospital.policy_path();
+    let limit = permitted.policy.policy.budget("ercp-2019").unwrap();
     hospital
         .ledger
         .reserve(
             &mut hospital.journal,
-            "ercp-trial",
+            "ercp-2019",
             limit,
             "5ff11f0e",
             &permitted.terms.vectors,
@@ -429,9 +484,12 @@ fn a_study_that_was_charged_while_masks_hold_ends_where_the_policy_charges_broke
         desk.reconsider("5ff11f0e", &offer, &permitted.terms)
     };
     again(&hospital).unwrap();
-    let strict = include_str!("../../../examples/policies/3_UK.toml").replace(
+    let policy = std::fs::read_to_string(&path).unwrap();
+    // The first budget is that of the lineage.
+    let strict = policy.replacen(
         "delta = \"2e-5\"\n",
         "delta = \"2e-5\"\ncharge = \"masks-broken\"\n",
+        1,
     );
     assert!(strict.contains("masks-broken"));
     std::fs::write(&path, strict).unwrap();
