@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What an agent writes and sends tells nobody how many patients took part in a round.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+use std::process::Command;
+use std::{env, fs, io};
 
 use consilium_learning::contribution::Contribution;
 
@@ -27,19 +26,23 @@ fn policy() -> String {
     format!("{permits}\n[budget.\"ercp-trial\"]\nepsilon = \"8\"\ndelta = \"2e-5\"\n")
 }
 
-/// What a round in which so many patients give vectors leaves behind.
-#[derive(Debug, PartialEq, Eq)]
+/// What is left behind by a round in which so many patients give vectors; printed by a process of its own.
+#[derive(Debug)]
+#[expect(dead_code, reason = "printed")]
 struct Traces {
     /// The length of every frame that was sent, in order.
     sent: Vec<usize>,
     /// The length of every file, by its name.
     written: BTreeMap<String, u64>,
-    /// What the agent told the operator, but for what every installation draws anew.
-    told: String,
 }
 
-fn traces(study: &str, patients: usize) -> Traces {
-    listen();
+fn leave_traces(study: &str, patients: usize) -> Traces {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(io::stderr)
+        .init();
     let mut hospital = Hospital::new();
     fs::write(hospital.silo().policy(), policy()).unwrap();
     hospital.announce();
@@ -59,15 +62,30 @@ fn traces(study: &str, patients: usize) -> Traces {
     Traces {
         sent: hospital.said_lengths.clone(),
         written: lengths_below(hospital.silo().path()),
-        told: without_digests(&TOLD.take()),
     }
 }
 
+/// The traces of a process of its own, and what any of its threads told the operator.
+fn traces_of(study: &str, patients: usize) -> (String, Vec<String>) {
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", TEST, "--nocapture"])
+        .env(CHILD, format!("{patients} {study}"))
+        .output()
+        .unwrap();
+    let said = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, told) = (said(child.stdout), said(child.stderr));
+    assert!(child.status.success(), "{out}\n{told}");
+    let traces = out.lines().find(|line| line.contains("Traces {"));
+    let traces = traces.unwrap().to_owned();
+    // Threads speak in any order, and of digests that every installation draws anew.
+    let mut told: Vec<String> = told.lines().map(without_digests).collect();
+    told.sort();
+    (traces, told)
+}
+
 /// The text with every digest as its length.
-fn without_digests(text: &[u8]) -> String {
-    str::from_utf8(text)
-        .unwrap()
-        .split_inclusive(|letter: char| !letter.is_ascii_alphanumeric())
+fn without_digests(text: &str) -> String {
+    text.split_inclusive(|letter: char| !letter.is_ascii_alphanumeric())
         .map(|word| {
             if word.len() > 16 && word.chars().any(|letter| letter.is_ascii_digit()) {
                 format!("<{}>", word.len())
@@ -78,46 +96,24 @@ fn without_digests(text: &[u8]) -> String {
         .collect()
 }
 
-thread_local! {
-    /// What was told on this thread, on which the agent of this test runs.
-    static TOLD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-struct Ear;
-
-impl io::Write for Ear {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        TOLD.with_borrow_mut(|told| told.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Listens to every thread of this process: a subscriber of one thread misses the places that another thread came to first.
-fn listen() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .without_time()
-            .with_writer(|| Ear)
-            .init();
-    });
-    TOLD.take();
-}
+const TEST: &str = "agent::tests::batches::batches_of_nobody_and_of_fifty_leave_equal_frames_files_and_words_to_the_operator";
+/// Set for the process that leaves the traces: how many patients, and which study.
+const CHILD: &str = "CONSILIUM_TEST_BATCH";
 
 #[test]
 fn batches_of_nobody_and_of_fifty_leave_equal_frames_files_and_words_to_the_operator() {
+    if let Ok(order) = env::var(CHILD) {
+        let (patients, study) = order.split_once(' ').unwrap();
+        println!("\n{:?}", leave_traces(study, patients.parse().unwrap()));
+        return;
+    }
     for study in [LOCAL, SAMPLED] {
-        let (nobody, fifty) = (traces(study, 0), traces(study, 50));
+        let (nobody, told) = traces_of(study, 0);
+        assert!(nobody.contains("ledger.jsonl"), "{nobody}");
         assert!(
-            nobody.sent.len() > 5 && nobody.written.len() > 5 && nobody.told.contains("consented"),
-            "{nobody:?}"
+            told.iter().any(|line| line.contains("consented")),
+            "{told:?}"
         );
-        assert_eq!(nobody, fifty);
+        assert_eq!((nobody, told), traces_of(study, 50));
     }
 }
