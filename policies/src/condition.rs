@@ -141,6 +141,8 @@ pub enum Term {
     DifferentialPrivacy,
     /// Patients in the registered data set.
     MinPatients,
+    /// Silos that the study counts as knowing one patient.
+    MinSilosPerPatient,
     /// Isolation of the process that reads the data.
     Isolation,
     /// Delta of the study.
@@ -182,6 +184,7 @@ impl Word for Term {
         Self::MinSurvivors,
         Self::DifferentialPrivacy,
         Self::MinPatients,
+        Self::MinSilosPerPatient,
         Self::Isolation,
         Self::Delta,
         Self::Epsilon,
@@ -207,6 +210,7 @@ impl Word for Term {
             Self::MinSurvivors => "min_survivors",
             Self::DifferentialPrivacy => "differential_privacy",
             Self::MinPatients => "min_patients",
+            Self::MinSilosPerPatient => "min_silos_per_patient",
             Self::Isolation => "isolation",
             Self::Delta => "delta",
             Self::Epsilon => "epsilon",

@@ -68,6 +68,9 @@ pub struct Floor {
     pub min_patients: u64,
     /// Why fewer than ten patients are enough, where they are.
     pub min_patients_reason: Option<String>,
+    /// How many of the silos may know one patient of this hospital: a study with noise that counts on fewer promises such
+    /// a patient too much.
+    pub min_silos_per_patient: u32,
     /// The least isolation of the process that reads the data.
     pub isolation: Isolation,
     /// What may leave the masks.

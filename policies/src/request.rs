@@ -42,6 +42,9 @@ pub struct Request {
     pub delta: Option<Delta>,
     /// The public nominal number of patients over all silos, never a count.
     pub expected_patients: Option<u64>,
+    /// How many silos the study's noise counts as knowing one patient, if there is noise.
+    #[serde(default = "one")]
+    pub silos_per_patient: u32,
     /// The most rounds that the study may run, spare attempts included.
     pub rounds: u32,
     /// How many silos are invited.
@@ -65,6 +68,11 @@ impl Request {
     pub fn budgeted_as(&self) -> &str {
         self.lineage.as_ref().unwrap_or(&self.data)
     }
+}
+
+/// Of a request in a journal from before it was asked.
+fn one() -> u32 {
+    1
 }
 
 /// What a study takes from the privacy budget of the data set, in shares of the whole budget (0 to 1).

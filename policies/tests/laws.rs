@@ -66,22 +66,31 @@ fn approval() -> impl Strategy<Value = Approval> {
 }
 
 fn floor() -> impl Strategy<Value = Floor> {
-    (3u32..6, 3u32..5, any::<bool>(), 10u64..13, isolation()).prop_map(
-        |(silos, survivors, required, patients, isolation)| Floor {
-            aggregation: Aggregation::Secure,
-            min_silos: silos,
-            min_survivors: survivors,
-            differential_privacy: if required {
-                NoiseRule::Required
-            } else {
-                NoiseRule::UnlessAgreed
-            },
-            min_patients: patients,
-            min_patients_reason: None,
-            isolation,
-            release: Release::Aggregate,
-        },
+    (
+        3u32..6,
+        3u32..5,
+        any::<bool>(),
+        10u64..13,
+        1u32..3,
+        isolation(),
     )
+        .prop_map(
+            |(silos, survivors, required, patients, min_silos_per_patient, isolation)| Floor {
+                aggregation: Aggregation::Secure,
+                min_silos: silos,
+                min_survivors: survivors,
+                differential_privacy: if required {
+                    NoiseRule::Required
+                } else {
+                    NoiseRule::UnlessAgreed
+                },
+                min_patients: patients,
+                min_patients_reason: None,
+                min_silos_per_patient,
+                isolation,
+                release: Release::Aggregate,
+            },
+        )
 }
 
 fn grant() -> impl Strategy<Value = Grant> {
@@ -208,7 +217,7 @@ fn request() -> impl Strategy<Value = Request> {
         (mode(), select(&[Unit::Patient, Unit::Silo][..])),
         option::weighted(0.9, epsilon()),
         option::weighted(0.9, delta()),
-        option::weighted(0.9, Just(602)),
+        (option::weighted(0.9, Just(602)), 1u32..3),
         1u32..4,
         3u32..6,
         3u32..5,
@@ -217,7 +226,15 @@ fn request() -> impl Strategy<Value = Request> {
     (whom, what, here).prop_map(
         |(
             (who, data, purpose, basis, ethics, analysis, plan),
-            ((mode, unit), epsilon, delta, expected_patients, rounds, silos, min_survivors),
+            (
+                (mode, unit),
+                epsilon,
+                delta,
+                (expected_patients, silos_per_patient),
+                rounds,
+                silos,
+                min_survivors,
+            ),
             (isolation, date, hour, budget, patients),
         )| Request {
             who,
@@ -233,6 +250,7 @@ fn request() -> impl Strategy<Value = Request> {
             epsilon,
             delta,
             expected_patients,
+            silos_per_patient,
             rounds,
             silos,
             min_survivors,
@@ -279,6 +297,7 @@ fn fitted(policy: &Policy, mut request: Request) -> Request {
         request.isolation = Isolation::Namespaces;
         request.silos = 5;
         request.min_survivors = 4;
+        request.silos_per_patient = 2;
     }
     request
 }
@@ -335,6 +354,7 @@ fn permitted_by_formula(policy: &Policy, request: &Request) -> bool {
         && request.min_survivors >= floor.min_survivors
         && (noised || floor.differential_privacy == NoiseRule::UnlessAgreed)
         && (!noised || delta_fits)
+        && (!noised || request.silos_per_patient >= floor.min_silos_per_patient)
         && request.isolation >= floor.isolation
         && match request.patients {
             PatientCount::Registered(patients) => patients >= floor.min_patients,
@@ -446,6 +466,7 @@ proptest! {
             match condition.term {
                 Term::MinSilos => mended.silos = condition.limit.parse().unwrap(),
                 Term::MinSurvivors => mended.min_survivors = condition.limit.parse().unwrap(),
+                Term::MinSilosPerPatient => mended.silos_per_patient = condition.limit.parse().unwrap(),
                 Term::Rounds => mended.rounds = condition.limit.parse().unwrap(),
                 Term::Epsilon => mended.epsilon = Some(Epsilon::parse(&condition.limit).unwrap()),
                 Term::Grant | Term::DifferentialPrivacy | Term::MinPatients | Term::Isolation | Term::Delta | Term::Budget | Term::Who

@@ -57,6 +57,10 @@ pub fn study_request(study: &Study, circumstances: &Circumstances) -> Request {
         epsilon,
         delta,
         expected_patients,
+        silos_per_patient: study
+            .privacy
+            .promise()
+            .map_or(1, |promise| promise.most_silos_per_patient),
         rounds: study.all_attempts(),
         silos: circumstances.silos,
         min_survivors: circumstances.min_survivors,

@@ -10,6 +10,7 @@ pub(super) fn failed(floor: &Floor, request: &Request) -> Vec<Condition> {
         survivors(floor, request),
         noise(floor, request),
         patients(floor, request),
+        silos_per_patient(floor, request),
         isolation(floor, request),
         delta(request),
     ]
@@ -85,6 +86,32 @@ fn patients(floor: &Floor, request: &Request) -> Option<Condition> {
             )
             .nothing(format!("until `{data}` is registered here")),
         ),
+    }
+}
+
+// A patient whom several silos know moves the sum by as many clips: noise for fewer promises that patient too much.
+fn silos_per_patient(floor: &Floor, request: &Request) -> Option<Condition> {
+    let (least, counted) = (floor.min_silos_per_patient, request.silos_per_patient);
+    (request.mode.is_noised() && counted < least).then(|| {
+        condition(
+            Term::MinSilosPerPatient,
+            least.to_string(),
+            format!(
+                "the noise hides a patient of {} and not of {least}",
+                silos_in_words(counted)
+            ),
+        )
+        .actual(counted.to_string())
+        .change(format!(
+            "`most_silos_per_patient` at least {least}, in mode `distributed`"
+        ))
+    })
+}
+
+fn silos_in_words(silos: u32) -> String {
+    match silos {
+        1 => "1 silo".to_owned(),
+        more => format!("{more} silos"),
     }
 }
 

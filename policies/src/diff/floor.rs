@@ -47,6 +47,17 @@ pub(super) fn compare(diff: &mut Diff, old: &Floor, new: &Floor) {
         },
     );
     diff.limit(
+        &old.min_silos_per_patient,
+        &new.min_silos_per_patient,
+        |old, new| new < old,
+        |old, new| {
+            format!(
+                "studies whose noise hides a patient of fewer than {} silos: at least {new} now (was {old})",
+                old.max(new)
+            )
+        },
+    );
+    diff.limit(
         &old.isolation,
         &new.isolation,
         |old, new| new < old,

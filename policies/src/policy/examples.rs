@@ -29,6 +29,7 @@ const EXAMPLE: &[&str] = &[
     "epsilon",
     "delta",
     "expected_patients",
+    "silos_per_patient",
     "rounds",
     "silos",
     "survivors",
@@ -104,6 +105,14 @@ fn read_example(section: &Section<'_>, floor: &Floor, faults: &mut Faults<'_>) -
     let survivors = section
         .optional("survivors", "a whole number", faults, whole_number_from(0))
         .unwrap_or(floor.min_survivors);
+    let silos_per_patient = section
+        .optional(
+            "silos_per_patient",
+            "a whole number",
+            faults,
+            whole_number_from(1),
+        )
+        .unwrap_or(floor.min_silos_per_patient);
     let hour = section.optional("hour", "a whole hour, 0 to 23", faults, |value| {
         hour(value, 0..=23)
     });
@@ -144,6 +153,7 @@ fn read_example(section: &Section<'_>, floor: &Floor, faults: &mut Faults<'_>) -
             faults,
             whole_number,
         ),
+        silos_per_patient,
         rounds: rounds?,
         silos,
         min_survivors: survivors,

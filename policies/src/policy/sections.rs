@@ -27,6 +27,7 @@ const FLOOR: &[&str] = &[
     "differential_privacy",
     "min_patients",
     "min_patients_reason",
+    "min_silos_per_patient",
     "isolation",
     "release",
 ];
@@ -138,6 +139,12 @@ fn read_floor(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Floor> {
     });
     let min_patients_reason =
         section.optional("min_patients_reason", "the reason in words", faults, text);
+    let min_silos_per_patient = section.optional(
+        "min_silos_per_patient",
+        "how many of the hospitals may know one patient, a whole number from 1",
+        faults,
+        whole_number_from(1),
+    );
     let isolation = section.required(
         "isolation",
         "the least isolation: `process`, `no-network`, `sandbox` or `namespaces`",
@@ -167,6 +174,7 @@ fn read_floor(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<Floor> {
         differential_privacy: differential_privacy?,
         min_patients: min_patients?,
         min_patients_reason,
+        min_silos_per_patient: min_silos_per_patient.unwrap_or(1),
         isolation: isolation?,
         release: release?,
     })
