@@ -5,6 +5,7 @@
 //! [RFC 8032]: https://www.rfc-editor.org/rfc/rfc8032
 
 mod list;
+mod prepared;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::label::Label;
 use crate::secret::Secret32;
 use crate::transcript;
 pub use list::{Claim, FalseSignature, verify_all};
+pub use prepared::PreparedKeys;
 
 /// A private signing key; wiped on drop.
 pub struct SigningKey {

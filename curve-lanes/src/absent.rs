@@ -16,7 +16,20 @@ impl Instructions {
         match self {}
     }
 
-    pub(crate) fn sum_vanishes(self, _: &[Product], _: &[Product]) -> bool {
+    pub(crate) fn prepare(self, _: &[[u8; 32]; LANES]) -> Option<[Prepared; LANES]> {
+        match self {}
+    }
+
+    pub(crate) fn sum_vanishes(
+        self,
+        _: &[(&Prepared, [u8; 32])],
+        _: &[Product],
+        _: &[Product],
+    ) -> bool {
         match self {}
     }
 }
+
+/// There is no value of this.
+#[derive(Clone, Debug)]
+pub(crate) enum Prepared {}

@@ -4,9 +4,11 @@
 mod edwards;
 mod field;
 mod montgomery;
+mod prepared;
 mod straus;
 
 use crate::{LANES, Product};
+pub(crate) use prepared::Prepared;
 
 /// That `avx512f` and `avx512ifma` are there.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +31,19 @@ impl Instructions {
     }
 
     #[expect(unsafe_code, reason = "the door to instructions found at run time")]
-    pub(crate) fn sum_vanishes(self, long: &[Product], short: &[Product]) -> bool {
+    pub(crate) fn prepare(self, points: &[[u8; 32]; LANES]) -> Option<[Prepared; LANES]> {
         // SAFETY: a value of this type exists only where `find` found both features.
-        unsafe { straus::sum_vanishes(long, short) }
+        unsafe { Prepared::eight(points) }
+    }
+
+    #[expect(unsafe_code, reason = "the door to instructions found at run time")]
+    pub(crate) fn sum_vanishes(
+        self,
+        prepared: &[(&Prepared, [u8; 32])],
+        long: &[Product],
+        short: &[Product],
+    ) -> bool {
+        // SAFETY: a value of this type exists only where `find` found both features.
+        unsafe { straus::sum_vanishes(prepared, long, short) }
     }
 }

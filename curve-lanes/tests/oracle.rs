@@ -3,7 +3,7 @@
 //! these tests say that they are skipped.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use consilium_curve_lanes::{EightLanes, LANES, Product};
+use consilium_curve_lanes::{EightLanes, LANES, PreparedPoint, Product};
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -205,20 +205,20 @@ fn a_sum_vanishes_when_the_oracle_says_so() {
             let (longer, shorter) = products(&mut drawn, (long, short), zero);
             let (longer, shorter) = (encoded(&longer), encoded(&shorter));
             assert!(expected(&longer, &shorter));
-            assert!(lanes.sum_vanishes(&longer, &shorter));
+            assert!(lanes.sum_vanishes(&[], &longer, &shorter));
 
             // One bit of any scalar, or one point for another.
             let mut other = longer.clone();
             other[long - 1].scalar[long] ^= 1 << (short % 8);
             assert!(!expected(&other, &shorter));
-            assert!(!lanes.sum_vanishes(&other, &shorter));
+            assert!(!lanes.sum_vanishes(&[], &other, &shorter));
             let mut other = longer.clone();
             other[long / 2].point = drawn.point().compress().to_bytes();
-            assert!(!lanes.sum_vanishes(&other, &shorter));
+            assert!(!lanes.sum_vanishes(&[], &other, &shorter));
             if let Some(last) = short.checked_sub(1) {
                 let mut other = shorter.clone();
                 other[last].scalar[short % 16] ^= 0x80;
-                assert!(!lanes.sum_vanishes(&longer, &other));
+                assert!(!lanes.sum_vanishes(&[], &longer, &other));
             }
         }
     }
@@ -230,13 +230,13 @@ fn parts_of_small_order_vanish_and_no_others_do() {
     let mut drawn = Drawn(5);
     for torsion in EIGHT_TORSION {
         let (mut long, mut short) = products(&mut drawn, (5, 11), torsion);
-        assert!(lanes.sum_vanishes(&encoded(&long), &encoded(&short)));
+        assert!(lanes.sum_vanishes(&[], &encoded(&long), &encoded(&short)));
         long[1].0 += torsion;
         short[9].0 += EIGHT_TORSION[3];
-        assert!(lanes.sum_vanishes(&encoded(&long), &encoded(&short)));
+        assert!(lanes.sum_vanishes(&[], &encoded(&long), &encoded(&short)));
     }
     let (long, short) = products(&mut drawn, (5, 11), ED25519_BASEPOINT_POINT);
-    assert!(!lanes.sum_vanishes(&encoded(&long), &encoded(&short)));
+    assert!(!lanes.sum_vanishes(&[], &encoded(&long), &encoded(&short)));
 }
 
 #[test]
@@ -259,11 +259,11 @@ fn a_point_of_small_order_is_refused_among_the_short_and_counts_for_nothing_amon
             let scalar = drawn.short_scalar().to_bytes();
             let mut with = short.clone();
             with.insert(at, Product { point, scalar });
-            assert!(!lanes.sum_vanishes(&long, &with));
+            assert!(!lanes.sum_vanishes(&[], &long, &with));
             let mut with = long.clone();
             with.insert(at.min(3), Product { point, scalar });
             assert!(expected(&with, &short));
-            assert!(lanes.sum_vanishes(&with, &short));
+            assert!(lanes.sum_vanishes(&[], &with, &short));
         }
     }
 }
@@ -288,8 +288,15 @@ fn what_is_no_point_is_refused_and_what_is_one_is_not() {
         }];
         let exists = CompressedEdwardsY(point).decompress().is_some();
         points += usize::from(exists);
-        assert_eq!(lanes.sum_vanishes(&product, &[]), exists, "{point:02x?}");
-        assert_eq!(lanes.sum_vanishes(&[], &product), expected(&[], &product));
+        assert_eq!(
+            lanes.sum_vanishes(&[], &product, &[]),
+            exists,
+            "{point:02x?}"
+        );
+        assert_eq!(
+            lanes.sum_vanishes(&[], &[], &product),
+            expected(&[], &product)
+        );
     }
     assert!(points > 400);
 }
@@ -316,6 +323,115 @@ fn decoded_points_are_those_of_the_oracle() {
                 scalar: minus_one,
             },
         ];
-        assert!(lanes.sum_vanishes(&long, &[]));
+        assert!(lanes.sum_vanishes(&[], &long, &[]));
     }
+}
+
+/// Products with these points as prepared ones.
+fn vanishes_prepared(lanes: EightLanes, prepared: &[Product], short: &[Product]) -> bool {
+    let points: Vec<[u8; 32]> = prepared.iter().map(|product| product.point).collect();
+    let points = lanes.prepare(&points).unwrap();
+    let products: Vec<(&PreparedPoint, [u8; 32])> = points
+        .iter()
+        .zip(prepared)
+        .map(|(point, product)| (point, product.scalar))
+        .collect();
+    let answer = lanes.sum_vanishes(&products, &[], short);
+    // The same with half of them unprepared.
+    let (kept, others) = prepared.split_at(prepared.len() / 2);
+    let mixed = lanes.sum_vanishes(&products[..kept.len()], others, short);
+    assert_eq!(answer, mixed);
+    answer
+}
+
+#[test]
+fn sums_over_prepared_points_vanish_when_the_oracle_says_so() {
+    let Some(lanes) = lanes() else { return };
+    let mut drawn = Drawn(9);
+    for long in [1, 2, 7, 8, 9, 17] {
+        for short in [0, 1, 8, 30] {
+            let zero = EdwardsPoint::default();
+            let (longer, shorter) = products(&mut drawn, (long, short), zero);
+            let (longer, shorter) = (encoded(&longer), encoded(&shorter));
+            assert!(expected(&longer, &shorter));
+            assert!(vanishes_prepared(lanes, &longer, &shorter));
+            let other = drawn.point().compress().to_bytes();
+            for at in 0..long {
+                let mut changed = longer.clone();
+                changed[at].point = other;
+                assert_eq!(
+                    vanishes_prepared(lanes, &changed, &shorter),
+                    expected(&changed, &shorter)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn any_bit_of_a_scalar_counts_for_a_prepared_point() {
+    let Some(lanes) = lanes() else { return };
+    let mut drawn = Drawn(10);
+    let point = drawn.point();
+    let prepared = lanes.prepare(&[point.compress().to_bytes()]).unwrap();
+    // Digits of all ones, of all zeros, and single bits at every place; 252 bits are below the order of the points.
+    let mut scalars: Vec<[u8; 32]> = (0..253)
+        .map(|bit| {
+            let mut scalar = [0; 32];
+            scalar[bit / 8] = 1 << (bit % 8);
+            scalar
+        })
+        .collect();
+    for bits in 0..=253 {
+        let mut ones = [0; 32];
+        for bit in 0..bits {
+            ones[bit / 8] |= 1 << (bit % 8);
+        }
+        scalars.push(ones);
+    }
+    for scalar in scalars {
+        let product = point * Scalar::from_bytes_mod_order(scalar);
+        let minus = Product {
+            point: (-product).compress().to_bytes(),
+            scalar: Scalar::ONE.to_bytes(),
+        };
+        assert!(lanes.sum_vanishes(&[(&prepared[0], scalar)], &[minus], &[]));
+        let mut other = scalar;
+        other[0] ^= 1;
+        assert!(!lanes.sum_vanishes(&[(&prepared[0], other)], &[minus], &[]));
+    }
+}
+
+#[test]
+fn prepared_points_with_parts_of_small_order_count_as_the_oracle_says() {
+    let Some(lanes) = lanes() else { return };
+    let mut drawn = Drawn(11);
+    for torsion in EIGHT_TORSION {
+        let (mut long, short) = products(&mut drawn, (9, 11), EdwardsPoint::default());
+        for (point, _) in &mut long {
+            *point += torsion;
+        }
+        assert!(vanishes_prepared(lanes, &encoded(&long), &encoded(&short)));
+        long.push((torsion, drawn.scalar()));
+        assert!(vanishes_prepared(lanes, &encoded(&long), &encoded(&short)));
+        long.push((drawn.point(), Scalar::ONE));
+        assert!(!vanishes_prepared(lanes, &encoded(&long), &encoded(&short)));
+    }
+}
+
+#[test]
+fn what_is_no_point_is_not_prepared() {
+    let Some(lanes) = lanes() else { return };
+    let mut drawn = Drawn(12);
+    let good = drawn.point().compress().to_bytes();
+    for _ in 0..50 {
+        let bytes = drawn.bytes();
+        let exists = CompressedEdwardsY(bytes).decompress().is_some();
+        for at in [0, 7, 8, 11] {
+            let mut points = [good; 12];
+            points[at] = bytes;
+            assert_eq!(lanes.prepare(&points).is_some(), exists);
+        }
+    }
+    assert!(lanes.prepare(&[]).unwrap().is_empty());
 }

@@ -53,7 +53,7 @@ pub use fault::Fault;
 pub use id::{AttemptId, SiloName, SiloNameFault};
 pub use log_verifier::LogVerifier;
 pub use mask_job::{MaskJob, chunk_digest, upload_root};
-pub use membership::Membership;
+pub use membership::{Membership, SiloKeys};
 pub use message::{
     CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage, Verification,
 };

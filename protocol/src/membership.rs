@@ -3,8 +3,9 @@
 
 use crate::id::SiloName;
 use consilium_crypto::digest::Digest;
-use consilium_crypto::signing::VerifyingKey;
+use consilium_crypto::signing::{PreparedKeys, VerifyingKey};
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 /// The pinned roster as the protocol sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +17,47 @@ pub struct Membership {
     /// The key that signs every message of the coordinator.
     pub coordinator: VerifyingKey,
     /// The identity key of every silo.
-    pub silos: BTreeMap<SiloName, VerifyingKey>,
+    pub silos: SiloKeys,
     /// How many silos of the roster may collude with the coordinator (n_c).
     pub colluders: u32,
 }
+
+/// The identity key of every silo of a roster, collected once for its lifetime.
+///
+/// COST: the keys are prepared when they are collected, because lists signed by them are verified in every phase of every
+/// round.
+#[derive(Clone, Debug)]
+pub struct SiloKeys {
+    keys: BTreeMap<SiloName, VerifyingKey>,
+    prepared: PreparedKeys,
+}
+
+impl SiloKeys {
+    pub(crate) fn prepared(&self) -> &PreparedKeys {
+        &self.prepared
+    }
+}
+
+impl FromIterator<(SiloName, VerifyingKey)> for SiloKeys {
+    fn from_iter<I: IntoIterator<Item = (SiloName, VerifyingKey)>>(keys: I) -> Self {
+        let keys: BTreeMap<SiloName, VerifyingKey> = keys.into_iter().collect();
+        let prepared = PreparedKeys::new(keys.values().copied());
+        Self { keys, prepared }
+    }
+}
+
+impl Deref for SiloKeys {
+    type Target = BTreeMap<SiloName, VerifyingKey>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.keys
+    }
+}
+
+impl PartialEq for SiloKeys {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+}
+
+impl Eq for SiloKeys {}

@@ -35,7 +35,7 @@ pub(crate) fn verify_silos<'a>(
             signers.push(silo);
         }
     }
-    match verify_all(&claims) {
+    match verify_all(&claims, membership.silos.prepared()) {
         Err(FalseSignature { place }) if stands(Defence::SiloSignatures) => {
             let sender = signers.get(place).map(ToString::to_string);
             return Err(Fault::BadSignature {

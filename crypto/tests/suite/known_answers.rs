@@ -10,7 +10,9 @@ use consilium_crypto::packing::pack;
 use consilium_crypto::ring::WordBits;
 use consilium_crypto::sealing::{open, seal};
 use consilium_crypto::shamir::{self, Threshold};
-use consilium_crypto::signing::{Claim, Signature, SigningKey, VerifyingKey, verify_all};
+use consilium_crypto::signing::{
+    Claim, PreparedKeys, Signature, SigningKey, VerifyingKey, verify_all,
+};
 use consilium_crypto::transcript::{derive_hybrid_key, derive_key, hash, sha256};
 use consilium_crypto::{Digest, Label, Secret, Secret32};
 use serde_json::Value;
@@ -71,7 +73,7 @@ fn ed25519_agrees_with_rfc_8032() {
         let public = VerifyingKey::from_bytes(&array(vector, "public")).unwrap();
         assert_eq!(public.verify_raw(&message, &signature), Ok(()));
         let claim = Claim::of_raw(&public, &message, &signature);
-        assert_eq!(verify_all(&[claim]), Ok(()));
+        assert_eq!(verify_all(&[claim], &PreparedKeys::default()), Ok(()));
     }
 }
 

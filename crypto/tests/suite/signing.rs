@@ -2,7 +2,8 @@
 //! Signatures over labelled hashes.
 
 use consilium_crypto::signing::{
-    Claim, FalseSignature, Signature, SignatureFault, SigningKey, VerifyingKey, verify_all,
+    Claim, FalseSignature, PreparedKeys, Signature, SignatureFault, SigningKey, VerifyingKey,
+    verify_all,
 };
 use consilium_crypto::transcript::hash;
 use consilium_crypto::{Label, Secret};
@@ -147,19 +148,26 @@ fn signed() -> Vec<(VerifyingKey, [u8; 2], Signature)> {
         .collect()
 }
 
-fn claims(signed: &[(VerifyingKey, [u8; 2], Signature)]) -> Vec<Claim<'_>> {
-    signed
+/// Whether the list holds: the same whichever of its keys are prepared.
+fn hold(signed: &[(VerifyingKey, [u8; 2], Signature)]) -> Result<(), FalseSignature> {
+    let claims: Vec<Claim<'_>> = signed
         .iter()
         .map(|(key, part, signature)| Claim::new(key, Label::SiloMessage, &[part], signature))
-        .collect()
+        .collect();
+    let keys: Vec<VerifyingKey> = signed.iter().map(|(key, _, _)| *key).collect();
+    let answer = verify_all(&claims, &PreparedKeys::default());
+    for keys in [&keys[..], &keys[keys.len() / 2..]] {
+        let prepared = PreparedKeys::new(keys.iter().copied());
+        assert_eq!(verify_all(&claims, &prepared), answer);
+    }
+    answer
 }
 
 #[test]
 fn lists_of_true_signatures_hold_whatever_their_length() {
     let signed = signed();
-    let claims = claims(&signed);
     for length in [0, 1, 2, 3, 31, 94, 95, 96, 150, 200] {
-        assert_eq!(verify_all(&claims[..length]), Ok(()), "{length}");
+        assert_eq!(hold(&signed[..length]), Ok(()), "{length}");
     }
 }
 
@@ -172,7 +180,7 @@ fn the_first_false_signature_of_a_list_is_named() {
             for at in &false_ones {
                 signed[*at].1[1] = 8;
             }
-            let refused = verify_all(&claims(&signed));
+            let refused = hold(&signed);
             let place = false_ones[0];
             assert_eq!(refused, Err(FalseSignature { place }), "{length}");
         }
@@ -187,7 +195,7 @@ fn any_flipped_bit_spoils_a_list() {
         let mut bytes = signed[1].2.to_bytes();
         bytes[position / 8] ^= 1 << (position % 8);
         signed[1].2 = Signature::from_bytes(bytes);
-        let refused = verify_all(&claims(&signed));
+        let refused = hold(&signed);
         assert_eq!(refused, Err(FalseSignature { place: 1 }), "{position}");
     }
 }
@@ -202,7 +210,7 @@ fn two_false_signatures_whose_errors_cancel_without_weights_do_not_hold() {
         bytes[32..].copy_from_slice((response + change).as_bytes());
         signed[at].2 = Signature::from_bytes(bytes);
     }
-    let refused = verify_all(&claims(&signed));
+    let refused = hold(&signed);
     assert_eq!(refused, Err(FalseSignature { place: 0 }));
 }
 
@@ -248,7 +256,7 @@ fn a_signature_with_a_part_of_small_order_holds_in_every_list_or_in_none() {
             let mut signed = signed();
             signed.truncate(others);
             signed.push((key, part, signature));
-            assert_eq!(verify_all(&claims(&signed)), Ok(()), "{at} {others}");
+            assert_eq!(hold(&signed), Ok(()), "{at} {others}");
         }
     }
 }
@@ -263,7 +271,7 @@ fn a_key_with_a_part_of_small_order_does_not_let_its_owner_choose_who_believes_h
             let mut signed = signed();
             signed.truncate(others);
             signed.push((key, part, signature));
-            assert_eq!(verify_all(&claims(&signed)), Ok(()), "{others}");
+            assert_eq!(hold(&signed), Ok(()), "{others}");
         }
     }
 }
@@ -273,8 +281,12 @@ fn a_nonce_of_small_order_holds_in_no_list() {
     let part = [0, 9];
     for torsion in EIGHT_TORSION {
         let (key, signature) = odd_signature(Scalar::ZERO, torsion, &part);
-        let refused = verify_all(&claims(&[(key, part, signature)]));
-        assert_eq!(refused, Err(FalseSignature { place: 0 }));
+        for place in [0, 1, 12] {
+            let mut signed = signed();
+            signed.truncate(place);
+            signed.push((key, part, signature));
+            assert_eq!(hold(&signed), Err(FalseSignature { place }));
+        }
     }
 }
 
@@ -282,7 +294,7 @@ fn a_nonce_of_small_order_holds_in_no_list() {
 fn other_encodings_of_the_same_numbers_hold_neither_alone_nor_in_a_list() {
     let part = [0, 9];
     let (key, signature) = odd_signature(Scalar::from(77_u8), EdwardsPoint::identity(), &part);
-    assert_eq!(verify_all(&claims(&[(key, part, signature)])), Ok(()));
+    assert_eq!(hold(&[(key, part, signature)]), Ok(()));
     // s + the order of the group.
     let order = (-Scalar::ONE).to_bytes();
     let mut bytes = signature.to_bytes();
@@ -294,7 +306,7 @@ fn other_encodings_of_the_same_numbers_hold_neither_alone_nor_in_a_list() {
     }
     let longer = Signature::from_bytes(bytes);
     assert!(!holds_strictly(&key, &part, &longer));
-    let refused = verify_all(&claims(&[(key, part, longer)]));
+    let refused = hold(&[(key, part, longer)]);
     assert_eq!(refused, Err(FalseSignature { place: 0 }));
     // The encodings of y that are not below 2^255 - 19 and still decode to a point.
     let mut decoded = 0;
@@ -309,7 +321,7 @@ fn other_encodings_of_the_same_numbers_hold_neither_alone_nor_in_a_list() {
         bytes[..32].copy_from_slice(&nonce);
         let signature = Signature::from_bytes(bytes);
         assert!(!holds_strictly(&key, &part, &signature));
-        let refused = verify_all(&claims(&[(key, part, signature)]));
+        let refused = hold(&[(key, part, signature)]);
         assert_eq!(refused, Err(FalseSignature { place: 0 }));
     }
     assert!(decoded > 4, "{decoded}");

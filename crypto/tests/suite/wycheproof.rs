@@ -7,7 +7,7 @@ use consilium_crypto::key_agreement::{AgreementSecret, PublicKey};
 use consilium_crypto::key_encapsulation::{
     DecapsulationSecret, ENCAPSULATION_KEY_LENGTH, Encapsulated, EncapsulationKey,
 };
-use consilium_crypto::signing::{Claim, Signature, VerifyingKey, verify_all};
+use consilium_crypto::signing::{Claim, PreparedKeys, Signature, VerifyingKey, verify_all};
 use consilium_crypto::{Secret, Secret32};
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -27,7 +27,11 @@ fn ed25519_signatures_are_accepted_and_refused_as_they_should_be() {
                 .is_ok_and(|signature| key.verify_raw(&test.msg, &signature).is_ok());
             assert_eq!(accepted, test.result == TestResult::Valid, "{}", test.tc_id);
             let listed = Signature::try_from(test.sig.as_slice()).is_ok_and(|signature| {
-                verify_all(&[Claim::of_raw(&key, &test.msg, &signature)]).is_ok()
+                verify_all(
+                    &[Claim::of_raw(&key, &test.msg, &signature)],
+                    &PreparedKeys::default(),
+                )
+                .is_ok()
             });
             assert_eq!(listed, accepted, "{}", test.tc_id);
             tried += 1;

@@ -78,6 +78,24 @@ impl Element {
         bytes
     }
 
+    /// Lane by lane from elements that [`Self::limbs`] gave.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn from_limbs(lanes: [&[u64; LIMBS]; LANES]) -> Self {
+        let mut element = Self([_mm512_setzero_si512(); LIMBS]);
+        for (at, vector) in element.0.iter_mut().enumerate() {
+            *vector = from_lanes(&lanes.map(|limbs| limbs[at]));
+        }
+        element
+    }
+
+    /// The limbs of each lane.
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn limbs(&self) -> [[u64; LIMBS]; LANES] {
+        let vectors = self.0.map(|vector| to_lanes(vector));
+        std::array::from_fn(|lane| vectors.map(|lanes| lanes[lane]))
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub(super) fn plus(&self, other: &Self) -> Self {
@@ -406,7 +424,7 @@ fn canonical(mut limbs: [u64; LIMBS]) -> [u8; 32] {
     bytes
 }
 
-const LIMBS: usize = 5;
+pub(super) const LIMBS: usize = 5;
 const MASK: u64 = (1 << 51) - 1;
 /// 2^255 is 19.
 const WRAP: i64 = 19;

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Sums of many products by Straus' method: all products go through the digits of their scalars together, so that
 //! doublings are shared. Each lane sums the products that fall to it; the lanes are added at the end.
+//!
+//! COST: points that are prepared go through half as many doublings as others with long scalars. Without any of
+//! those, doublings are as few as short scalars take.
 
 use super::edwards::{Addends, Points};
 use super::field::{Digits, bits};
-use crate::{LANES, Product};
+use super::prepared::{Prepared, PreparedGroup, WIDTH};
+use crate::{LANES, NEUTRAL, Product};
 
 /// Whether all points exist, none of `short` has small order, and 8 times the sum of all products is neutral.
 #[target_feature(enable = "avx512f,avx512ifma")]
-pub(super) fn sum_vanishes(long: &[Product], short: &[Product]) -> bool {
+pub(super) fn sum_vanishes(
+    prepared: &[(&Prepared, [u8; 32])],
+    long: &[Product],
+    short: &[Product],
+) -> bool {
+    let prepared: Vec<PreparedGroup<'_>> = prepared
+        .chunks(LANES)
+        .filter_map(PreparedGroup::new)
+        .collect();
     let mut groups = Vec::with_capacity(long.len().div_ceil(LANES) + short.len().div_ceil(LANES));
     for products in long.chunks(LANES) {
         let Some((group, _)) = Group::new(products, DIGITS) else {
@@ -26,12 +38,27 @@ pub(super) fn sum_vanishes(long: &[Product], short: &[Product]) -> bool {
         }
         groups.push(group);
     }
+    let doublings = if long.is_empty() { BITS_OF_SHORT } else { BITS };
     let mut sums = Points::neutral();
-    for position in (0..DIGITS).rev() {
-        sums = sums.doubled_times(4);
-        for group in &groups {
-            if let Some(digits) = group.digits.get(position) {
-                sums = group.add(&sums, digits);
+    let mut behind = 0;
+    for bit in (0..doublings).rev() {
+        behind += 1;
+        let (of_four, of_prepared) = (bit % 4 == 0, bit % WIDTH == 0);
+        if !of_four && !of_prepared {
+            continue;
+        }
+        sums = sums.doubled_times(behind);
+        behind = 0;
+        if of_four {
+            for group in &groups {
+                if let Some(digits) = group.digits.get(bit / 4) {
+                    sums = group.add(&sums, digits);
+                }
+            }
+        }
+        if of_prepared {
+            for group in &prepared {
+                sums = group.add(sums, bit / WIDTH);
             }
         }
     }
@@ -95,14 +122,11 @@ fn digits_of(scalar: &[u8; 32]) -> [i8; DIGITS] {
     digits
 }
 
-/// The encoding of the neutral element: y = 1.
-const NEUTRAL: [u8; 32] = {
-    let mut encoded = [0; 32];
-    encoded[0] = 1;
-    encoded
-};
-
 /// Digits of a scalar below 2^253: the highest takes the last carry.
 const DIGITS: usize = 64;
 /// Digits of a scalar below 2^128.
 const SHORT_DIGITS: usize = 33;
+/// The place of the highest bit of any digit, and one more.
+const BITS: usize = 4 * (DIGITS - 1) + 1;
+/// The same without long scalars; those of prepared points reach no higher.
+const BITS_OF_SHORT: usize = 4 * (SHORT_DIGITS - 1) + 1;

@@ -212,10 +212,11 @@ fn a_silo_of_the_roster_that_was_not_invited_is_refused_in_a_book() {
     let stranger = SiloName::parse("silo-99").unwrap();
     let key = SigningKey::from_seed(&table.random.secret32());
     // The roster holds five, the study invites four.
-    table
-        .membership
-        .silos
-        .insert(stranger.clone(), key.verifying_key());
+    let others = table.membership.silos.iter();
+    table.membership.silos = others
+        .map(|(silo, key)| (silo.clone(), *key))
+        .chain([(stranger.clone(), key.verifying_key())])
+        .collect();
     table.play_until(Stage::KeyBook);
     let (keys, _) = some_keys(&mut table);
     let transcript = table.plan.opening_transcript();
