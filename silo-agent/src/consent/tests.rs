@@ -431,7 +431,8 @@ fn a_data_set_that_is_registered_otherwise_ends_the_study_it_was_granted_to() {
         desk.reconsider("5ff11f0e", &offer, &permitted.terms)
     };
     again().unwrap();
-    let changes: [(fn(&mut DataSet), &str); 4] = [
+    type Change = fn(&mut DataSet);
+    let changes: [(Change, &str); 4] = [
         (
             |data_set| data_set.patient = Some("person".to_owned()),
             "`person`",
