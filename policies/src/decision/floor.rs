@@ -12,7 +12,7 @@ pub(super) fn failed(floor: &Floor, request: &Request) -> Vec<Condition> {
         patients(floor, request),
         silos_per_patient(floor, request),
         isolation(floor, request),
-        delta(request),
+        delta(floor, request),
     ]
     .into_iter()
     .flatten()
@@ -131,12 +131,13 @@ fn isolation(floor: &Floor, request: &Request) -> Option<Condition> {
 }
 
 // Delta is the chance that the promise fails outright: beyond a tenth of one patient's share it promises
-// little to anybody. The number of patients is the study's public one, never a count.
-fn delta(request: &Request) -> Option<Condition> {
+// little to anybody. The number of patients is the study's public one, never a count; but who asks must not choose it so
+// small that delta means nothing: there are not fewer than this floor admits of each silo.
+fn delta(floor: &Floor, request: &Request) -> Option<Condition> {
     if !request.mode.is_noised() {
         return None;
     }
-    let Some(patients) = request.expected_patients.filter(|patients| *patients > 0) else {
+    let Some(expected) = request.expected_patients.filter(|patients| *patients > 0) else {
         return Some(
             condition(
                 Term::Delta,
@@ -146,6 +147,7 @@ fn delta(request: &Request) -> Option<Condition> {
             .change("`expected_patients` named in the study"),
         );
     };
+    let patients = expected.max(floor.min_patients.saturating_mul(u64::from(request.silos)));
     let Some(delta) = request.delta else {
         return Some(
             condition(

@@ -228,6 +228,17 @@ fn delta_beyond_a_tenth_of_one_patients_share_is_refused_whatever_the_grant_says
     permitted(&policy, &request);
     request.expected_patients = Some(0);
     assert_eq!(terms(&refused(&policy, &request)), [Term::Delta]);
+
+    // Four silos of at least twenty patients each are not one patient, whatever the study says.
+    request.expected_patients = Some(1);
+    request.delta = Some(Delta::parse("0.1").unwrap());
+    let refusal = refused(&policy, &request);
+    assert_eq!(
+        refusal.conditions_for_others(),
+        ["floor: delta 0.1 > 1/(10 x 80 patients) = 1.25e-3"]
+    );
+    request.delta = Some(Delta::parse("1.2e-3").unwrap());
+    permitted(&policy, &request);
 }
 
 #[test]
