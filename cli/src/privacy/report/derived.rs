@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use consilium_learning::study::{
-    Analysis, ColumnKind, Method, Missing, ModelPlan, Optimizer, RegressionPlan, Scaling, Study,
+    Analysis, ColumnKind, Method, ModelPlan, Optimizer, RegressionPlan, Scaling, Study,
 };
 use consilium_privacy::batch::Batch;
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan};
@@ -95,10 +95,9 @@ pub(super) fn preprocessing(study: &Study) -> String {
             Scaling::PerSite,
         ) => "scaled by each silo's own mean and deviation",
     };
-    let missing = match study.data.missing {
-        Missing::CompleteCase => "rows with a missing value are left out",
-        Missing::Refuse => "a table with a missing value is not read",
-    };
+    // With noise the table is read so that no cell refuses anything, whatever the study says about missing values.
+    let missing = "rows with a missing value, an unknown level, a text where a number belongs or no patient are left out, \
+                   and nobody is told how many";
     let mut text = format!(
         "{numbers} columns of numbers are cut to the ranges that the study file states and {scaled}; {missing}"
     );
