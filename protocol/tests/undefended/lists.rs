@@ -233,10 +233,9 @@ fn without_signatures_a_server_in_the_place_of_three_silos_robs_the_fourth() {
         let victim = Table::new(4, 6).seats.remove(0);
         table.coordinator = Table::new(4, 6).coordinator;
         table.membership.coordinator = true_keys.coordinator;
-        table
-            .membership
-            .silos
-            .insert(victim.name.clone(), victim.key.verifying_key());
+        let mut silos = (*table.membership.silos).clone();
+        silos.insert(victim.name.clone(), victim.key.verifying_key());
+        table.membership.silos = silos.into_iter().collect();
         table.seats[0] = victim;
         table
     };
