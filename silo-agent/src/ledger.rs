@@ -27,6 +27,7 @@ use crate::crash::{CrashPlace, CrashPoint};
 use crate::durable_file::{self, FileFault};
 use crate::journal::{Journal, JournalFault, LedgerNotice};
 use forecast::Forecast;
+pub use jobs::evaluation_job;
 pub(crate) use jobs::{StudyVectors, job_name, named};
 pub use top_up::TopUpFault;
 pub(crate) use top_up::{NAMESPACE, Raise};

@@ -23,7 +23,10 @@ pub(super) use widths::{Width, predict_widths};
 pub(super) struct Prediction {
     /// Never the study's own patients.
     pub(super) population: &'static str,
+    /// From whom the model is learned.
     pub(super) patients: u64,
+    /// Patients of the study besides, whom its evaluation keeps from the training.
+    pub(super) held_out: u64,
     pub(super) repetitions: u32,
     pub(super) epsilon: Epsilon,
     /// What the three accuracies are parts of.
@@ -46,6 +49,20 @@ pub(super) enum Measure {
     Correct,
     /// The part of a number's variance that the model explains, R squared; below 0 where it does worse than the mean.
     RSquared,
+}
+
+impl Prediction {
+    /// On whom the study was run, in words.
+    pub(super) fn population_words(&self) -> String {
+        let held_out = match self.held_out {
+            0 => String::new(),
+            some => format!(", and {some} more who are held out for the evaluation"),
+        };
+        format!(
+            "{} synthetic patients{held_out}, from the study's public columns and a hidden law for the outcome",
+            self.patients
+        )
+    }
 }
 
 impl Measure {
@@ -75,7 +92,8 @@ pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
     let Some(plan) = noised.study.analysis.regression().cloned() else {
         bail!("accuracy is predicted for regressions only");
     };
-    let (study, patients) = sized(noised)?;
+    let (study, all) = sized(noised)?;
+    let patients = trained(&study, all);
     let noise = NoisedStudy {
         study,
         silos: noised.silos,
@@ -110,6 +128,7 @@ pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
     Ok(Prediction {
         population: "synthetic: the study's public columns and a hidden law for the outcome",
         patients,
+        held_out: all - patients,
         repetitions: REPETITIONS,
         epsilon: terms.epsilon,
         measure: Measure::of(&plan),
@@ -140,6 +159,21 @@ fn sized(noised: &NoisedStudy) -> anyhow::Result<(Study, u64)> {
     }
     let patients = terms.expected_patients;
     Ok((study, patients))
+}
+
+/// About how many of the patients the training of the study sees.
+fn trained(study: &Study, all: u64) -> u64 {
+    let Some(evaluation) = &study.evaluation else {
+        return all;
+    };
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of at most MOST_PATIENTS"
+    )]
+    let trained = (all as f64 * evaluation.trained_share()).round() as u64;
+    trained.clamp(1, all)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -363,6 +397,28 @@ mod tests {
                 "{kind} {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn who_is_held_out_for_the_evaluation_is_not_trained_on() {
+        let file = include_str!("../../../examples/studies/private-evaluated.toml");
+        let read = |text: &str| NoisedStudy {
+            study: Study::parse(text.as_bytes()).unwrap(),
+            ..noised()
+        };
+        let found = predict(&read(file)).unwrap();
+        // A fifth of 602.
+        assert_eq!((found.patients, found.held_out), (482, 120));
+        assert!(
+            found
+                .population_words()
+                .contains("120 more who are held out")
+        );
+        let half = predict(&read(&file.replace("hold_out = 0.2", "hold_out = 0.5"))).unwrap();
+        assert_eq!((half.patients, half.held_out), (301, 301));
+        // As much noise, and fewer patients to be heard above it.
+        assert!(half.signal_to_noise < found.signal_to_noise, "{half:?}");
+        assert_eq!(predict(&noised()).unwrap().held_out, 0);
     }
 
     #[test]

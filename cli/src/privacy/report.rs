@@ -2,6 +2,7 @@
 //! `privacy report`: what a study promised its patients and how, for officers, ethics boards and auditors.
 
 mod audit;
+mod charged;
 mod chart;
 mod curves;
 mod derived;
@@ -12,9 +13,10 @@ mod run;
 use super::study_loss::NoisedStudy;
 use crate::output::OutputArguments;
 use anyhow::Context;
+use charged::Charged;
 use clap::Args;
 use fields::PrivacyReport;
-use run::{Charged, Run};
+use run::Run;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -242,6 +242,86 @@ fn a_report_tells_what_a_ledger_was_charged_for_and_refuses_another_studys() {
 }
 
 #[test]
+fn a_report_on_an_evaluated_study_shows_both_charges_their_sum_and_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = include_str!("../../../examples/studies/private-evaluated.toml");
+    fs::write(folder.path().join("study.toml"), text).unwrap();
+    let study = Study::parse(text.as_bytes()).unwrap();
+    let mut ledger = Ledger::new();
+    let mut lines = String::new();
+    let mut record = |ledger: &mut Ledger, entry| {
+        lines.push_str(&ledger.record(&entry, 1).unwrap());
+        fs::write(folder.path().join("ledger.jsonl"), &lines).unwrap();
+    };
+    let (epsilon, delta) = (Epsilon::new(20.0).unwrap(), Delta::new(2e-5).unwrap());
+    let data = study.heading.data.as_str();
+    let created = ledger.create(data, Budget::create(epsilon, delta).unwrap());
+    record(&mut ledger, created.unwrap());
+    let training = study.vector_plan(4, 1, 1).unwrap();
+    let evaluation = study.evaluation_plan(4, 1, 1).unwrap().unwrap();
+    let asked = "report study.toml --silos 4 --ledger ledger.jsonl --out .";
+    for (job, vector) in [("abc", training), ("abc/evaluation", evaluation)] {
+        // Without its evaluation it is another study.
+        privacy(folder.path(), asked).failed(2, &["no reservation"]);
+        let noise = vector.noise.unwrap();
+        let charge = Charge::of_plan(&noise, View::Colluders, vector.dimension).unwrap();
+        let reserved = ledger.reserve(data, job, noise.attempts, &charge).unwrap();
+        record(&mut ledger, reserved);
+    }
+    for (job, attempt) in [("abc", "1.1.1"), ("abc/evaluation", "1.21.1")] {
+        let committed = ledger.commit(job, attempt).unwrap().unwrap();
+        record(&mut ledger, committed);
+        let released = ledger.release(job).unwrap().unwrap();
+        record(&mut ledger, released);
+    }
+    privacy(folder.path(), asked).succeeded();
+    let report = fs::read(folder.path().join("privacy-report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let charged = &report["accounting"]["charged"];
+    let evaluation = &charged["evaluation"];
+    assert_eq!(charged["attempts_reserved"], 22);
+    assert_eq!(charged["attempts_committed"], 1);
+    assert_eq!(evaluation["attempts_reserved"], 2);
+    assert_eq!(evaluation["attempts_committed"], 1);
+    let percent = |share: &Value| -> f64 {
+        let text = share.as_str().unwrap().trim_end_matches(" %");
+        text.parse().unwrap()
+    };
+    let (one, other) = (percent(&charged["share"]), percent(&evaluation["share"]));
+    let in_all = percent(&charged["share_in_all"]);
+    assert!(other > one && in_all > other, "{charged}");
+    // Each is rounded up to a tenth of a percent.
+    assert!((one + other - in_all).abs() < 0.21, "{charged}");
+    let left = percent(&charged["budget"]["left"]);
+    assert!((in_all + left - 100.0).abs() < 0.21, "{charged}");
+    let page = fs::read_to_string(folder.path().join("privacy-report.html")).unwrap();
+    for said in [
+        "1 of 22 committed in the ledger",
+        "evaluation attempts charged",
+        "1 of 2 committed in the ledger",
+        "charged in all",
+        "is left after this study and all others in the ledger",
+        "120 more who are held out for the evaluation",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    // The draws of the evaluation are as inexact as those of the training.
+    let distance = report["implementation"]["sampler"]["distance"]
+        .as_f64()
+        .unwrap();
+    let draws = 4.0 * (22.0 * training.dimension as f64 + 2.0 * evaluation_cells(&study));
+    assert!(
+        (distance / draws * 2_f64.powi(96) - 1.0).abs() < 1e-9,
+        "{distance}"
+    );
+}
+
+fn evaluation_cells(study: &Study) -> f64 {
+    let vector = study.evaluation_plan(4, 1, 1).unwrap().unwrap();
+    vector.dimension as f64
+}
+
+#[test]
 fn a_study_on_samples_is_planned_and_reported_as_one() {
     let folder = tempfile::tempdir().unwrap();
     let sampled = STUDY.replace("sampling_rate = 1.0", "sampling_rate = 0.1");

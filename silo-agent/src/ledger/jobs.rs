@@ -61,6 +61,12 @@ pub(crate) fn job_name(study: &str, stage: Stage) -> String {
     }
 }
 
+/// The job of a study's evaluation, beside the one of its training under the study's own name.
+#[must_use]
+pub fn evaluation_job(study: &str) -> String {
+    job_name(study, Stage::Evaluation)
+}
+
 /// All jobs that a study of this name may have.
 pub(super) fn all_names(study: &str) -> [String; 2] {
     [Stage::Training, Stage::Evaluation].map(|stage| job_name(study, stage))

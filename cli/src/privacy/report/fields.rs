@@ -3,14 +3,15 @@
 //! Guarantees".
 
 use super::audit::Audit;
+use super::charged::Charged;
 use super::curves::Curves;
 use super::derived;
-use super::run::{Charged, Run};
+use super::run::Run;
 use crate::privacy::prediction::{Prediction, Width, predict, predict_widths};
 use crate::privacy::study_loss::{NoisedStudy, StudyLoss, StudyNoise, taking_part};
 use consilium_crypto::transcript::sha256;
 use consilium_privacy::accountant::meaning::Meaning;
-use consilium_privacy::accountant::zcdp;
+use consilium_privacy::accountant::{SamplerDistance, zcdp};
 use consilium_privacy::batch::Batch;
 use consilium_privacy::loss::{ClippingNorm, Delta, Epsilon, NoiseMultiplier, Rho};
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, View};
@@ -115,7 +116,7 @@ pub(super) struct Implementation {
 #[derive(Debug, Serialize)]
 pub(super) struct SamplerFacts {
     pub(super) name: &'static str,
-    /// Of all draws of all attempts together, in total variation.
+    /// Of all draws of all attempts together, those at an evaluation too, in total variation.
     pub(super) distance: f64,
     /// `(1 + e^epsilon)` times the distance, inside the study's delta.
     pub(super) delta_taken: f64,
@@ -129,10 +130,12 @@ impl PrivacyReport {
         let heading = &noised.study.heading;
         let batch = noise.plan.batch;
         let silos_per_patient = noise.plan.silos_per_patient;
-        let distance = noise
-            .plan
-            .distance_from_exact(noise.dimension)
-            .times(noise.plan.attempts);
+        let distance = std::iter::once(noise.training())
+            .chain(noise.evaluation)
+            .fold(SamplerDistance::NONE, |sum, vectors| {
+                let of_one = vectors.plan.distance_from_exact(vectors.dimension);
+                sum.plus(of_one.times(vectors.plan.attempts))
+            });
         Ok(Self {
             format: "consilium-privacy-report/1",
             study: StudyFacts {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The report as one HTML page: no script, no font, no picture from elsewhere.
 
+use super::charged::Charged;
 use super::chart::{Chart, Line, Style};
 use super::fields::PrivacyReport;
 use crate::privacy::amounts::rounded_up;
@@ -217,15 +218,12 @@ fn figures(report: &PrivacyReport) -> String {
     if let Some(prediction) = &report.prediction {
         let _ = writeln!(
             text,
-            "<p>Predicted {}: {} against {} without noise and {} by guessing: {} {}, {} repetitions. No patient of this study was looked at.</p>",
+            "<p>Predicted {}: {} against {} without noise and {} by guessing: {}, {} repetitions. No patient of this study was looked at.</p>",
             prediction.measure.name(),
             percent(prediction.accuracy),
             percent(prediction.accuracy_without_noise),
             percent(prediction.accuracy_of_guessing),
-            prediction.patients,
-            escaped(
-                "synthetic patients from the study's public columns and a hidden law for the outcome"
-            ),
+            escaped(&prediction.population_words()),
             prediction.repetitions
         );
     }
@@ -251,21 +249,11 @@ fn tables(report: &PrivacyReport) -> String {
         .rounds_run
         .map_or_else(|| "not stated".to_owned(), |rounds| rounds.to_string());
     let charged = report.accounting.charged.as_ref().map_or_else(
-        || "not stated: no ledger was given".to_owned(),
-        |charged| {
-            format!(
-                "{} of {} committed in the ledger{}, study {}, charged in the view `{}`",
-                charged.attempts_committed,
-                charged.attempts_reserved,
-                if charged.released {
-                    ", the rest is free again"
-                } else {
-                    ", the rest is set aside"
-                },
-                charged.study,
-                charged.view
-            )
+        || {
+            let nothing = "not stated: no ledger was given".to_owned();
+            vec![("attempts charged", nothing)]
         },
+        Charged::words,
     );
     let sampler = &report.implementation.sampler;
     let sections: [(&str, Vec<(&str, String)>); 6] = [
@@ -342,9 +330,11 @@ fn tables(report: &PrivacyReport) -> String {
                         ),
                     },
                 ),
-                ("attempts charged", charged),
-                ("composition", report.accounting.composition.to_owned()),
-            ],
+            ]
+            .into_iter()
+            .chain(charged)
+            .chain([("composition", report.accounting.composition.to_owned())])
+            .collect(),
         ),
         (
             "Boundary",

@@ -68,6 +68,15 @@ impl Account {
         )
     }
 
+    /// What jobs take together: spent, or still set aside.
+    #[must_use]
+    pub fn share_charged<'a>(&self, jobs: impl IntoIterator<Item = &'a Job>) -> Share {
+        let charged = jobs.into_iter().fold(RdpAmount::ZERO, |sum, job| {
+            sum.plus(job.cost().times(job.attempts_charged()))
+        });
+        Share::rounded_up(charged, self.budget.capacity)
+    }
+
     /// What one attempt takes of the linear part of delta, at the epsilon that the budget has now.
     #[must_use]
     pub fn delta_needed(&self, charge: &Charge) -> DeltaAmount {
