@@ -253,7 +253,10 @@ impl fmt::Display for Alternatives {
         let offers: Vec<String> = [
             self.epsilon.map(|epsilon| format!("epsilon {epsilon}")),
             self.delta.map(|delta| format!("delta {delta}")),
-            self.rounds.map(|rounds| format!("{rounds} rounds")),
+            self.rounds.map(|rounds| match rounds {
+                1 => "1 round".to_owned(),
+                more => format!("{more} rounds"),
+            }),
             self.times_patients
                 .map(|times| format!("{times} times the patients with batches of the same size")),
         ]

@@ -134,6 +134,22 @@ pub(super) fn meaning_for(unit: Unit, epsilon: Epsilon, delta: Delta) -> String 
     }
 }
 
+/// A number of rounds.
+pub(super) fn rounds_words(rounds: u32) -> String {
+    match rounds {
+        1 => "1 round".to_owned(),
+        more => format!("{more} rounds"),
+    }
+}
+
+/// All rounds of a study, where something holds for each of them.
+pub(super) fn all_rounds_words(rounds: u32) -> String {
+    match rounds {
+        1 => "the one round".to_owned(),
+        more => format!("all {more} rounds"),
+    }
+}
+
 /// Four digits after the point, never less than the value.
 pub(super) fn rounded_up(epsilon: Epsilon) -> String {
     format!("{:.4}", (epsilon.value() * 1e4).ceil() / 1e4)

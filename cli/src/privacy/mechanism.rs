@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `privacy epsilon` and `privacy calibrate`: noise that is described by numbers.
 
-use super::amounts::{AdjacencyArgument, Loss};
+use super::amounts::{AdjacencyArgument, Loss, rounds_words};
 use super::study_loss::{study_loss, study_words};
 use crate::output::OutputArguments;
 use anyhow::{anyhow, bail};
@@ -240,6 +240,7 @@ impl MechanismLoss {
             delta,
             ..
         } = self;
+        let rounds = rounds_words(*rounds);
         let taking_part = match (sampling_rate, self.batch, self.population) {
             (_, Some(batch), Some(population)) => {
                 format!("{batch} of {population} patients in each")
@@ -255,7 +256,7 @@ impl MechanismLoss {
             "one patient added or removed"
         };
         format!(
-            "noise      {noise_multiplier} times the clipping norm, {rounds} rounds, {taking_part}; {compared}\n{}",
+            "noise      {noise_multiplier} times the clipping norm, {rounds}, {taking_part}; {compared}\n{}",
             loss.words(*delta)
         )
     }

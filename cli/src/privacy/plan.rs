@@ -6,10 +6,13 @@ mod budget;
 mod drowned;
 mod words;
 
+use super::amounts::rounds_words;
 use super::prediction::{Prediction, Width, predict, predict_widths};
 use super::study_loss::{NoisedStudy, StudyLoss, StudyNoise};
 use crate::output::OutputArguments;
-use alternatives::{budget_alternatives, delta_refusal, silo_noise, silos_as_clear};
+use alternatives::{
+    DeltaRefused, budget_alternatives, delta_refusal, has_small_delta, silo_noise, silos_as_clear,
+};
 use anyhow::{Context, bail};
 use budget::{BudgetAfter, Percent, Room};
 use clap::Args;
@@ -137,8 +140,8 @@ fn plan_within(noised: &NoisedStudy, room: &Room, share: f64) -> anyhow::Result<
     let before = noised.noise()?;
     let Some(epsilon) = room.epsilon_within(noised, share)? else {
         bail!(
-            "no noise keeps the study to {share} % of the budget: allow a larger share or plan fewer rounds than {}",
-            noised.study.rounds.most
+            "no noise keeps the study to {share} % of the budget: allow a larger share or plan fewer than {}",
+            rounds_words(noised.study.rounds.most)
         );
     };
     if epsilon == before.terms.epsilon {
@@ -179,11 +182,23 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
         }
     };
     let budgets = room.after(&noise)?;
-    let mut refusals: Vec<PlanRefusal> = delta_refusal(noised, &noise).into_iter().collect();
-    for budget in budgets
-        .iter()
-        .filter(|budget| room.decides() && !budget.fits)
-    {
+    let deciding = || budgets.iter().filter(|_| room.decides());
+    let mut refusals = Vec::new();
+    // What is offered for a budget must not be refused for its delta, so it is a change of the study with a smaller one.
+    let mut mended = None;
+    if let Some(refused) = delta_refusal(noised, &noise) {
+        let DeltaRefused {
+            refusal,
+            mended: study,
+        } = refused;
+        refusals.push(refusal);
+        mended = study;
+    }
+    for budget in deciding().filter(|budget| !budget.fits) {
+        let alternatives = match &mended {
+            None => budget_alternatives(noised, &noise, budget)?,
+            Some(study) => with_smaller_delta(study, budget)?,
+        };
         refusals.push(PlanRefusal {
             reason: format!(
                 "the budget of `{}` (epsilon {} at delta {}): needs {}, {} left",
@@ -193,12 +208,18 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
                 budget.needed,
                 budget.left_before
             ),
-            alternatives: budget_alternatives(noised, &noise, budget)?,
+            alternatives,
         });
     }
-    let hidden = prediction
-        .as_ref()
-        .and_then(|prediction| drowned(noised, &noise, prediction));
+    let hidden = prediction.as_ref().and_then(|prediction| {
+        // What helps a study that would be accepted must leave it so.
+        let accepted = |study: &NoisedStudy| {
+            let fits = |noise: &StudyNoise| deciding().all(|budget| budget.would_fit(noise));
+            !refusals.is_empty()
+                || (has_small_delta(study) && study.noise().is_ok_and(|noise| fits(&noise)))
+        };
+        drowned(noised, &noise, prediction, &accepted)
+    });
     let warnings = unreached(&loss)
         .into_iter()
         .chain(few_silos(noised, &noise)?)
@@ -215,6 +236,18 @@ fn plan(noised: &NoisedStudy, room: &Room) -> anyhow::Result<Planned> {
         refusals,
         warnings,
     })
+}
+
+/// What fits a budget together with the smaller delta that is offered besides.
+fn with_smaller_delta(study: &NoisedStudy, budget: &BudgetAfter) -> anyhow::Result<Vec<String>> {
+    let noise = study.noise()?;
+    if budget.would_fit(&noise) {
+        return Ok(vec!["that smaller `delta` alone".to_owned()]);
+    }
+    let alternatives = budget_alternatives(study, &noise, budget)?.into_iter();
+    Ok(alternatives
+        .map(|alternative| format!("with that smaller `delta`, {alternative}"))
+        .collect())
 }
 
 impl NoiseFacts {

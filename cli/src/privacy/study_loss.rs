@@ -294,9 +294,9 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
     };
     let evaluation = loss.evaluation.as_ref().map_or_else(String::new, |evaluation| {
         format!(
-            "\nbesides  {} attempts at the evaluation on {} of the patients: {} cells, each with noise of {:.1} patients, {:.0} % of the loss",
+            "\nbesides  {} attempts at the evaluation, on about {:.0} % of the patients: {} cells, each with noise of {:.1} patients, {:.0} % of the loss",
             evaluation.attempts,
-            evaluation.hold_out,
+            100.0 * evaluation.hold_out,
             evaluation.cells,
             evaluation.cell_standard_deviation,
             100.0 * evaluation.loss_share

@@ -34,7 +34,11 @@ pub(super) struct BudgetAfter {
     pub(super) delta: Delta,
     /// `a*`: the one Renyi order that decides.
     pub(super) order: u32,
+    /// By all of the study's jobs together.
     pub(super) needed: Percent,
+    /// Of that, by the evaluation; absent where the study has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) needed_by_evaluation: Option<Percent>,
     pub(super) left_before: Percent,
     /// `None` when it does not fit.
     pub(super) left_after: Option<Percent>,
@@ -198,7 +202,10 @@ impl Limit {
 
     fn after(&self, noise: &StudyNoise) -> anyhow::Result<BudgetAfter> {
         let account = self.ledger.account(&self.data)?;
-        let needed = self.needed(noise)?;
+        let jobs = self.jobs(noise, noise.plan.attempts)?;
+        let needed = self.needed_by(&jobs)?;
+        let evaluation = jobs.get(1..).filter(|jobs| !jobs.is_empty());
+        let needed_by_evaluation = evaluation.map(|jobs| self.needed_by(jobs)).transpose()?;
         let left_before = match self.left_percent {
             Some(percent) => Percent(f64::from(percent)),
             None => percent(account.remaining_share().fraction()),
@@ -216,6 +223,7 @@ impl Limit {
             delta: account.budget().delta,
             order: account.budget().order,
             needed,
+            needed_by_evaluation,
             left_before,
             fits: left_after.is_some(),
             left_after,

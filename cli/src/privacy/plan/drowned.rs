@@ -4,7 +4,8 @@
 
 use super::PlanRefusal;
 use super::alternatives::{RATES, most_delta};
-use crate::privacy::prediction::{MOST_PATIENTS, Prediction, predict};
+use crate::privacy::amounts::rounds_words;
+use crate::privacy::prediction::{MOST_PATIENTS, Measure, Prediction, predict};
 use crate::privacy::study_loss::{NoisedStudy, StudyNoise};
 use consilium_privacy::noise_plan::Unit;
 
@@ -13,6 +14,7 @@ pub(super) fn drowned(
     noised: &NoisedStudy,
     noise: &StudyNoise,
     prediction: &Prediction,
+    accepted: &dyn Fn(&NoisedStudy) -> bool,
 ) -> Option<PlanRefusal> {
     if !hides(prediction) {
         return None;
@@ -23,7 +25,7 @@ pub(super) fn drowned(
     let most_delta = most_delta(patients);
     let fewer = std::iter::successors(Some(rounds / 2), |rounds| Some(rounds / 2))
         .take_while(|rounds| *rounds > 0)
-        .map(|rounds| (format!("{rounds} rounds"), noised.with_rounds(rounds)));
+        .map(|rounds| (rounds_words(rounds), noised.with_rounds(rounds)));
     let likelier = (1..=DELTA_TENFOLDS)
         .map(|tenfolds| (delta * 10_f64.powi(tenfolds)).min(most_delta))
         .take_while(|larger| *larger > delta)
@@ -31,7 +33,7 @@ pub(super) fn drowned(
     let more = std::iter::successors(Some(patients.saturating_mul(2)), |patients| {
         Some(patients.saturating_mul(2))
     })
-    .take_while(|patients| *patients <= MOST_PATIENTS)
+    .take_while(|patients| noise.terms.unit == Unit::Patient && *patients <= MOST_PATIENTS)
     .map(|patients| {
         (
             format!("{patients} patients"),
@@ -49,17 +51,18 @@ pub(super) fn drowned(
     })
     .take_while(|silos| noise.terms.unit == Unit::Silo && *silos <= MOST_SIMULATED_SILOS)
     .map(|silos| (format!("{silos} silos"), Ok(noised.with_silos(silos))));
-    // A smaller batch may do harm, and is offered only where it is better than what was asked for.
+    // Fewer rounds or a smaller batch may do harm: what is offered is better than what was asked for.
     let better = |help: &Help| help.accuracy > prediction.accuracy;
     let alternatives: Vec<String> = [
-        first_help(fewer),
-        first_help(likelier),
-        first_help(more),
-        first_help(drawn).filter(better),
-        first_help(silos),
+        first_help(fewer, accepted),
+        first_help(likelier, accepted),
+        first_help(more, accepted),
+        first_help(drawn, accepted),
+        first_help(silos, accepted),
     ]
     .into_iter()
     .flatten()
+    .filter(better)
     .map(|help| help.text)
     .collect();
     Some(PlanRefusal {
@@ -78,36 +81,49 @@ fn hides(prediction: &Prediction) -> bool {
     possible > 0.0 && reached <= possible / 2.0
 }
 
-/// The first change after which the noise no longer hides the model, or the last one with what it reaches.
+/// The first change after which the noise no longer hides the model, or the best of them with what it reaches.
 fn first_help(
     changes: impl Iterator<Item = (String, anyhow::Result<NoisedStudy>)>,
+    accepted: &dyn Fn(&NoisedStudy) -> bool,
 ) -> Option<Help> {
     let mut furthest = None;
     let mut before: Option<f64> = None;
     for (change, study) in changes {
-        let Ok(found) = study.and_then(|study| predict(&study)) else {
+        let Some(Ok(found)) = study.ok().filter(accepted).map(|study| predict(&study)) else {
             continue;
         };
         if before == Some(found.accuracy) {
             break;
         }
         before = Some(found.accuracy);
-        let predicted = 100.0 * found.accuracy;
+        let predicted = predicted(&found);
         if !hides(&found) {
             return Some(Help {
-                text: format!("{change}: {predicted:.1} % predicted"),
+                text: format!("{change}: {predicted}"),
                 accuracy: found.accuracy,
             });
         }
-        furthest = Some(Help {
-            text: format!("{change}: {predicted:.1} % predicted, still little"),
-            accuracy: found.accuracy,
-        });
+        if furthest
+            .as_ref()
+            .is_none_or(|best: &Help| best.accuracy < found.accuracy)
+        {
+            furthest = Some(Help {
+                text: format!("{change}: {predicted}, still little"),
+                accuracy: found.accuracy,
+            });
+        }
     }
     furthest
 }
 
-/// A change that was tried, and how many test patients it predicts rightly.
+fn predicted(prediction: &Prediction) -> String {
+    match prediction.measure {
+        Measure::Correct => format!("{:.1} % predicted", 100.0 * prediction.accuracy),
+        Measure::RSquared => format!("R squared {:.3} predicted", prediction.accuracy),
+    }
+}
+
+/// A change that was tried, and how good a model it predicts.
 struct Help {
     text: String,
     accuracy: f64,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod offers;
+
 use super::*;
 use consilium_learning::study::Study;
 use consilium_privacy::loss::Delta;
@@ -156,7 +158,13 @@ fn a_study_that_learns_nothing_is_warned_about() {
     let [PlanRefusal { alternatives, .. }] = &planned.warnings[..] else {
         panic!("{:?}", planned.prediction)
     };
-    for named in ["rounds", "`delta`", "patients"] {
+    let reached = 100.0 * planned.prediction.as_ref().unwrap().accuracy;
+    for offered in alternatives {
+        let predicted = offered.split(": ").nth(1).unwrap();
+        let predicted: f64 = predicted.split(' ').next().unwrap().parse().unwrap();
+        assert!(predicted + 0.05 > reached, "{offered} for {reached}");
+    }
+    for named in ["`delta`", "patients"] {
         assert!(
             alternatives
                 .iter()

@@ -80,6 +80,12 @@ pub(super) fn words(planned: &Planned) -> String {
             "\n{name:<34}{:<10}{:<12}{after}",
             budget.needed, budget.left_before
         ));
+        if let Some(part) = budget.needed_by_evaluation {
+            text.push_str(&format!(
+                "\n{:<34}{part:<10}of this the evaluation, the rest the training",
+                ""
+            ));
+        }
     }
     for (kind, list) in [
         ("refused", &planned.refusals),
@@ -106,14 +112,13 @@ fn prediction_words(prediction: &Prediction) -> String {
     };
     format!(
         "\nsignal   {:.1} times the noise in the first round\n\
-         {}: {} predicted, {} without noise, {} by guessing\n         ({} {}, {} times; real patients may differ)",
+         {}: {} predicted, {} without noise, {} by guessing\n         ({}, {} times; real patients may differ)",
         prediction.signal_to_noise,
         prediction.measure.name(),
         value(prediction.accuracy),
         value(prediction.accuracy_without_noise),
         value(prediction.accuracy_of_guessing),
-        prediction.patients,
-        "synthetic patients from the study's public columns and a hidden law for the outcome",
+        prediction.population_words(),
         prediction.repetitions
     )
 }
