@@ -272,5 +272,7 @@ impl fmt::Display for Difference {
 }
 
 #[cfg(test)]
+mod evaluated;
+#[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests;
