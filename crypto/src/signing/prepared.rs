@@ -18,7 +18,7 @@ pub struct PreparedKeys(Arc<BTreeMap<VerifyingKey, PreparedPoint>>);
 impl PreparedKeys {
     /// Prepares keys.
     ///
-    /// COST: a tenth of a millisecond for each.
+    /// COST: a fortieth of a millisecond for each.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Self {
         let Some(lanes) = EightLanes::find() else {
             return Self::default();
