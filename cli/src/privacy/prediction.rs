@@ -98,6 +98,7 @@ pub(super) fn predict(noised: &NoisedStudy) -> anyhow::Result<Prediction> {
         study,
         silos: noised.silos,
         colluders: noised.colluders,
+        colluders_assumed: noised.colluders_assumed,
     };
     let terms = noise.noise()?.terms;
     let vector = noise
@@ -299,6 +300,7 @@ mod tests {
             study: Study::parse(file).unwrap(),
             silos: 4,
             colluders: 1,
+            colluders_assumed: false,
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct StudyLoss {
     pub(super) dropouts_tolerated: u32,
     /// `n_c`
     pub(super) colluders_tolerated: u32,
+    /// Nobody said how many the roster counts on.
+    pub(super) colluders_assumed: bool,
     pub(super) delta: Delta,
     /// Of rounds of training.
     pub(super) attempts: u32,
@@ -115,6 +117,8 @@ pub(super) struct NoisedStudy {
     pub(super) study: Study,
     pub(super) silos: u32,
     pub(super) colluders: u32,
+    /// Nobody said how many, so a third was taken.
+    pub(super) colluders_assumed: bool,
 }
 
 /// Its noise in integers.
@@ -146,6 +150,7 @@ impl NoisedStudy {
             study,
             silos,
             colluders: colluders.unwrap_or(silos / 3),
+            colluders_assumed: colluders.is_none(),
         })
     }
 
@@ -203,6 +208,7 @@ impl NoisedStudy {
             silos: self.silos,
             dropouts_tolerated: self.dropouts()?,
             colluders_tolerated: self.colluders,
+            colluders_assumed: self.colluders_assumed,
             delta: promised.delta,
             attempts: noise.plan.attempts,
             evaluation: noise
@@ -304,13 +310,18 @@ pub(super) fn study_words(loss: &StudyLoss) -> String {
     });
     format!(
         "study    `{study}` asks for epsilon {asked} at delta {delta}\n\
-         silos    {silos} invited, {} may drop out, {} may collude with the coordinator\n\
+         silos    {silos} invited, {} may drop out, {} may collude with the coordinator{}\n\
          charged  {attempts} attempts{releases}, spare ones included; {hidden}{local}{evaluation}\n\
          sample   {}\n\
          \n{:<34}{:<16}{:<12}{}{}{}{}{uncertain}\n\
          \nmeaning  {}",
         loss.dropouts_tolerated,
         loss.colluders_tolerated,
+        if loss.colluders_assumed {
+            " (assumed; with fewer in the roster each silo adds less noise: `--colluders`)"
+        } else {
+            ""
+        },
         match loss.unit {
             Unit::Patient => taking_part(loss.sampling_rate),
             Unit::Silo => "every silo in every attempt, with one vector of its own".to_owned(),
@@ -355,6 +366,7 @@ mod tests {
             study: Study::parse(file).unwrap(),
             silos: 4,
             colluders: 1,
+            colluders_assumed: false,
         }
     }
 

@@ -75,6 +75,7 @@ impl NoisedStudy {
             study: self.study.clone(),
             silos,
             colluders,
+            ..*self
         }
     }
 }

@@ -163,6 +163,9 @@ fn a_report_is_one_page_that_loads_nothing() {
     assert!(stated("mechanism", "clip_origin").starts_with("stated in the study"));
     assert!(stated("boundary", "tuning").contains("method fedsgd, 20 rounds, learning rate"));
     assert!(stated("boundary", "preprocessing").contains("columns of numbers are cut"));
+    assert!(stated("boundary", "preprocessing").contains("an unknown level"));
+    let assumed = report["limits"].to_string().contains("was assumed");
+    assert!(assumed, "{}", report["limits"]);
     assert!(stated("implementation", "enforced_by").contains("noises once per attempt"));
     let sampler = &report["implementation"]["sampler"];
     let distance = sampler["distance"].as_f64().unwrap();

@@ -14,6 +14,7 @@ fn noised() -> NoisedStudy {
         study: Study::parse(file).unwrap(),
         silos: 4,
         colluders: 1,
+        colluders_assumed: false,
     }
 }
 

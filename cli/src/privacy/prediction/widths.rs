@@ -129,6 +129,7 @@ mod tests {
             study,
             silos: 4,
             colluders: 1,
+            colluders_assumed: false,
         };
         let narrow = predict_widths(&noised.with_epsilon(Epsilon::new(4.0).unwrap()).unwrap());
         let wide = predict_widths(&noised.with_epsilon(Epsilon::new(1.0).unwrap()).unwrap());

@@ -267,7 +267,7 @@ impl PrivacyReport {
                 enforced_by: derived::enforced_by(&noise.plan),
                 audit: Audit::OF_THE_MECHANISM,
             },
-            limits: limits(&noise.plan),
+            limits: limits(&noise.plan, noised),
             meaning: Meaning::of(views.charged, noise.terms.delta),
             prediction: predict(noised).ok(),
             widths: predict_widths(noised).unwrap_or_default(),
@@ -296,7 +296,7 @@ fn rho(charged: NoiseMultiplier, noise: &StudyNoise) -> anyhow::Result<Option<Rh
 }
 
 /// What the numbers do not cover.
-fn limits(plan: &NoisePlan) -> Vec<String> {
+fn limits(plan: &NoisePlan, noised: &NoisedStudy) -> Vec<String> {
     let beyond = match (plan.unit, plan.silos_per_patient) {
         (Unit::Silo, _) => "Patients are hidden with their hospital and no better: one who is known to several hospitals is protected less, and studies whose unit is the patient do not hide the hospital.".to_owned(),
         (Unit::Patient, 0 | 1) => "A patient who is known to several of the hospitals is protected less: the promise is per hospital.".to_owned(),
@@ -321,6 +321,12 @@ fn limits(plan: &NoisePlan) -> Vec<String> {
     let mut limits: Vec<String> = std::iter::once(beyond)
         .chain(limits.drain(..).map(str::to_owned))
         .collect();
+    if noised.colluders_assumed && matches!(plan.placement, NoisePlacement::Shared) {
+        limits.push(format!(
+            "That {} of {} silos may collude was assumed when this report was made. If the federation's roster counts on fewer, each silo adds less noise and every epsilon here is too small; `--colluders` states the roster's number.",
+            noised.colluders, noised.silos
+        ));
+    }
     if let Batch::Drawn(_) = plan.batch {
         limits.push(
             "For a patient replaced by another nothing is certified on samples; and the promise rests on nobody learning who was drawn."
