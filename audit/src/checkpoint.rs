@@ -118,6 +118,14 @@ impl CheckpointNote {
         &self.note
     }
 
+    /// The same head with nothing but this line, to be judged by itself.
+    pub(crate) fn with_only(&self, cosignature: NoteSignature) -> Self {
+        Self {
+            checkpoint: self.checkpoint.clone(),
+            note: self.note.with_only(cosignature),
+        }
+    }
+
     /// Puts a cosignature under the log's signature.
     pub fn add(&mut self, cosignature: NoteSignature) {
         self.note.add(cosignature);

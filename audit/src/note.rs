@@ -53,6 +53,14 @@ impl SignedNote {
         }
     }
 
+    /// The same text with this one line under it.
+    pub(crate) fn with_only(&self, signature: NoteSignature) -> Self {
+        Self {
+            text: self.text.clone(),
+            signatures: vec![signature],
+        }
+    }
+
     /// The one line by the key of this name and identifier; two are an error.
     pub(crate) fn by_key(
         &self,

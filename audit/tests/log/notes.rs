@@ -153,6 +153,31 @@ fn wrong_cosignatures_are_handed_back_and_never_stored() {
 }
 
 #[test]
+fn beside_a_valid_cosignature_its_witness_gets_no_other_line_into_the_log() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    let head = consortium.cosign_by(&[0, 1, 2]);
+    let valid = head.note().signatures()[1].clone();
+    let line_of = |bytes: &[u8]| format!("— {} {}", valid.name(), BASE64.encode(bytes));
+    let own = BASE64
+        .decode(valid.to_string().rsplit(' ').next().unwrap().as_bytes())
+        .unwrap();
+    let other_key = [&[0xAA; 4], &own[4..]].concat();
+    let longer = [own.as_slice(), &[0]].concat();
+    let junk: Vec<String> = (0..3)
+        .map(|key_id| line_of(&vec![key_id; 90_000]))
+        .collect();
+    let lines = [vec![line_of(&other_key), line_of(&longer)], junk].concat();
+    let outcome = consortium
+        .log
+        .add_cosignatures(head.size(), &lines)
+        .unwrap();
+    assert_eq!((outcome.valid.len(), outcome.refused.len()), (3, 5));
+    let stored = consortium.log.checkpoint_note(head.size()).unwrap();
+    assert_eq!(stored, head);
+}
+
+#[test]
 fn a_trust_policy_is_read_as_it_is_written() {
     let policy = trust();
     assert_eq!(policy.to_string().parse::<TrustPolicy>().unwrap(), policy);
