@@ -20,6 +20,8 @@
 //! plain sum -> clip -> quantise -> noise -> stored input -> mod 2^bits -> mask -> packed spool
 //! ```
 //!
+//! Where a trainer fails in a study with noise, nobody's vectors go these ways, and the noise alone is stored.
+//!
 //! INVARIANT: this order, called from this file and nowhere else. Clip, quantise, draw, add up and noise are one function of the
 //! privacy crate, `noised_sum`, which its canary attacks; the noise path holds integers only.
 
@@ -193,6 +195,21 @@ pub(crate) fn noised(
         Some(fault) => Err(fault.into()),
         None => Ok(sum),
     }
+}
+
+/// The sum of nobody with all of its noise: what leaves where a trainer failed, under the same masks and at the same price.
+pub(crate) fn noised_nobody(
+    plan: &VectorPlan,
+    noise: &NoisePlan,
+    clip: ClippingNorm,
+    random: &mut RoundRandom,
+) -> Result<NoisedSum, PipelineFault> {
+    let dimension = usize::try_from(plan.dimension).map_err(|_| PipelineFault::OtherDimension {
+        given: usize::MAX,
+        expected: plan.dimension,
+    })?;
+    let nobody: [&[f64]; 0] = [];
+    Ok(noised_sum(noise, clip, dimension, nobody, random)?)
 }
 
 /// Clips, quantises and noises the one vector of a whole silo. One that is not finite counts as zero, like a patient's.

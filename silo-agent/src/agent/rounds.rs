@@ -161,14 +161,39 @@ impl Agent {
             return Ok(());
         };
         match outcome {
-            Ok(work::Prepared { input, facts }) => {
+            Ok(work::Prepared {
+                input,
+                facts,
+                failed,
+            }) => {
                 if let Some(facts) = facts {
                     self.log_facts(&study, &facts)?;
+                }
+                if let Some(reason) = failed {
+                    self.log_failed_trainer(&study, id, &reason)?;
                 }
                 self.step(&study, SiloEvent::Prepared { id, input })
             }
             Err(reason) => self.give_up(id, &study, &reason),
         }
+    }
+
+    /// SECURITY: in the hospital's own log alone. Operators see the attempt go on as any other.
+    fn log_failed_trainer(
+        &mut self,
+        study: &str,
+        id: AttemptId,
+        reason: &str,
+    ) -> Result<(), AgentFault> {
+        let words = format!("the trainer failed, and noise alone was contributed: {reason}");
+        let details = [("reason", words.as_str())];
+        Ok(self.own_log.record_attempt(
+            EventKind::DataSetWarned,
+            study,
+            id,
+            Outcome::Failed,
+            &details,
+        )?)
     }
 
     /// The masked vector is spooled: charge the attempt, burn the masks on it, and only then let it leave.

@@ -3,6 +3,7 @@
 
 mod batches;
 mod evaluation;
+mod failing;
 mod hospital;
 mod unfit;
 

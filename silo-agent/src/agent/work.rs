@@ -30,6 +30,8 @@ pub(crate) struct Prepared {
     pub(crate) input: Digest,
     /// What the trainer saw; `None` when the vector was there from before a restart.
     pub(crate) facts: Option<TableFacts>,
+    /// Why nobody of this silo is in the vector, or in one of its local steps, where a trainer failed.
+    pub(crate) failed: Option<String>,
 }
 
 /// Everything a trainer and the pipeline need for one round.
@@ -59,8 +61,31 @@ pub(super) enum PrepareFault {
     File(#[from] FileFault),
 }
 
+impl PrepareFault {
+    /// Whether it may come from what patients' rows hold: everything after a trainer has begun to read them.
+    fn may_follow_the_data(&self) -> bool {
+        match self {
+            PrepareFault::Trainer(TrainerFault::Start(_) | TrainerFault::Isolation { .. })
+            | PrepareFault::NoClip
+            | PrepareFault::File(_)
+            | PrepareFault::Pipeline(PipelineFault::File(_)) => false,
+            PrepareFault::Trainer(
+                TrainerFault::NoAnswer(_)
+                | TrainerFault::TooLong(_)
+                | TrainerFault::OtherAnswer
+                | TrainerFault::Data(_),
+            )
+            | PrepareFault::Contribution(_)
+            | PrepareFault::Pipeline(_) => true,
+        }
+    }
+}
+
 /// Trains, protects, stores. A vector that is stored already is taken as it is: new noise under the masks of an
 /// attempt that had been answered would be a second message under one key.
+///
+/// SECURITY: with noise a trainer that fails is one that saw nobody. Whether it fails may follow the data, at the wish of
+/// whoever wrote the study: an attempt that ended for it would answer exactly, and uncharged.
 pub(super) fn prepare(
     files: &AttemptFiles,
     trainer: &Trainer,
@@ -68,7 +93,11 @@ pub(super) fn prepare(
     order: TrainingOrder,
 ) -> Result<Prepared, PrepareFault> {
     if let Some(input) = files.stored_input(id)? {
-        return Ok(Prepared { input, facts: None });
+        return Ok(Prepared {
+            input,
+            facts: None,
+            failed: None,
+        });
     }
     if let Some(training) = order.local.clone() {
         return prepare_locally(files, trainer, id, &order, training);
@@ -82,17 +111,31 @@ pub(super) fn prepare(
         clip,
         isolation,
     } = order;
-    let (input, facts) = trainer.contribute(job, model.to_bytes(), isolation, |pipe| {
+    let mut random = randomness::round_random();
+    let contributed = trainer.contribute(job, model.to_bytes(), isolation, |pipe| {
         let mut contribution = ContributionReader::open(pipe, dimension)?;
         let mut input = files.store_input(id)?;
-        let mut random = randomness::round_random();
         update_pipeline::protect(&mut contribution, &vector, clip, &mut random, &mut input)?;
         Ok::<_, PrepareFault>(input.finish()?)
-    })?;
-    Ok(Prepared {
-        input,
-        facts: Some(facts),
-    })
+    });
+    match (contributed, vector.noise, clip) {
+        (Ok((input, facts)), _, _) => Ok(Prepared {
+            input,
+            facts: Some(facts),
+            failed: None,
+        }),
+        (Err(fault), Some(noise), Some(clip)) if fault.may_follow_the_data() => {
+            let sum = update_pipeline::noised_nobody(&vector, &noise, clip, &mut random)?;
+            let mut input = files.store_input(id)?;
+            input.push(sum.integers())?;
+            Ok(Prepared {
+                input: input.finish()?,
+                facts: None,
+                failed: Some(explain(&fault)),
+            })
+        }
+        (Err(fault), _, _) => Err(fault),
+    }
 }
 
 /// The same for a round of local steps that are all noised. Each has a trainer of its own, which knows the public study,
@@ -116,23 +159,34 @@ fn prepare_locally(
     } = order;
     let (noise, clip) = (*training.noise(), clip.ok_or(PrepareFault::NoClip)?);
     let mut random = randomness::round_random();
-    let mut seen = None;
+    let (mut seen, mut failed) = (None, None);
     let mut input = files.store_input(id)?;
     let step = |model: &Model| {
-        let (sum, facts) =
-            trainer.contribute(job.clone(), model.to_bytes(), *isolation, |pipe| {
-                let mut contribution = ContributionReader::open(pipe, *dimension)?;
-                let sum =
-                    update_pipeline::noised(&mut contribution, vector, &noise, clip, &mut random)?;
+        let contributed = trainer.contribute(job.clone(), model.to_bytes(), *isolation, |pipe| {
+            let mut contribution = ContributionReader::open(pipe, *dimension)?;
+            let sum =
+                update_pipeline::noised(&mut contribution, vector, &noise, clip, &mut random)?;
+            Ok::<_, PrepareFault>(sum)
+        });
+        match contributed {
+            Ok((sum, facts)) => {
+                seen.get_or_insert(facts);
                 Ok::<_, PrepareFault>(sum)
-            })?;
-        seen.get_or_insert(facts);
-        Ok::<_, PrepareFault>(sum)
+            }
+            // The steps before it are paid for with the round, and those after it go on from the same public numbers.
+            Err(fault) if fault.may_follow_the_data() => {
+                failed.get_or_insert_with(|| explain(&fault));
+                let sum = update_pipeline::noised_nobody(vector, &noise, clip, &mut random)?;
+                Ok(sum)
+            }
+            Err(fault) => Err(fault),
+        }
     };
     update_pipeline::protect_steps(training, step, &mut input)?;
     Ok(Prepared {
         input: input.finish()?,
         facts: seen,
+        failed,
     })
 }
 

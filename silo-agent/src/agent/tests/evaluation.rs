@@ -10,7 +10,7 @@ use super::hospital::{DATA, Hospital, POLICY};
 use super::{declined, silo_frame};
 use crate::ledger::job_name;
 
-const TRIED: &str = r#"
+pub(super) const TRIED: &str = r#"
 [study]
 name = "tried"
 researcher = "a.ruiz@uni.example"
