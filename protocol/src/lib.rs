@@ -58,7 +58,9 @@ pub use message::{
     CoordinatorMessage, Release, RevealedShare, SecretKind, SiloMessage, Verification,
 };
 pub use outgoing::{Beside, DealSource, Outgoing};
-pub use ready_grid::{READY_GRID_MILLISECONDS, ready_grid_milliseconds};
+pub use ready_grid::{
+    READY_GRID_MILLISECONDS, WorkloadFault, check_workload, ready_grid_milliseconds,
+};
 pub use release::{VerifiedBy, VerifiedSum, verify_release};
 pub use replay::{ReplayJob, ReplayOutcome, ReplaySource};
 pub use round_plan::{

@@ -13,7 +13,7 @@ use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::VectorPlan;
 use consilium_protocol::{
     AttemptId, Fault, Membership, PlanFault, RoundPlan, SiloName, SiloNameFault, Thresholds,
-    VerifiedSum,
+    VerifiedSum, WorkloadFault,
 };
 
 use crate::ledger::StudyVectors;
@@ -50,6 +50,9 @@ pub(crate) enum TermsFault {
     /// The stored model.
     #[error(transparent)]
     Model(#[from] ModelFault),
+    /// More than every host certainly holds.
+    #[error(transparent)]
+    Workload(#[from] WorkloadFault),
     /// More silos than can be counted.
     #[error("{0} silos are invited, which is more than this version counts")]
     TooManySilos(usize),
@@ -77,6 +80,8 @@ impl StudyTerms {
             training: study.vector_plan(count, dropouts, colluders)?,
             evaluation: study.evaluation_plan(count, dropouts, colluders)?,
         };
+        // SECURITY: here, where public numbers alone decide. What a host does not hold would fail later, by its patients.
+        vectors.check_workload()?;
         Ok(StudyTerms {
             study,
             task,

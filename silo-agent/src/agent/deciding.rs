@@ -257,7 +257,8 @@ fn next_on_grid(since: Instant, grid: Duration) -> Instant {
 
 /// The grid on which a study is answered: that of its rounds, as far as its public bounds ask for one as coarse.
 fn consent_grid(vector: &VectorPlan) -> Duration {
-    Duration::from_millis(u64::from(ready_grid_milliseconds(vector))).max(CONSENT_GRID)
+    Duration::from_millis(u64::from(ready_grid_milliseconds(vector)))
+        .clamp(CONSENT_GRID, COARSEST_CONSENT_GRID)
 }
 
 /// Date and hour in UTC. A clock that no calendar holds reads as the last day of all, when no approval holds any more.
@@ -275,6 +276,9 @@ pub(super) fn today() -> (Date, u8) {
 
 /// Answers that follow a look at the data leave on this grid, or on a coarser one.
 const CONSENT_GRID: Duration = Duration::from_secs(1);
+
+/// A table is read and no vector computed: an answer need not wait as long as a round.
+const COARSEST_CONSENT_GRID: Duration = Duration::from_millis(51_200);
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use super::*;
 use crate::test_federation::{Federation, NAMES, RESEARCHER, STATISTICS, membership};
 
 const SILO: &str = include_str!("../../../examples/studies/private-silo.toml");
+const PRIVATE_STATISTICS: &str = include_str!("../../../examples/studies/private-statistics.toml");
 const PRIVATE: &str = include_str!("../../../examples/studies/private-logistic.toml");
 
 struct Hospital {
@@ -270,6 +271,39 @@ fn a_bound_on_patients_is_held_against_the_announcement_and_not_the_data() {
         hospital.consider(&hospital.offer_of(&text)),
         Verdict::Permitted(_)
     ));
+}
+
+/// Whether a trainer comes to the end of them would depend on who fits.
+#[test]
+fn more_coordinates_than_every_host_certainly_holds_are_refused_by_public_numbers_before_any_look_at_the_data()
+ {
+    let hospital = Hospital::new();
+    hospital.permit();
+    for (patients, columns, told) in [
+        (1_000_000_000_u64, 0, "3276800000 at most"),
+        (1_000, 4_200, "16777216 at most"),
+    ] {
+        let levels = |column: &str| {
+            let labels: Vec<String> = (0..columns)
+                .map(|level| format!("\"{level}\" = \"{column}{level}\""))
+                .collect();
+            labels.join(", ")
+        };
+        let mut text = PRIVATE_STATISTICS.replace("= 1000", &format!("= {patients}"));
+        if columns > 0 {
+            let rows =
+                "levels = { \"0_placebo\" = \"placebo\", \"1_indomethacin\" = \"indomethacin\" }";
+            let outcomes = "levels = { \"0_no\" = \"no\", \"1_yes\" = \"yes\" }";
+            assert!(text.contains(rows) && text.contains(outcomes));
+            text = text
+                .replace(rows, &format!("levels = {{ {} }}", levels("r")))
+                .replace(outcomes, &format!("levels = {{ {} }}", levels("c")));
+        }
+        // Nothing is registered: the limits come first.
+        let (rule, statement) = refused(hospital.consider(&hospital.offer_of(&text)));
+        assert_eq!(rule, "study", "{statement}");
+        assert!(statement.contains(told), "{statement}");
+    }
 }
 
 #[test]

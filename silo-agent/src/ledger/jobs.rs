@@ -5,6 +5,7 @@
 
 use consilium_learning::model::Stage;
 use consilium_privacy::noise_plan::VectorPlan;
+use consilium_protocol::{WorkloadFault, check_workload};
 
 /// What a study's vectors look like at each stage.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +34,13 @@ impl StudyVectors {
         }
     }
 
-    /// The stage to which an attempt with this vector belongs.
+    /// Whether every host certainly gets through each of them.
+    pub(crate) fn check_workload(&self) -> Result<(), WorkloadFault> {
+        check_workload(&self.training)?;
+        self.evaluation.as_ref().map_or(Ok(()), check_workload)
+    }
+
+    /// The first stage whose attempts have this vector.
     ///
     /// SECURITY: an attempt is charged at the price of the noise in it, however far the model has come meanwhile.
     pub(crate) fn stage_of(&self, plan: &VectorPlan) -> Option<Stage> {
