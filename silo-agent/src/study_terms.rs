@@ -121,6 +121,18 @@ impl StudyTerms {
         Ok(self.vectors.at(stage).ok_or(TaskFault::NotEvaluated)?)
     }
 
+    /// The stage to which an attempt belongs, `model` being where the study has come to.
+    ///
+    /// SECURITY: training and evaluation may have equal vectors and yet jobs of their own. The model at which the attempt
+    /// runs tells them apart; one that the study has gone beyond is charged at the price of the noise in it.
+    pub(crate) fn stage_of(&self, plan: &RoundPlan, model: &Model) -> Option<Stage> {
+        let is_from_here = model_digest(model) == plan.model;
+        match self.vectors.at(model.stage) {
+            Some(vector) if is_from_here && vector == plan.vector => Some(model.stage),
+            Some(_) | None => self.vectors.stage_of(&plan.vector),
+        }
+    }
+
     /// H(task).
     pub(crate) fn task_digest(&self) -> Digest {
         hash(Label::Task, &[&self.study.task_bytes()])

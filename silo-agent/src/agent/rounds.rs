@@ -219,7 +219,11 @@ impl Agent {
         if terms.study.is_noised() {
             // Of the machine: it is the plan that the masks are spent on.
             let plan = self.machine.plan();
-            let Some(stage) = plan.and_then(|plan| terms.vectors.stage_of(&plan.vector)) else {
+            let model = terms.model(record.model.as_deref());
+            let stage = plan
+                .zip(model.ok())
+                .and_then(|(plan, model)| terms.stage_of(plan, &model));
+            let Some(stage) = stage else {
                 return self.give_up(id, &study, "the vector is none of the study's");
             };
             let job = job_name(&study, stage);

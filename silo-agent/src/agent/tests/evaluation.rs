@@ -299,3 +299,24 @@ fn a_budget_for_the_training_alone_is_refused_and_nothing_of_it_is_set_aside() {
     });
     assert!(!granted);
 }
+
+/// Training and evaluation need not differ in anything but the model at which they run.
+#[test]
+fn an_attempt_with_equal_vectors_at_both_stages_is_charged_at_the_stage_of_its_model() {
+    let (mut hospital, study) = hospital();
+    let id = |round| consilium_protocol::AttemptId {
+        epoch: hospital.membership.epoch,
+        round,
+        attempt: 1,
+    };
+    let (first, second) = (id(1), id(3));
+    let mut terms = hospital.terms_of(&study);
+    terms.vectors.evaluation = Some(terms.vectors.training);
+    let untrained = hospital.model_of(&study);
+    let plan = terms.plan(first, &hospital.membership, &untrained).unwrap();
+    assert_eq!(terms.stage_of(&plan, &untrained), Some(Stage::Training));
+    train(&mut hospital, &study);
+    let trained = hospital.model_of(&study);
+    let plan = terms.plan(second, &hospital.membership, &trained).unwrap();
+    assert_eq!(terms.stage_of(&plan, &trained), Some(Stage::Evaluation));
+}
