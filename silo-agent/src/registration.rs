@@ -87,6 +87,12 @@ pub enum RegistrationFault {
         /// The announced bound.
         announced: u64,
     },
+    /// Too long for a trainer to read whatever a study takes of it.
+    #[error("`{}` has more than {MOST_BYTES_WITH_NOISE} bytes, which is too long for studies with noise, and those are what `--patients-at-most` is for", path.display())]
+    TooLong {
+        /// The CSV file.
+        path: PathBuf,
+    },
     /// Nothing of that name is registered.
     #[error("no data set `{0}` is registered; register it: `silo data register {0} --file CSV`")]
     Unknown(String),
@@ -207,6 +213,12 @@ impl DataSets {
         let patients_at_most = registration
             .patients_at_most
             .or_else(|| last.and_then(|last| last.patients_at_most));
+        let length = fs::metadata(&path)
+            .map_err(FileFault::io(&path, "inspected"))?
+            .len();
+        if patients_at_most.is_some() && length > MOST_BYTES_WITH_NOISE {
+            return Err(RegistrationFault::TooLong { path });
+        }
         let key = journal.mark_key()?;
         let found = trainer
             .describe(text, patient, Some(key), policy.floor.isolation)
@@ -299,6 +311,10 @@ fn read(path: &Path) -> Result<DataSet, RegistrationFault> {
         reason: fault.to_string().trim().to_owned(),
     })
 }
+
+/// SECURITY: a table in memory takes up to a hundred times the file, of very short rows, and less where a study's levels leave rows
+/// out. Within this length no study's levels bring a trainer to the end of its sixteen gigabytes.
+const MOST_BYTES_WITH_NOISE: u64 = 1 << 27;
 
 fn trainer_reason(fault: &TrainerFault) -> String {
     crate::explain(fault)

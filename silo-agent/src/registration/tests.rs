@@ -133,3 +133,24 @@ fn patients_and_not_rows_are_held_against_the_policy_once() {
     let registered = steward.register("trial", &file).unwrap();
     assert_eq!((registered.rows, registered.min_patients), (310, 300));
 }
+
+#[test]
+fn a_file_so_long_that_a_trainers_memory_could_count_its_rows_is_registered_for_exact_studies_only()
+{
+    let mut steward = Steward::new();
+    let path = steward.csv("long.csv");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(MOST_BYTES_WITH_NOISE + 1).unwrap();
+    steward.register("exact", &path).unwrap();
+    steward.with = |registration| Registration {
+        patients_at_most: Some(1000),
+        ..registration
+    };
+    let fault = steward.register("exact", &path).unwrap_err();
+    assert!(
+        matches!(fault, RegistrationFault::TooLong { .. }),
+        "{fault}"
+    );
+    file.set_len(MOST_BYTES_WITH_NOISE).unwrap();
+    steward.register("exact", &path).unwrap();
+}
