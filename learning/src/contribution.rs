@@ -22,32 +22,101 @@ pub enum Contribution {
     },
 }
 
-impl Contribution {
+/// A contribution that is computed while it is taken.
+///
+/// SECURITY: one patient's vector is in memory at a time. All of them together would take memory by the patients who fit a
+/// study, and its researcher could ask how many they are by the size at which a trainer fails.
+pub enum Contributing<'a> {
+    /// As [`Contribution::Sum`].
+    Sum(Vec<f64>),
+    /// As [`Contribution::PatientVectors`].
+    PatientVectors {
+        /// The length of each vector.
+        dimension: usize,
+        /// The next patient's, each time.
+        vectors: Box<dyn Iterator<Item = Vec<f64>> + 'a>,
+    },
+}
+
+impl Contributing<'_> {
+    /// The same with vectors of zeros for so many patients more; a sum as it is.
+    ///
+    /// SECURITY: a patient who fits the study then costs little more time than one who does not.
+    #[must_use]
+    pub fn and_zeros(self, patients: usize) -> Self {
+        match self {
+            Self::Sum(sum) => Self::Sum(sum),
+            Self::PatientVectors { dimension, vectors } => Self::PatientVectors {
+                dimension,
+                vectors: Box::new(vectors.chain((0..patients).map(move |_| vec![0.0; dimension]))),
+            },
+        }
+    }
+
     /// One byte for the kind, the length of a vector (u64), then every number (f64), little-endian.
     ///
     /// # Errors
     /// Whatever `target` reports.
-    pub fn write_to(&self, target: &mut impl Write) -> io::Result<()> {
-        let (kind, dimension) = match self {
-            Self::Sum(sum) => (SUM, sum.len()),
-            Self::PatientVectors { dimension, .. } => (PATIENT_VECTORS, *dimension),
-        };
-        target.write_all(&[kind])?;
-        target.write_all(&u64::try_from(dimension).unwrap_or(u64::MAX).to_le_bytes())?;
-        let mut write = |numbers: &[f64]| {
-            for piece in numbers.chunks(NUMBERS_AT_ONCE) {
-                let bytes: Vec<u8> = piece
-                    .iter()
-                    .flat_map(|number| number.to_le_bytes())
-                    .collect();
-                target.write_all(&bytes)?;
-            }
-            Ok(())
-        };
+    pub fn write_to(self, target: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Sum(sum) => write(sum),
-            Self::PatientVectors { vectors, .. } => {
-                vectors.iter().try_for_each(|vector| write(vector))
+            Self::Sum(sum) => {
+                write_head(target, SUM, sum.len())?;
+                write_numbers(target, &sum)
+            }
+            Self::PatientVectors {
+                dimension,
+                mut vectors,
+            } => {
+                write_head(target, PATIENT_VECTORS, dimension)?;
+                vectors.try_for_each(|vector| write_numbers(target, &vector))
+            }
+        }
+    }
+
+    /// All of it at once.
+    pub fn collect(self) -> Contribution {
+        match self {
+            Self::Sum(sum) => Contribution::Sum(sum),
+            Self::PatientVectors { dimension, vectors } => Contribution::PatientVectors {
+                dimension,
+                vectors: vectors.collect(),
+            },
+        }
+    }
+}
+
+fn write_head(target: &mut impl Write, kind: u8, dimension: usize) -> io::Result<()> {
+    target.write_all(&[kind])?;
+    target.write_all(&u64::try_from(dimension).unwrap_or(u64::MAX).to_le_bytes())
+}
+
+fn write_numbers(target: &mut impl Write, numbers: &[f64]) -> io::Result<()> {
+    for piece in numbers.chunks(NUMBERS_AT_ONCE) {
+        let bytes: Vec<u8> = piece
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        target.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+impl Contribution {
+    /// As [`Contributing::write_to`].
+    ///
+    /// # Errors
+    /// Whatever `target` reports.
+    pub fn write_to(&self, target: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Sum(sum) => {
+                write_head(target, SUM, sum.len())?;
+                write_numbers(target, sum)
+            }
+            Self::PatientVectors { dimension, vectors } => {
+                write_head(target, PATIENT_VECTORS, *dimension)?;
+                vectors
+                    .iter()
+                    .try_for_each(|vector| write_numbers(target, vector))
             }
         }
     }

@@ -8,9 +8,10 @@
 
 use consilium_privacy::patient_split::PatientSplit;
 
-use crate::contribution::Contribution;
+use crate::contribution::Contributing;
 use crate::decoded_sum::DecodedSum;
 use crate::model::{Model, Stage};
+use crate::objective::Outcome;
 use crate::regression::Regression;
 use crate::result::EvaluationResult;
 use crate::study::{Evaluation, RegressionPlan, Study};
@@ -46,51 +47,74 @@ impl Trial {
         })
     }
 
-    /// The patients whom a stage is about.
+    /// The table of the patients whom a stage is about.
     pub(crate) fn side(&self, stage: Stage, table: &Table) -> Table {
+        table.of_patients(|patient| self.is_of(stage, patient))
+    }
+
+    /// The rows of each patient whom a stage is about.
+    pub(crate) fn patients<'a>(
+        &'a self,
+        stage: Stage,
+        table: &'a Table,
+    ) -> impl Iterator<Item = &'a [usize]> + 'a {
+        let named = table.named_patients();
+        named.filter_map(move |(name, rows)| self.is_of(stage, name).then_some(rows))
+    }
+
+    /// How many patients whom a stage is about have no row that fits.
+    pub(crate) fn unfit_patients(&self, stage: Stage, table: &Table) -> usize {
+        let unfit = table.unfit_patients().iter();
+        unfit.filter(|name| self.is_of(stage, name)).count()
+    }
+
+    fn is_of(&self, stage: Stage, patient: &str) -> bool {
         let held_out = match stage {
             Stage::Training => false,
             Stage::Evaluation => true,
         };
-        table.of_patients(|patient| self.split.is_held_out(patient) == held_out)
+        self.split.is_held_out(patient) == held_out
     }
 
     pub(crate) fn dimension(&self) -> usize {
         self.cells.count()
     }
 
-    /// What the patients of a table add to the histogram, whichever side they stand on.
-    pub(crate) fn contribution(
-        &self,
-        regression: &Regression,
-        model: &Model,
-        table: &Table,
-    ) -> Result<Contribution, TaskFault> {
+    /// What the patients who were held out add to the histogram.
+    pub(crate) fn contributing<'a>(
+        &'a self,
+        regression: &'a Regression,
+        model: &'a Model,
+        table: &'a Table,
+    ) -> Result<Contributing<'a>, TaskFault> {
         let dimension = self.dimension();
-        let cells = regression.of_patients(model, table, |objective, rows| {
+        let cell = |objective, rows: &mut dyn Iterator<Item = (Vec<f64>, Outcome)>| {
             self.cells.of_patient(objective, rows, &model.parameters)
-        })?;
-        Ok(if self.is_noised {
-            let vector = |cell: &usize| {
+        };
+        if self.is_noised {
+            let held_out = self.patients(Stage::Evaluation, table);
+            let cells = regression.of_patients(model, table, held_out, cell)?;
+            let vector = move |cell: usize| {
                 let mut vector = vec![0.0; dimension];
-                if let Some(own) = vector.get_mut(*cell) {
+                if let Some(own) = vector.get_mut(cell) {
                     *own = 1.0;
                 }
                 vector
             };
-            Contribution::PatientVectors {
+            return Ok(Contributing::PatientVectors {
                 dimension,
-                vectors: cells.iter().map(vector).collect(),
+                vectors: Box::new(cells.map(vector)),
+            });
+        }
+        let side = self.side(Stage::Evaluation, table);
+        let held_out = side.patients().iter().map(Vec::as_slice);
+        let mut sum = vec![0.0; dimension];
+        for cell in regression.of_patients(model, &side, held_out, cell)? {
+            if let Some(count) = sum.get_mut(cell) {
+                *count += 1.0;
             }
-        } else {
-            let mut sum = vec![0.0; dimension];
-            for cell in cells {
-                if let Some(count) = sum.get_mut(cell) {
-                    *count += 1.0;
-                }
-            }
-            Contribution::Sum(sum)
-        })
+        }
+        Ok(Contributing::Sum(sum))
     }
 
     pub(crate) fn result(&self, sum: &DecodedSum) -> EvaluationResult {

@@ -30,7 +30,7 @@ pub mod study;
 pub mod table;
 pub mod task;
 
-pub use contribution::Contribution;
+pub use contribution::{Contributing, Contribution};
 pub use decoded_sum::DecodedSum;
 pub use local_training::LocalTraining;
 pub use model::Model;

@@ -16,7 +16,7 @@
 
 use consilium_privacy::noise_plan::Unit;
 
-use crate::contribution::Contribution;
+use crate::contribution::Contributing;
 use crate::decoded_sum::DecodedSum;
 use crate::local_training::LocalStep;
 use crate::model::{Model, Stage};
@@ -109,62 +109,71 @@ impl Regression {
         }
     }
 
-    pub(crate) fn contribution(
-        &self,
-        model: &Model,
-        table: &Table,
-    ) -> Result<Contribution, TaskFault> {
+    /// Whether every patient has a vector. The alternative is one sum of the whole silo.
+    pub(crate) fn is_by_patient(&self) -> bool {
+        let is_noised = match self.plan.method {
+            Method::Newton { .. } => false,
+            Method::PrivateNewton => true,
+            Method::FedSgd { .. } | Method::FedAvg { .. } => self.expected_batch.is_some(),
+        };
+        is_noised && self.unit != Some(Unit::Silo)
+    }
+
+    /// One vector for each of these patients, as it is asked for.
+    pub(crate) fn patient_vectors<'a>(
+        &'a self,
+        model: &'a Model,
+        table: &'a Table,
+        patients: impl Iterator<Item = &'a [usize]> + 'a,
+    ) -> Result<Contributing<'a>, TaskFault> {
         self.check(model)?;
         let design = Design::new(&self.plan, &self.data, table)?;
-        let parameters = &model.parameters;
+        let (objective, parameters) = (self.objective, model.parameters.as_slice());
+        let vectors: Box<dyn Iterator<Item = Vec<f64>> + 'a> = match self.plan.method {
+            Method::PrivateNewton => {
+                let scales = self.scales()?;
+                Box::new(
+                    patients.map(move |rows| {
+                        scales.patient_vector(objective, &design, parameters, rows)
+                    }),
+                )
+            }
+            Method::FedSgd { .. } | Method::FedAvg { .. } => Box::new(
+                patients
+                    .map(move |rows| fedsgd::patient_score(objective, &design, parameters, rows)),
+            ),
+            Method::Newton { .. } => return Err(TaskFault::OtherPlan),
+        };
+        Ok(Contributing::PatientVectors {
+            dimension: self.dimension(),
+            vectors,
+        })
+    }
+
+    /// What a whole silo contributes as one vector.
+    pub(crate) fn sum(&self, model: &Model, table: &Table) -> Result<Vec<f64>, TaskFault> {
+        self.check(model)?;
+        let design = Design::new(&self.plan, &self.data, table)?;
+        let (objective, parameters) = (self.objective, &model.parameters);
         if self.unit == Some(Unit::Silo) {
-            return self
-                .of_whole_silo(&design, parameters)
-                .map(Contribution::Sum);
+            return self.of_whole_silo(&design, parameters);
         }
-        Ok(match (self.plan.method, self.expected_batch) {
-            (Method::Newton { .. }, _) => {
-                Contribution::Sum(newton::contribution(self.objective, &design, parameters))
-            }
-            (Method::PrivateNewton, _) => Contribution::PatientVectors {
-                dimension: self.dimension(),
-                vectors: self.scales()?.patient_vectors(
-                    self.objective,
-                    &design,
-                    parameters,
-                    table.patients(),
-                ),
-            },
-            (Method::FedSgd { .. }, None) => {
-                Contribution::Sum(fedsgd::contribution(self.objective, &design, parameters))
-            }
-            (Method::FedSgd { .. } | Method::FedAvg { .. }, Some(_)) => {
-                Contribution::PatientVectors {
-                    dimension: self.names.len(),
-                    vectors: fedsgd::patient_scores(
-                        self.objective,
-                        &design,
-                        parameters,
-                        table.patients(),
-                    ),
-                }
-            }
-            (
-                Method::FedAvg {
-                    learning_rate,
-                    local_steps,
-                    ..
-                },
-                None,
-            ) => {
+        Ok(match self.plan.method {
+            Method::Newton { .. } => newton::contribution(objective, &design, parameters),
+            Method::FedSgd { .. } => fedsgd::contribution(objective, &design, parameters),
+            Method::FedAvg {
+                learning_rate,
+                local_steps,
+                ..
+            } => {
                 let local = fedavg::LocalSteps {
                     learning_rate,
                     steps: local_steps,
                     ridge: self.ridge(),
                 };
-                let objective = self.objective;
-                Contribution::Sum(fedavg::contribution(objective, &design, parameters, &local))
+                fedavg::contribution(objective, &design, parameters, &local)
             }
+            Method::PrivateNewton => return Err(TaskFault::OtherPlan),
         })
     }
 
@@ -293,7 +302,7 @@ impl Regression {
         let design = Design::new(&self.plan, &self.data, table)?;
         let right: Option<Vec<bool>> = design
             .rows()
-            .map(|(row, outcome)| self.objective.is_right(row, outcome, &model.parameters))
+            .map(|(row, outcome)| self.objective.is_right(&row, outcome, &model.parameters))
             .collect();
         Ok(right.map(|right| Correctness {
             correct: right.iter().filter(|right| **right).count(),
@@ -311,7 +320,8 @@ impl Regression {
         let design = Design::new(&self.plan, &self.data, table)?;
         let scored = design.rows().filter_map(|(row, outcome)| match outcome {
             Outcome::Binary(positive) => {
-                Some((logistic::linear_predictor(row, &model.parameters), positive))
+                let predictor = logistic::linear_predictor(&row, &model.parameters);
+                Some((predictor, positive))
             }
             Outcome::Label(_) | Outcome::Number(_) => None,
         });
@@ -328,9 +338,9 @@ impl Regression {
         let design = Design::new(&self.plan, &self.data, table)?;
         let squares = design.rows().filter_map(|(row, outcome)| match outcome {
             Outcome::Number(_) => {
-                let log_likelihood = self
-                    .objective
-                    .log_likelihood(row, outcome, &model.parameters);
+                let log_likelihood =
+                    self.objective
+                        .log_likelihood(&row, outcome, &model.parameters);
                 Some(-2.0 * log_likelihood)
             }
             Outcome::Binary(_) | Outcome::Label(_) => None,
@@ -338,22 +348,20 @@ impl Regression {
         Ok(squares.collect())
     }
 
-    /// Something about each patient, from that patient's rows.
-    pub(crate) fn of_patients<T>(
-        &self,
-        model: &Model,
-        table: &Table,
-        about: impl Fn(Objective, &mut dyn Iterator<Item = (&[f64], Outcome)>) -> T,
-    ) -> Result<Vec<T>, TaskFault> {
+    /// Something about each of these patients, from that patient's rows.
+    pub(crate) fn of_patients<'a, T: 'a>(
+        &'a self,
+        model: &'a Model,
+        table: &'a Table,
+        patients: impl Iterator<Item = &'a [usize]> + 'a,
+        about: impl Fn(Objective, &mut dyn Iterator<Item = (Vec<f64>, Outcome)>) -> T + 'a,
+    ) -> Result<impl Iterator<Item = T> + 'a, TaskFault> {
         self.check(model)?;
         let design = Design::new(&self.plan, &self.data, table)?;
-        let patients = table.patients().iter();
-        Ok(patients
-            .map(|rows| {
-                let mut rows = rows.iter().filter_map(|index| design.row(*index));
-                about(self.objective, &mut rows)
-            })
-            .collect())
+        Ok(patients.map(move |rows| {
+            let mut rows = rows.iter().filter_map(|index| design.row(*index));
+            about(self.objective, &mut rows)
+        }))
     }
 
     /// The public bounds by which a patient's score and information are scaled.
@@ -435,7 +443,7 @@ impl Tail {
     fn of(objective: Objective, design: &Design, parameters: &[f64]) -> [f64; TAIL] {
         let mut tail = [0.0; TAIL];
         for (row, outcome) in design.rows() {
-            tail[0] += objective.log_likelihood(row, outcome, parameters);
+            tail[0] += objective.log_likelihood(&row, outcome, parameters);
             tail[1] += 1.0;
         }
         tail

@@ -8,7 +8,7 @@
 //! With noise, a patient's rows together make one vector under one joint L2 bound, and every coordinate carries the same
 //! noise, whose size is public: each released number comes with an interval that holds it.
 
-use crate::contribution::Contribution;
+use crate::contribution::Contributing;
 use crate::decoded_sum::DecodedSum;
 use crate::result::{
     CategoryCounts, ContingencyTable, Count, Histogram, Interval, Quantiles, StatisticsResult,
@@ -47,13 +47,16 @@ impl Statistics {
         self.blocks.iter().map(Block::width).sum()
     }
 
-    pub(crate) fn contribution(&self, table: &Table) -> Result<Contribution, TaskFault> {
+    pub(crate) fn contributing<'a>(
+        &'a self,
+        table: &'a Table,
+    ) -> Result<Contributing<'a>, TaskFault> {
         let bound = self
             .blocks
             .iter()
             .map(|block| block.bind(table))
             .collect::<Result<Vec<_>, _>>()?;
-        let add_row = |row: usize, into: &mut [f64]| {
+        let add_row = move |row: usize, into: &mut [f64]| {
             let mut rest = into;
             for (block, bound) in self.blocks.iter().zip(&bound) {
                 let Some((part, after)) = rest.split_at_mut_checked(block.width()) else {
@@ -65,19 +68,19 @@ impl Statistics {
         };
         let dimension = self.dimension();
         Ok(if self.promise.is_some() {
-            let vector = |rows: &Vec<usize>| {
+            let vector = move |rows: &Vec<usize>| {
                 let mut vector = vec![0.0; dimension];
                 rows.iter().for_each(|row| add_row(*row, &mut vector));
                 vector
             };
-            Contribution::PatientVectors {
+            Contributing::PatientVectors {
                 dimension,
-                vectors: table.patients().iter().map(vector).collect(),
+                vectors: Box::new(table.patients().iter().map(vector)),
             }
         } else {
             let mut sum = vec![0.0; dimension];
             (0..table.row_count()).for_each(|row| add_row(row, &mut sum));
-            Contribution::Sum(sum)
+            Contributing::Sum(sum)
         })
     }
 

@@ -32,6 +32,8 @@ pub struct Table {
     patients: Vec<Vec<usize>>,
     /// The value that marks each patient's rows; no text where every row is a patient.
     names: Vec<String>,
+    /// The same of patients without a row that takes part.
+    unfit: Vec<String>,
     rows: usize,
     warnings: Vec<TableWarning>,
 }
@@ -88,6 +90,17 @@ impl Table {
         &self.patients
     }
 
+    /// The value that marks each patient without a row that takes part.
+    pub(crate) fn unfit_patients(&self) -> &[String] {
+        &self.unfit
+    }
+
+    /// The rows of each patient with the value that marks them.
+    pub(crate) fn named_patients(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let names = self.names.iter().map(String::as_str);
+        names.zip(self.patients.iter().map(Vec::as_slice))
+    }
+
     /// The table of those patients whose names are asked for.
     #[must_use]
     pub fn of_patients(&self, asked: impl Fn(&str) -> bool) -> Self {
@@ -96,6 +109,12 @@ impl Table {
             columns: BTreeMap::new(),
             patients: Vec::new(),
             names: Vec::new(),
+            unfit: self
+                .unfit
+                .iter()
+                .filter(|name| asked(name))
+                .cloned()
+                .collect(),
             rows: 0,
             warnings: Vec::new(),
         };

@@ -5,7 +5,7 @@ use consilium_privacy::loss::ClippingNorm;
 use consilium_privacy::noise_plan::{NoisePlacement, NoisePlan, Unit, VectorPlan, View};
 use thiserror::Error;
 
-use crate::contribution::Contribution;
+use crate::contribution::{Contributing, Contribution};
 use crate::decoded_sum::{DecodedSum, SumNoise};
 use crate::evaluation::Trial;
 use crate::local_training::LocalTraining;
@@ -113,23 +113,54 @@ impl Task {
 
     /// What a silo's data contribute to the round that starts from `model`: those of the patients whom its stage is about.
     ///
+    /// COST: the vectors of all patients. A silo uses [`Self::contributing`].
+    ///
     /// # Errors
     /// [`TaskFault`] when the table or the model belong to another study.
     pub fn contribution(&self, model: &Model, table: &Table) -> Result<Contribution, TaskFault> {
+        Ok(self.contributing(model, table)?.collect())
+    }
+
+    /// The same, computed while it is taken.
+    ///
+    /// # Errors
+    /// [`TaskFault`] when the table or the model belong to another study.
+    pub fn contributing<'a>(
+        &'a self,
+        model: &'a Model,
+        table: &'a Table,
+    ) -> Result<Contributing<'a>, TaskFault> {
+        let everybody = || table.patients().iter().map(Vec::as_slice);
         match (&self.kind, &self.trial, model.stage) {
-            (Kind::Statistics(statistics), _, Stage::Training) => statistics.contribution(table),
-            (Kind::Regression(regression, _), None, Stage::Training) => {
-                regression.contribution(model, table)
-            }
-            (Kind::Regression(regression, _), Some(trial), Stage::Training) => {
-                regression.contribution(model, &trial.side(Stage::Training, table))
+            (Kind::Statistics(statistics), _, Stage::Training) => statistics.contributing(table),
+            (Kind::Regression(regression, _), trial, Stage::Training) => {
+                match (trial, regression.is_by_patient()) {
+                    (None, true) => regression.patient_vectors(model, table, everybody()),
+                    (Some(trial), true) => {
+                        let patients = trial.patients(Stage::Training, table);
+                        regression.patient_vectors(model, table, patients)
+                    }
+                    (None, false) => regression.sum(model, table).map(Contributing::Sum),
+                    (Some(trial), false) => {
+                        let side = trial.side(Stage::Training, table);
+                        regression.sum(model, &side).map(Contributing::Sum)
+                    }
+                }
             }
             (Kind::Regression(regression, _), Some(trial), Stage::Evaluation) => {
-                trial.contribution(regression, model, &trial.side(Stage::Evaluation, table))
+                trial.contributing(regression, model, table)
             }
             (Kind::Statistics(_) | Kind::Regression(..), _, Stage::Evaluation) => {
                 Err(TaskFault::NotEvaluated)
             }
+        }
+    }
+
+    /// Patients whom a stage is about and of whom no row fits: they contribute zero.
+    pub fn unfit_patients(&self, stage: Stage, table: &Table) -> usize {
+        match &self.trial {
+            None => table.unfit_patients().len(),
+            Some(trial) => trial.unfit_patients(stage, table),
         }
     }
 

@@ -18,7 +18,6 @@ use std::os::fd::AsRawFd;
 use std::process::{Command, ExitCode};
 
 use consilium_crypto::transcript::sha256;
-use consilium_learning::contribution::Contribution;
 use consilium_learning::model::Model;
 use consilium_learning::study::Study;
 use consilium_learning::table::Table;
@@ -32,23 +31,16 @@ use sandbox::enclose;
 pub fn trainer_child_main() -> ExitCode {
     let mut input = io::stdin().lock();
     let mut output = io::stdout().lock();
-    let answered =
-        read_message::<Request>(&mut input)
-            .map(answer)
-            .and_then(|(answer, contribution)| {
-                write_message(&mut output, &answer)?;
-                if let Some(contribution) = contribution {
-                    contribution.write_to(&mut output)?;
-                }
-                output.flush()
-            });
+    let answered = read_message::<Request>(&mut input)
+        .and_then(|request| answer(request, &mut output))
+        .and_then(|()| output.flush());
     match answered {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn answer(request: Request) -> (Answer, Option<Contribution>) {
+fn answer(request: Request, output: &mut impl Write) -> io::Result<()> {
     let path = match &request {
         Request::Probe { .. } => None,
         Request::Describe { data, .. } => Some(data.clone()),
@@ -60,24 +52,53 @@ fn answer(request: Request) -> (Answer, Option<Contribution>) {
         readable.push(file.as_raw_fd());
     }
     let isolation = enclose(&readable, &[io::stdout().as_raw_fd()]);
-    let mut contribution = None;
     let outcome = file.and_then(|file| match (request, file) {
-        (Request::Probe { bait }, _) => Ok(Finding::Probed(open_ways_out(&bait))),
+        (Request::Probe { bait }, _) => Ok(Found::All(Finding::Probed(open_ways_out(&bait)))),
         (Request::Describe { patient, key, .. }, Some(file)) => {
             let bytes = read(file)?;
-            describe(&bytes, patient.as_deref(), key.as_ref()).map(Finding::Described)
+            let found = describe(&bytes, patient.as_deref(), key.as_ref())?;
+            Ok(Found::All(Finding::Described(found)))
         }
-        (Request::Check(job), Some(file)) => check(&job, file),
+        (Request::Check(job), Some(file)) => check(&job, file).map(Found::All),
         (Request::Contribute { job, model }, Some(file)) => {
-            let (computed, facts) = contribute(&job, &model, file)?;
-            contribution = Some(computed);
-            Ok(Finding::Contributed(facts))
+            Material::of(&job, &model, file).map(Found::ToContribute)
         }
         (Request::Describe { .. } | Request::Check(_) | Request::Contribute { .. }, None) => {
             Err("the data file was not opened".to_owned())
         }
     });
-    (Answer { isolation, outcome }, contribution)
+    let say = |outcome, output: &mut _| write_message(output, &Answer { isolation, outcome });
+    match outcome {
+        Ok(Found::All(finding)) => say(Ok(finding), output),
+        Err(reason) => say(Err(reason), output),
+        Ok(Found::ToContribute(material)) => {
+            match material.task.contributing(&material.model, &material.table) {
+                Ok(contributing) => {
+                    let facts = facts(&material.task, &material.table);
+                    say(Ok(Finding::Contributed(facts)), output)?;
+                    let stage = material.model.stage;
+                    let unfit = material.task.unfit_patients(stage, &material.table);
+                    contributing.and_zeros(unfit).write_to(output)
+                }
+                Err(fault) => say(Err(fault.to_string()), output),
+            }
+        }
+    }
+}
+
+/// What becomes of a request.
+enum Found {
+    /// The whole answer.
+    All(Finding),
+    /// What a contribution is computed from, vector by vector.
+    ToContribute(Box<Material>),
+}
+
+/// A table that was read, with what is computed on it.
+struct Material {
+    task: Task,
+    model: Model,
+    table: Table,
 }
 
 fn open(path: &str) -> Result<File, String> {
@@ -114,15 +135,15 @@ pub(crate) fn check_without_walls(job: &Job) -> Answer {
     }
 }
 
-fn contribute(job: &Job, model: &[u8], file: File) -> Result<(Contribution, TableFacts), String> {
-    let study = study(job)?;
-    let task = Task::new(&study).map_err(|fault| fault.to_string())?;
-    let model = Model::from_bytes(model).map_err(|fault| fault.to_string())?;
-    let table = table(job, &study, file)?;
-    let contribution = task
-        .contribution(&model, &table)
-        .map_err(|fault| fault.to_string())?;
-    Ok((contribution, facts(&task, &table)))
+impl Material {
+    fn of(job: &Job, model: &[u8], file: File) -> Result<Box<Material>, String> {
+        let study = study(job)?;
+        Ok(Box::new(Material {
+            task: Task::new(&study).map_err(|fault| fault.to_string())?,
+            model: Model::from_bytes(model).map_err(|fault| fault.to_string())?,
+            table: table(job, &study, file)?,
+        }))
+    }
 }
 
 fn study(job: &Job) -> Result<Study, String> {

@@ -91,17 +91,17 @@ impl Cells {
     }
 
     /// The cell of the patient with these rows. Every patient has one, whatever the model predicts.
-    pub(super) fn of_patient<'a>(
+    pub(super) fn of_patient(
         &self,
         objective: Objective,
-        rows: impl Iterator<Item = (&'a [f64], Outcome)>,
+        rows: impl Iterator<Item = (Vec<f64>, Outcome)>,
         parameters: &[f64],
     ) -> usize {
         match self {
             Self::Probabilities { edges, .. } => {
                 let (mut probability, mut second, mut count) = (0.0, 0.0, 0.0);
                 for (row, outcome) in rows {
-                    probability += second_label(objective, row, parameters);
+                    probability += second_label(objective, &row, parameters);
                     second += match outcome {
                         Outcome::Binary(true) | Outcome::Label(1) => 1.0,
                         Outcome::Binary(false) | Outcome::Label(_) | Outcome::Number(_) => 0.0,
@@ -119,7 +119,7 @@ impl Cells {
                 let mut probabilities = vec![0.0; labels.len()];
                 let mut votes = vec![0.0; labels.len()];
                 for (row, outcome) in rows {
-                    let scores = softmax::probabilities(&scores(objective, row, parameters));
+                    let scores = softmax::probabilities(&scores(objective, &row, parameters));
                     for (sum, probability) in probabilities.iter_mut().zip(scores) {
                         *sum += probability;
                     }
@@ -143,7 +143,7 @@ impl Cells {
                 for (row, outcome) in rows {
                     if let Outcome::Number(number) = outcome {
                         let predicted =
-                            logistic::linear_predictor(row, parameters).clamp(*low, *high);
+                            logistic::linear_predictor(&row, parameters).clamp(*low, *high);
                         distance += (number - predicted).abs();
                         count += 1.0;
                     }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The rows of a table as a regression sees them: intercept, standardised numbers, category indicators.
+//!
+//! A row is made when it is asked for. A category may have thousands of levels: kept, every row that fits would take room
+//! for all of them, and the memory of a trainer would count the patients who fit.
 
 use crate::objective::Outcome;
 use crate::study::{Column, ColumnKind, DataSchema, Number, RegressionPlan, Scaling};
@@ -7,66 +10,87 @@ use crate::table::{Table, Values};
 use crate::task::TaskFault;
 
 /// The feature rows and outcomes of one silo.
-pub(super) struct Design {
+pub(super) struct Design<'a> {
     width: usize,
-    features: Vec<f64>,
-    outcomes: Vec<Outcome>,
+    rows: usize,
+    features: Vec<Feature<'a>>,
+    longest_row: Option<f64>,
+    outcomes: Outcomes<'a>,
 }
 
-impl Design {
+/// One column of the table, and the features that it becomes.
+enum Feature<'a> {
+    Intercept,
+    Number(&'a [f64], &'a Number),
+    /// Standardised already, by what is in the column.
+    Scores(Vec<f64>),
+    Category {
+        values: &'a [usize],
+        /// The indicator of each label; none of the reference.
+        indicators: Vec<Option<usize>>,
+        compared: usize,
+    },
+    /// Rows that stand in no table.
+    #[cfg(test)]
+    Given(Vec<Vec<f64>>),
+}
+
+enum Outcomes<'a> {
+    Binary(&'a [usize], Option<usize>),
+    Labels(&'a [usize]),
+    Numbers(&'a [f64], &'a Number),
+    /// Rows that stand in no table.
+    #[cfg(test)]
+    Given(Vec<Outcome>),
+}
+
+impl<'a> Design<'a> {
     pub(super) fn new(
         plan: &RegressionPlan,
-        data: &DataSchema,
-        table: &Table,
+        data: &'a DataSchema,
+        table: &'a Table,
     ) -> Result<Self, TaskFault> {
-        let mut columns = vec![vec![1.0; table.row_count()]];
+        let mut features = vec![Feature::Intercept];
         for name in &plan.features {
-            columns.extend(feature_columns(
-                name,
-                declared(data, name)?,
-                data.scaling,
-                table,
-            )?);
-        }
-        let mut iterators: Vec<_> = columns.iter().map(|column| column.iter()).collect();
-        let mut features = Vec::with_capacity(columns.len() * table.row_count());
-        for _ in 0..table.row_count() {
-            features.extend(iterators.iter_mut().filter_map(Iterator::next).copied());
-        }
-        if let Some(longest) = plan.longest_row {
-            features
-                .chunks_exact_mut(columns.len())
-                .for_each(|row| shorten(row, longest));
+            features.push(feature(name, declared(data, name)?, data.scaling, table)?);
         }
         Ok(Self {
-            width: columns.len(),
+            width: features.iter().map(Feature::width).sum::<usize>(),
+            rows: table.row_count(),
             features,
+            longest_row: plan.longest_row,
             outcomes: outcomes(plan, data, table)?,
         })
     }
 
     /// Rows that stand in no table.
     #[cfg(test)]
-    pub(super) fn of_rows(width: usize, features: Vec<f64>, outcomes: Vec<Outcome>) -> Self {
+    pub(super) fn of_rows(width: usize, features: &[f64], outcomes: Vec<Outcome>) -> Self {
+        let rows = features.chunks_exact(width).map(<[f64]>::to_vec);
         Self {
             width,
-            features,
-            outcomes,
+            rows: outcomes.len(),
+            features: vec![Feature::Given(rows.collect())],
+            longest_row: None,
+            outcomes: Outcomes::Given(outcomes),
         }
     }
 
     /// Feature rows with their outcomes.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&[f64], Outcome)> {
-        self.features
-            .chunks_exact(self.width)
-            .zip(self.outcomes.iter().copied())
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Vec<f64>, Outcome)> {
+        (0..self.rows).filter_map(|index| self.row(index))
     }
 
     /// One row, if there is one of that number.
-    pub(super) fn row(&self, index: usize) -> Option<(&[f64], Outcome)> {
-        let start = index.checked_mul(self.width)?;
-        let row = self.features.get(start..start.checked_add(self.width)?)?;
-        Some((row, *self.outcomes.get(index)?))
+    pub(super) fn row(&self, index: usize) -> Option<(Vec<f64>, Outcome)> {
+        let mut row = Vec::with_capacity(self.width);
+        for feature in &self.features {
+            feature.add_to(&mut row, index)?;
+        }
+        if let Some(longest) = self.longest_row {
+            shorten(&mut row, longest);
+        }
+        Some((row, self.outcomes.of_row(index)?))
     }
 
     pub(super) fn width(&self) -> usize {
@@ -76,8 +100,59 @@ impl Design {
     /// The number of rows, for means.
     pub(super) fn row_count(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "no hospital has 2^53 rows")]
-        let rows = self.outcomes.len() as f64;
+        let rows = self.rows as f64;
         rows
+    }
+}
+
+impl Feature<'_> {
+    fn width(&self) -> usize {
+        match self {
+            Self::Intercept | Self::Number(..) | Self::Scores(_) => 1,
+            Self::Category { compared, .. } => *compared,
+            #[cfg(test)]
+            Self::Given(rows) => rows.first().map_or(0, Vec::len),
+        }
+    }
+
+    /// Appends what one row has of it; nothing when the table has no such row.
+    fn add_to(&self, row: &mut Vec<f64>, index: usize) -> Option<()> {
+        match self {
+            Self::Intercept => row.push(1.0),
+            Self::Number(values, number) => row.push(number.standardise(*values.get(index)?)),
+            Self::Scores(scores) => row.push(*scores.get(index)?),
+            Self::Category {
+                values,
+                indicators,
+                compared,
+            } => {
+                let first = row.len();
+                row.resize(first + compared, 0.0);
+                let own = indicators.get(*values.get(index)?).copied().flatten();
+                if let Some(place) = own.and_then(|own| row.get_mut(first + own)) {
+                    *place = 1.0;
+                }
+            }
+            #[cfg(test)]
+            Self::Given(rows) => row.extend(rows.get(index)?),
+        }
+        Some(())
+    }
+}
+
+impl Outcomes<'_> {
+    fn of_row(&self, index: usize) -> Option<Outcome> {
+        Some(match self {
+            Self::Binary(values, positive) => {
+                Outcome::Binary(Some(*values.get(index)?) == *positive)
+            }
+            Self::Labels(values) => Outcome::Label(*values.get(index)?),
+            Self::Numbers(values, number) => {
+                Outcome::Number(number.standardise(*values.get(index)?))
+            }
+            #[cfg(test)]
+            Self::Given(outcomes) => *outcomes.get(index)?,
+        })
     }
 }
 
@@ -105,33 +180,27 @@ pub(super) fn names(plan: &RegressionPlan, data: &DataSchema) -> Result<Vec<Stri
     Ok(names)
 }
 
-fn feature_columns(
+fn feature<'a>(
     name: &str,
-    column: &Column,
+    column: &'a Column,
     scaling: Scaling,
-    table: &Table,
-) -> Result<Vec<Vec<f64>>, TaskFault> {
+    table: &'a Table,
+) -> Result<Feature<'a>, TaskFault> {
     match (&column.kind, table.column(name)) {
-        (ColumnKind::Number(number), Some(Values::Numbers(values))) => {
-            let standardised = match scaling {
-                Scaling::PublicRanges => {
-                    let standardise = |value: &f64| number.standardise(*value);
-                    values.iter().map(standardise).collect()
-                }
-                Scaling::PerSite => z_scores(values),
-            };
-            Ok(vec![standardised])
-        }
+        (ColumnKind::Number(number), Some(Values::Numbers(values))) => Ok(match scaling {
+            Scaling::PublicRanges => Feature::Number(values, number),
+            Scaling::PerSite => Feature::Scores(z_scores(values)),
+        }),
         (ColumnKind::Category(category), Some(Values::Categories(values))) => {
-            let labels = category.labels();
             let compared = category.compared_labels();
-            let indicator = |label: &str| {
-                values
-                    .iter()
-                    .map(|value| f64::from(u8::from(labels.get(*value) == Some(&label))))
-                    .collect()
-            };
-            Ok(compared.into_iter().map(indicator).collect())
+            let labels = category.labels().into_iter();
+            Ok(Feature::Category {
+                values,
+                indicators: labels
+                    .map(|label| compared.iter().position(|own| *own == label))
+                    .collect(),
+                compared: compared.len(),
+            })
         }
         _ => Err(TaskFault::OtherTable {
             column: name.to_owned(),
@@ -161,25 +230,23 @@ fn shorten(row: &mut [f64], longest: f64) {
     }
 }
 
-fn outcomes(
+fn outcomes<'a>(
     plan: &RegressionPlan,
-    data: &DataSchema,
-    table: &Table,
-) -> Result<Vec<Outcome>, TaskFault> {
+    data: &'a DataSchema,
+    table: &'a Table,
+) -> Result<Outcomes<'a>, TaskFault> {
     let declared = declared(data, &plan.outcome)?;
     match (&declared.kind, table.column(&plan.outcome), &plan.positive) {
         (ColumnKind::Category(category), Some(Values::Categories(values)), Some(positive)) => {
             let labels = category.labels();
             let positive = labels.iter().position(|label| label == positive);
-            let outcome = |value: &usize| Outcome::Binary(Some(*value) == positive);
-            Ok(values.iter().map(outcome).collect())
+            Ok(Outcomes::Binary(values, positive))
         }
         (ColumnKind::Category(_), Some(Values::Categories(values)), None) => {
-            Ok(values.iter().copied().map(Outcome::Label).collect())
+            Ok(Outcomes::Labels(values))
         }
         (ColumnKind::Number(number), Some(Values::Numbers(values)), None) => {
-            let outcome = |value: &f64| Outcome::Number(number.standardise(*value));
-            Ok(values.iter().map(outcome).collect())
+            Ok(Outcomes::Numbers(values, number))
         }
         _ => Err(TaskFault::OtherTable {
             column: plan.outcome.clone(),

@@ -41,7 +41,7 @@ pub(super) fn moves(
     for _ in 0..local.steps {
         let mut score = vec![0.0; parameters.len()];
         for (row, outcome) in design.rows() {
-            objective.add_score(row, outcome, &moved, &mut score);
+            objective.add_score(&row, outcome, &moved, &mut score);
         }
         for (parameter, slope) in moved.iter_mut().zip(score) {
             *parameter += local.learning_rate * (slope / rows - local.ridge * *parameter);

@@ -13,7 +13,7 @@ use crate::task::TaskFault;
 pub(super) fn contribution(objective: Objective, design: &Design, parameters: &[f64]) -> Vec<f64> {
     let mut score = vec![0.0; parameters.len()];
     for (row, outcome) in design.rows() {
-        objective.add_score(row, outcome, parameters, &mut score);
+        objective.add_score(&row, outcome, parameters, &mut score);
     }
     score.extend(Tail::of(objective, design, parameters));
     score
@@ -23,29 +23,24 @@ pub(super) fn contribution(objective: Objective, design: &Design, parameters: &[
 pub(super) fn mean_score(objective: Objective, design: &Design, parameters: &[f64]) -> Vec<f64> {
     let mut score = vec![0.0; parameters.len()];
     for (row, outcome) in design.rows() {
-        objective.add_score(row, outcome, parameters, &mut score);
+        objective.add_score(&row, outcome, parameters, &mut score);
     }
     let rows = design.row_count().max(1.0);
     score.into_iter().map(|slope| slope / rows).collect()
 }
 
-/// One score per patient, over all of that patient's rows. The agent clips them.
-pub(super) fn patient_scores(
+/// The score of one patient, over all of that patient's rows. The agent clips it.
+pub(super) fn patient_score(
     objective: Objective,
     design: &Design,
     parameters: &[f64],
-    patients: &[Vec<usize>],
-) -> Vec<Vec<f64>> {
-    patients
-        .iter()
-        .map(|rows| {
-            let mut score = vec![0.0; parameters.len()];
-            for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
-                objective.add_score(row, outcome, parameters, &mut score);
-            }
-            score
-        })
-        .collect()
+    rows: &[usize],
+) -> Vec<f64> {
+    let mut score = vec![0.0; parameters.len()];
+    for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
+        objective.add_score(&row, outcome, parameters, &mut score);
+    }
+    score
 }
 
 /// One step; finished when the rounds are used up.

@@ -16,8 +16,8 @@ pub(super) fn contribution(objective: Objective, design: &Design, parameters: &[
     let mut score = vec![0.0; design.width()];
     let mut information = vec![0.0; triangle(design.width())];
     for (row, outcome) in design.rows() {
-        objective.add_score(row, outcome, parameters, &mut score);
-        objective.add_information(row, parameters, &mut information);
+        objective.add_score(&row, outcome, parameters, &mut score);
+        objective.add_information(&row, parameters, &mut information);
     }
     score.extend(information);
     score.extend(Tail::of(objective, design, parameters));

@@ -52,40 +52,36 @@ impl Scales {
         }
     }
 
-    /// One vector per patient, over all of that patient's rows. The agent clips them.
-    pub(super) fn patient_vectors(
+    /// The vector of one patient, over all of that patient's rows. The agent clips it.
+    pub(super) fn patient_vector(
         self,
         objective: Objective,
         design: &Design,
         parameters: &[f64],
-        patients: &[Vec<usize>],
-    ) -> Vec<Vec<f64>> {
+        rows: &[usize],
+    ) -> Vec<f64> {
         let width = parameters.len();
-        let factors: Vec<f64> = off_diagonal_factors(width).collect();
         let divisor = self.divisor();
-        let vector = |rows: &Vec<usize>| {
-            let mut score = vec![0.0; width];
-            let mut information = vec![0.0; factors.len()];
-            let mut residuals = 0.0;
-            for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
-                objective.add_score(row, outcome, parameters, &mut score);
-                objective.add_information(row, parameters, &mut information);
-                if let Some(bound) = self.squared_residual {
-                    let square = -2.0 * objective.log_likelihood(row, outcome, parameters);
-                    residuals += square.min(bound) / bound;
-                }
+        let mut score = vec![0.0; width];
+        let mut information = vec![0.0; super::newton::triangle(width)];
+        let mut residuals = 0.0;
+        for (row, outcome) in rows.iter().filter_map(|index| design.row(*index)) {
+            objective.add_score(&row, outcome, parameters, &mut score);
+            objective.add_information(&row, parameters, &mut information);
+            if let Some(bound) = self.squared_residual {
+                let square = -2.0 * objective.log_likelihood(&row, outcome, parameters);
+                residuals += square.min(bound) / bound;
             }
-            let spread = self
-                .squared_residual
-                .map(|_| RESIDUAL_WEIGHT * residuals / divisor);
-            let score = score.iter().map(|value| value / self.score / divisor);
-            let information = information
-                .iter()
-                .zip(&factors)
-                .map(|(value, factor)| factor * value / self.information / divisor);
-            score.chain(information).chain(spread).collect()
-        };
-        patients.iter().map(vector).collect()
+        }
+        let spread = self
+            .squared_residual
+            .map(|_| RESIDUAL_WEIGHT * residuals / divisor);
+        let score = score.iter().map(|value| value / self.score / divisor);
+        let information = information
+            .iter()
+            .zip(off_diagonal_factors(width))
+            .map(|(value, factor)| factor * value / self.information / divisor);
+        score.chain(information).chain(spread).collect()
     }
 }
 

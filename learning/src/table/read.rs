@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From CSV text to typed columns: a row's cells are all judged before any of them enters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
@@ -50,15 +50,17 @@ pub(super) fn read(csv: impl Read, schema: &DataSchema, unfit: Unfit) -> Result<
             Unfit::Refuses => judged(&columns, &cells, patient, schema.missing, line)?,
             Unfit::LeftOut => counted(&mut columns, &cells, patient),
         };
+        let name = patient.and_then(|(_, value)| value);
         if !fits {
             left_out += 1;
+            patients.push_unfit(name);
             continue;
         }
         let fitting = cells.iter().filter_map(|cell| cell.as_ref().ok());
         for (column, cell) in columns.iter_mut().zip(fitting) {
             column.push(*cell);
         }
-        patients.push(patient.and_then(|(_, value)| value), rows);
+        patients.push(name, rows);
         rows += 1;
     }
     if rows == 0 && unfit == Unfit::Refuses {
@@ -72,6 +74,7 @@ pub(super) fn read(csv: impl Read, schema: &DataSchema, unfit: Unfit) -> Result<
     Ok(Table {
         columns: columns.into_iter().map(Reading::finish).collect(),
         names: patients.names(),
+        unfit: patients.unfit(),
         patients: patients.rows,
         rows,
         warnings,
@@ -155,6 +158,9 @@ pub(super) fn count_rows(csv: impl Read) -> Result<u64, TableFault> {
 struct Patients {
     by_value: HashMap<String, usize>,
     rows: Vec<Vec<usize>>,
+    /// Of rows that were left out.
+    unfit: BTreeSet<String>,
+    unfit_without_value: usize,
 }
 
 impl Patients {
@@ -167,6 +173,28 @@ impl Patients {
             }
         }
         names
+    }
+
+    /// Who has no row that takes part.
+    fn unfit(&self) -> Vec<String> {
+        let named = self.unfit.iter();
+        named
+            .filter(|name| !self.by_value.contains_key(*name))
+            .cloned()
+            .chain(vec![String::new(); self.unfit_without_value])
+            .collect()
+    }
+
+    /// A row that is left out.
+    fn push_unfit(&mut self, patient: Option<&str>) {
+        match patient {
+            Some(value) if is_missing(value) => {}
+            Some(value) if self.unfit.contains(value) => {}
+            Some(value) => {
+                self.unfit.insert(value.to_owned());
+            }
+            None => self.unfit_without_value += 1,
+        }
     }
 
     /// A row of the patient of this value; without one, of a patient of its own.

@@ -93,3 +93,60 @@ fn a_level_that_the_researcher_leaves_out_is_answered_as_one_that_is_there() {
     assert!(!one.is_empty() && one.len() < every.len());
     assert!(one.iter().all(|vector| every.contains(vector)));
 }
+
+/// Who fits must not show in how much work a table is, beyond what a patient's own rows are.
+#[test]
+fn a_patient_who_does_not_fit_is_as_many_vectors_and_bytes_as_one_who_does() {
+    let written = |study: &Study, csv: &str| {
+        let (task, table) = (
+            Task::new(study).unwrap(),
+            Table::of_study(csv.as_bytes(), study).unwrap(),
+        );
+        let model = task.initial_model();
+        let unfit = task.unfit_patients(model.stage, &table);
+        let mut bytes = Vec::new();
+        let contributing = task.contributing(&model, &table).unwrap();
+        contributing.and_zeros(unfit).write_to(&mut bytes).unwrap();
+        (unfit, bytes.len())
+    };
+    for name in STUDIES.into_iter().chain(["private-evaluated"]) {
+        let study = example_study(name);
+        let column = study.data.columns.keys().next().unwrap().clone();
+        let (nobody, whole) = written(&study, &file_with(|_| None));
+        assert_eq!(nobody, 0);
+        for cell in UNFIT {
+            let found = file_with(|named| (named == column).then_some(cell));
+            let (unfit, length) = written(&study, &found);
+            assert_eq!(length, whole, "{name}: `{cell}`");
+            // In the study with an evaluation the patient may be on the other side.
+            assert!(unfit == 1 || name == "private-evaluated", "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_patient_with_one_row_that_fits_is_no_zero_and_one_of_many_unfit_rows_is_one_zero() {
+    let path = examples().join("studies/private-logistic.toml");
+    let study = Study::parse(&std::fs::read(path).unwrap()).unwrap();
+    let csv = std::fs::read_to_string(examples().join("data/indo-rct/3_UK.csv")).unwrap();
+    let line = csv.lines().nth(6).unwrap();
+    let unfit = line.replace(['0', '1', '2', '3'], "?");
+    let name = line.split(',').nth(1).unwrap();
+    let unfit: Vec<&str> = unfit
+        .split(',')
+        .enumerate()
+        .map(|(place, cell)| if place == 1 { name } else { cell })
+        .collect();
+    let unfit = unfit.join(",");
+    let task = Task::new(&study).unwrap();
+    let zeros = |rows: &[&str]| {
+        let lines = csv.lines().enumerate();
+        let kept = lines.filter_map(|(number, line)| (number != 6).then_some(line));
+        let text: Vec<&str> = kept.chain(rows.iter().copied()).collect();
+        let table = Table::of_study(text.join("\n").as_bytes(), &study).unwrap();
+        task.unfit_patients(task.initial_model().stage, &table)
+    };
+    assert_eq!(zeros(&[line]), 0);
+    assert_eq!(zeros(&[&unfit, line, &unfit]), 0);
+    assert_eq!(zeros(&[&unfit, &unfit]), 1);
+}

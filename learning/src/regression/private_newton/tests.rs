@@ -27,7 +27,7 @@ impl Sample {
         }
     }
 
-    fn design(&self) -> Design {
+    fn design(&self) -> Design<'_> {
         Design::new(&self.plan, &self.study.data, &self.table).unwrap()
     }
 }
@@ -41,7 +41,7 @@ fn norm(design: &Design, patient: &[usize], weight: impl Fn(&[f64]) -> f64) -> f
             .iter()
             .flat_map(|left| row.iter().map(move |right| left * right));
         for (entry, product) in square.iter_mut().zip(products) {
-            *entry += weight(row) * product;
+            *entry += weight(&row) * product;
         }
     }
     square.iter().map(|value| value * value).sum::<f64>().sqrt()
@@ -64,12 +64,12 @@ fn a_patients_information_is_as_long_as_the_matrix_over_its_bound() {
     // One patient with a single row, one with many.
     let patients = [vec![0], (1..20).collect::<Vec<_>>()];
     let (logistic_bound, linear_bound) = (4.0, 16.0);
-    let logistic = Scales::of(Objective::Logistic, 4.0).patient_vectors(
-        Objective::Logistic,
-        &design,
-        &parameters,
-        &patients,
-    );
+    let vectors = |objective: Objective| {
+        let scales = Scales::of(objective, 4.0);
+        let vector =
+            |rows: &Vec<usize>| scales.patient_vector(objective, &design, &parameters, rows);
+        patients.iter().map(vector).collect::<Vec<_>>()
+    };
     let entries = super::super::newton::triangle(parameters.len());
     let found = |vector: &Vec<f64>| {
         let information = vector.get(parameters.len()..).unwrap();
@@ -80,16 +80,14 @@ fn a_patients_information_is_as_long_as_the_matrix_over_its_bound() {
             .sum::<f64>()
             .sqrt()
     };
-    for (vector, patient) in logistic.iter().zip(&patients) {
+    for (vector, patient) in vectors(Objective::Logistic).iter().zip(&patients) {
         let expected = norm(&design, patient, weight) / logistic_bound / std::f64::consts::SQRT_2;
         assert!(
             (found(vector) / expected - 1.0).abs() < 1e-12,
             "{expected} {vector:?}"
         );
     }
-    let scales = Scales::of(linear, 4.0);
-    let vectors = scales.patient_vectors(linear, &design, &parameters, &patients);
-    for (vector, patient) in vectors.iter().zip(&patients) {
+    for (vector, patient) in vectors(linear).iter().zip(&patients) {
         let expected = norm(&design, patient, |_| 1.0) / linear_bound / 1.5;
         assert!(
             (found(vector) / expected - 1.0).abs() < 1e-12,
@@ -101,10 +99,9 @@ fn a_patients_information_is_as_long_as_the_matrix_over_its_bound() {
 /// The length of u for one row.
 fn length(objective: Objective, row: &[f64], outcome: Outcome, parameters: &[f64]) -> f64 {
     let bound = row.iter().map(|value| value * value).sum::<f64>().sqrt();
-    let design = Design::of_rows(row.len(), row.to_vec(), vec![outcome]);
-    let vectors =
-        Scales::of(objective, bound).patient_vectors(objective, &design, parameters, &[vec![0]]);
-    let squares = vectors.iter().flatten().map(|value| value * value);
+    let design = Design::of_rows(row.len(), row, vec![outcome]);
+    let vector = Scales::of(objective, bound).patient_vector(objective, &design, parameters, &[0]);
+    let squares = vector.iter().map(|value| value * value);
     squares.sum::<f64>().sqrt()
 }
 
@@ -170,14 +167,13 @@ impl Trials {
             });
             rows.extend(row);
         }
-        let design = Design::of_rows(width, rows, outcomes);
-        let patients: Vec<Vec<usize>> = (0..self.rows).map(|row| vec![row]).collect();
+        let design = Design::of_rows(width, &rows, outcomes);
         let mut model = self.regression.initial_model();
         loop {
-            let vectors =
-                scales.patient_vectors(self.objective, &design, &model.parameters, &patients);
+            let parameters = &model.parameters;
             let mut sum = vec![0.0; dimension(self.objective, width)];
-            for vector in vectors {
+            for row in 0..self.rows {
+                let vector = scales.patient_vector(self.objective, &design, parameters, &[row]);
                 sum.iter_mut().zip(vector).for_each(|(sum, x)| *sum += x);
             }
             sum.iter_mut()
