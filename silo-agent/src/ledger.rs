@@ -322,6 +322,14 @@ impl Ledger {
         Ok(freed)
     }
 
+    /// The study that was charged for an attempt, whatever became of it since.
+    pub(crate) fn study_of(&self, attempt: &str) -> Option<&str> {
+        let mut jobs = self.state.jobs();
+        let (job, _) =
+            jobs.find(|(_, job)| job.committed().any(|committed| committed == attempt))?;
+        Some(jobs::named(job).0)
+    }
+
     /// Whether an attempt of a job that has not begun may be charged. SECURITY: one that was charged before must not begin again:
     /// it would draw fresh noise that nobody pays for.
     pub(crate) fn covers(&self, job: &str, attempt: &str) -> bool {

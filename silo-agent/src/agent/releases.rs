@@ -7,7 +7,7 @@ use consilium_audit::entry::{AttemptReference, EventKind, Outcome};
 use consilium_crypto::digest::Digest;
 use consilium_learning::model::Stage;
 use consilium_protocol::{
-    AttemptId, Delivery, SiloEvent, SumChunks, VerifiedBy, VerifiedSum, peek_plan,
+    AttemptId, Delivery, RoundPlan, SiloEvent, SumChunks, VerifiedBy, VerifiedSum, peek_plan,
 };
 use consilium_wire::limits::LEAST_CHUNK_BYTES;
 use consilium_wire::v1::{self, silo_frame};
@@ -106,6 +106,10 @@ impl Agent {
         let Some(plan) = peek_plan(&delivery) else {
             return Ok(());
         };
+        if self.is_of_another(study, &plan)? {
+            warn!(study, id = %plan.id, "a release was discarded: it is of another study");
+            return Ok(());
+        }
         let Some(sum) = self.releases.take(plan.id) else {
             warn!(
                 study,
@@ -114,6 +118,28 @@ impl Agent {
             return Ok(());
         };
         self.step(study, SiloEvent::Released { delivery, sum })
+    }
+
+    /// Whether a release is of another study than the one under whose name it was told, as far as this silo can know.
+    ///
+    /// SECURITY: nobody signs that name, and a sum that does not follow from the last one costs a study its whole budget.
+    fn is_of_another(&mut self, study: &str, plan: &RoundPlan) -> Result<bool, AgentFault> {
+        let Some(record) = self.journal.study(study)? else {
+            return Ok(false);
+        };
+        let is_computed_here = self
+            .terms_of(&record)
+            .is_ok_and(|terms| plan.task == terms.task_digest() && plan.silos == terms.invited);
+        if !is_computed_here {
+            return Ok(true);
+        }
+        // Two studies may compute the same.
+        let studies = self.journal.studies()?;
+        let is_known = studies.iter().any(|other| {
+            other.id != study && other.last_release.is_some_and(|(last, _)| last == plan.id)
+        });
+        let paid_by = self.ledger.study_of(&attempt_name(plan.id));
+        Ok(is_known || paid_by.is_some_and(|paid_by| paid_by != study))
     }
 
     /// The verified sum as the study's progress.

@@ -5,6 +5,7 @@ mod batches;
 mod evaluation;
 mod failing;
 mod hospital;
+mod labels;
 mod unfit;
 
 use std::fs;

@@ -52,7 +52,7 @@ loss_share = 0.3
 spare_attempts = 1
 "#;
 
-fn policy(budget: &str) -> String {
+pub(super) fn policy(budget: &str) -> String {
     let permits = POLICY
         .replace(
             "[\"statistics\"]",
@@ -83,7 +83,7 @@ fn offer(hospital: &mut Hospital) -> String {
 }
 
 /// Fifty patients whose vectors have so many coordinates.
-fn patients(dimension: usize) -> Contribution {
+pub(super) fn patients(dimension: usize) -> Contribution {
     let mut vector = vec![0.0; dimension];
     vector[0] = 1.0;
     Contribution::PatientVectors {
@@ -93,7 +93,7 @@ fn patients(dimension: usize) -> Contribution {
 }
 
 /// Attempts charged at training and at the evaluation.
-fn charged(hospital: &Hospital, study: &str) -> [usize; 2] {
+pub(super) fn charged(hospital: &Hospital, study: &str) -> [usize; 2] {
     [Stage::Training, Stage::Evaluation].map(|stage| {
         let job = job_name(study, stage);
         let entries = hospital.agent.ledger.entries().iter();
