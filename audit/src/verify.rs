@@ -314,6 +314,8 @@ pub enum Rule {
     Objects,
     /// An accusation names evidence that shows it, and an abandoned attempt the message that ended it.
     Evidence,
+    /// In the shared log the coordinator alone, and in its own name, says what became of rounds and that a study completed.
+    Actor,
     /// The steps of an attempt come in their order, each once.
     RoundOrder,
     /// What was committed is what was released, and once.
@@ -338,6 +340,7 @@ impl fmt::Display for Rule {
             Self::AppendOnly => "append-only",
             Self::Objects => "objects",
             Self::Evidence => "evidence",
+            Self::Actor => "actor",
             Self::RoundOrder => "round-order",
             Self::OneSum => "one-sum",
             Self::Consent => "consent",

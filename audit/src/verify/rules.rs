@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What a true history obeys, beyond being signed.
 //!
-//! Only what the coordinator says of rounds and studies is judged, and the consents and refusals of silos; a hospital's
-//! own log, whose round events are the silo's, passes untouched. A step written twice with the same facts, as after a
-//! restart, is one step.
+//! Judged is what the coordinator says of rounds and studies, and the consents and refusals of silos. Nobody else says what
+//! became of a round in the shared log, where it would be judged by nothing; a hospital's own log, whose round events are
+//! the silo's, has no witnesses and no coordinator, and passes untouched. A step written twice with the same facts, as
+//! after a restart, is one step.
 
 mod sets;
 
@@ -24,12 +25,13 @@ pub(super) fn check(
         quorate,
         ..History::default()
     };
+    let by_coordinator = |entry: &Entry| entry.event.actor.role == ActorRole::Coordinator;
+    let is_shared = quorate.is_some() || entries.iter().any(by_coordinator);
     for entry in entries {
-        let (kind, by_coordinator) = (
-            entry.event.kind,
-            entry.event.actor.role == ActorRole::Coordinator,
-        );
-        if kind == EventKind::StudySubmitted {
+        let (kind, by_coordinator) = (entry.event.kind, by_coordinator(entry));
+        if is_shared && !by_coordinator && is_the_coordinators(kind) {
+            history.misattributed(entry);
+        } else if kind == EventKind::StudySubmitted {
             history.study(&entry.event).submitted = true;
         } else if kind == EventKind::StudyConsented {
             history.consented(entry);
@@ -90,6 +92,15 @@ impl<'a> History<'a> {
             entry: Some(entry.sequence),
             what,
         });
+    }
+
+    fn misattributed(&mut self, entry: &Entry) {
+        let event = &entry.event;
+        let what = format!(
+            "`{}` tells `{}`, and is no coordinator",
+            event.actor.name, event.kind
+        );
+        self.find(Rule::Actor, entry, what);
     }
 
     fn consented(&mut self, entry: &Entry) {
@@ -372,6 +383,11 @@ impl<'a> History<'a> {
                     && before.study == event.study
             })
     }
+}
+
+/// Whether the coordinator alone says that it happened.
+fn is_the_coordinators(kind: EventKind) -> bool {
+    kind.belongs_to_an_attempt() || kind == EventKind::StudyCompleted
 }
 
 /// The place of a step within an attempt; `None` for what may come at any time.

@@ -362,6 +362,46 @@ fn a_study_that_completes_without_a_release_is_found() {
 }
 
 #[test]
+fn a_step_of_a_round_or_an_end_that_is_told_in_another_role_is_found() {
+    let others = [
+        Actor::silo("3_UK"),
+        Actor::researcher("a.ruiz@uni.example"),
+        Actor::officer("3_UK"),
+        Actor::operator("coordinator.example"),
+    ];
+    for actor in others {
+        // A sum that nobody committed to, and an end that no release led to.
+        let mut consortium = Consortium::new();
+        consortium.study("s", 0..1);
+        let mut released = consortium.step(EventKind::RoundReleased, "s", 0, 0);
+        released
+            .detail
+            .insert("sum".to_owned(), sum("s", 9).to_string());
+        let completed = consortium
+            .event(EventKind::StudyCompleted)
+            .with_study(StudyReference::new("another"));
+        for event in [released, completed] {
+            let actor = actor.clone();
+            consortium.append(&Event { actor, ..event });
+        }
+        consortium.cosign();
+        assert_eq!(rules(&consortium), [Rule::Actor, Rule::Actor], "{actor:?}");
+    }
+}
+
+#[test]
+fn a_shared_log_that_tells_everything_in_a_silos_name_is_not_taken_for_a_hospitals_own() {
+    let mut consortium = Consortium::new();
+    for kind in [EventKind::RoundOpened, EventKind::RoundReleased] {
+        let actor = Actor::silo("3_UK");
+        let event = consortium.step(kind, "s", 0, 0);
+        consortium.append(&Event { actor, ..event });
+    }
+    consortium.cosign();
+    assert_eq!(rules(&consortium), [Rule::Actor, Rule::Actor]);
+}
+
+#[test]
 fn a_hospitals_own_log_needs_no_witnesses_and_no_coordinator() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::create(folder.path(), signer(), WitnessSet::none()).unwrap();

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use consilium_audit::entry::{Entry, EventKind};
+use consilium_audit::entry::{ActorRole, Entry, EventKind};
 use consilium_crypto::digest::Digest;
 use consilium_learning::model::Stage;
 use consilium_privacy::budget::{self, Account, Charge, DeltaAmount, Job, RdpAmount};
@@ -81,10 +81,12 @@ pub(crate) fn charged(entries: &[Entry], silo: &str) -> BTreeMap<String, Charged
         if event.kind == EventKind::StudySubmitted {
             study.study = event.references.get("study").copied();
         }
-        let holds_a_vector = matches!(
-            event.kind,
-            EventKind::RoundCertified | EventKind::RoundReleased
-        );
+        // In another role it is a finding of the log, and nobody's charge.
+        let holds_a_vector = event.actor.role == ActorRole::Coordinator
+            && matches!(
+                event.kind,
+                EventKind::RoundCertified | EventKind::RoundReleased
+            );
         let (Some(attempt), Some(aggregation), true) =
             (event.attempt, &event.aggregation, holds_a_vector)
         else {

@@ -110,6 +110,19 @@ fn a_ledger_with_every_attempt_agrees_with_the_log() {
 }
 
 #[test]
+fn a_certificate_or_a_release_in_another_role_than_the_coordinators_charges_nobody() {
+    let whole = log();
+    let mut told = whole.clone();
+    for kind in [EventKind::RoundCertified, EventKind::RoundReleased] {
+        let told_before = whole.iter().find(|entry| entry.event.kind == kind).unwrap();
+        let mut event = told_before.event.clone().with_attempt(1, ROUNDS + 1, 1);
+        event.actor = Actor::silo(NAMES[1]);
+        told.push(Entry::new(u64::try_from(told.len()).unwrap(), event).unwrap());
+    }
+    assert_eq!(charged(&told, NAMES[0]), charged(&whole, NAMES[0]));
+}
+
+#[test]
 fn a_ledger_that_charged_half_the_rounds_is_found_out_attempt_by_attempt() {
     let half = compared(&ledger(|round| round % 2 == 0), NAMES[0]);
     assert_eq!(half.differences.len(), 10);
