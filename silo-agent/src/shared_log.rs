@@ -2,7 +2,7 @@
 //! What this silo believes of the federation's shared log: proofs under a quorum of cosignatures, and its own witness.
 
 use consilium_audit::checkpoint::CheckpointNote;
-use consilium_audit::entry::{Event, EventKind};
+use consilium_audit::entry::{Actor, ActorRole, Event, EventKind};
 use consilium_audit::note::{NoteFault, NoteVerifier};
 use consilium_audit::proof::LogProof;
 use consilium_audit::witness::{Witness, WitnessHead, WitnessSet, WitnessSetFault};
@@ -80,7 +80,7 @@ impl LogVerifier for SharedLog {
     fn start_is_logged(&self, nonce: &Digest, proof: &[u8]) -> bool {
         self.proven(proof, None).is_some_and(|event| {
             event.kind == EventKind::SiloStarted
-                && event.actor.name == self.own_name
+                && event.actor == Actor::silo(&*self.own_name)
                 && event.detail_digest("nonce") == Some(*nonce)
         })
     }
@@ -106,11 +106,13 @@ impl LogVerifier for SharedLog {
     }
 }
 
+/// SECURITY: in another role nobody judges it, and a log could hold two sums of one attempt.
 fn is_about(event: &Event, id: AttemptId, sum: &Digest) -> bool {
     let attempt = event.attempt.is_some_and(|attempt| {
         (attempt.epoch, attempt.round, attempt.attempt) == (id.epoch, id.round, id.attempt)
     });
-    attempt && event.detail_digest("sum") == Some(*sum)
+    let by_coordinator = event.actor.role == ActorRole::Coordinator;
+    attempt && by_coordinator && event.detail_digest("sum") == Some(*sum)
 }
 
 #[cfg(test)]

@@ -138,12 +138,20 @@ fn not_shown(accused: &str, fault: &EvidenceFault) -> String {
     what
 }
 
-/// H(S) that the log holds of the attempt of an entry.
+/// H(S) that the coordinator committed to in the attempt of an entry; none of two.
+///
+/// SECURITY: a silo answers for the sum that was proven to it. What others say in the log, or a second sum, makes it no liar.
 fn logged_sum(entries: &[Entry], of: &Entry) -> Option<Digest> {
     let committed = |entry: &&Entry| {
-        entry.event.kind == EventKind::RoundSumCommitted && entry.event.attempt == of.event.attempt
+        let event = &entry.event;
+        let by_coordinator = event.actor.role == ActorRole::Coordinator;
+        let is_commitment = event.kind == EventKind::RoundSumCommitted && by_coordinator;
+        is_commitment && event.attempt == of.event.attempt
     };
-    entries.iter().find(committed)?.event.detail_digest("sum")
+    let mut sums = entries.iter().filter(committed);
+    let first = sums.next()?.event.detail_digest("sum");
+    let agree = sums.all(|entry| entry.event.detail_digest("sum") == first);
+    first.filter(|_| agree)
 }
 
 fn pinned_rosters(folder: &Path) -> anyhow::Result<Rosters> {
@@ -178,4 +186,39 @@ fn published_rosters(dir: &Path, entries: &[Entry]) -> Rosters {
         .filter_map(|roster| membership(&roster).ok())
         .map(|membership| (membership.epoch, membership))
         .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use consilium_audit::{Actor, Event};
+
+    /// A log whose entries say, each in a role, that the same attempt committed to a sum; and what is known of that sum.
+    fn known(told: &[(Actor, u8)]) -> Option<Digest> {
+        let time = "2026-11-24T04:07:00.000000Z".parse().unwrap();
+        let entries: Vec<Entry> = (0..)
+            .zip(told)
+            .map(|(sequence, (actor, sum))| {
+                let event = Event::new(EventKind::RoundSumCommitted, time, actor.clone())
+                    .with_attempt(1, 7, 2)
+                    .with_detail("sum", Digest::from_bytes([*sum; 32]).to_string());
+                Entry::new(sequence, event).unwrap()
+            })
+            .collect();
+        let hub = Actor::coordinator("hub.example");
+        let accusation = Event::new(EventKind::RoundMisbehaviour, time, hub).with_attempt(1, 7, 2);
+        logged_sum(&entries, &Entry::new(99, accusation).unwrap())
+    }
+
+    #[test]
+    fn only_the_coordinator_says_which_sum_was_committed_and_two_words_say_nothing() {
+        let hub = || Actor::coordinator("hub.example");
+        let sum = |byte| Some(Digest::from_bytes([byte; 32]));
+        assert_eq!(known(&[(hub(), 2)]), sum(2));
+        assert_eq!(known(&[(hub(), 2), (hub(), 2)]), sum(2));
+        assert_eq!(known(&[(Actor::silo("1_UM"), 1), (hub(), 2)]), sum(2));
+        assert_eq!(known(&[(Actor::silo("1_UM"), 1)]), None);
+        assert_eq!(known(&[(hub(), 1), (hub(), 2)]), None);
+    }
 }

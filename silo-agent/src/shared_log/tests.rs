@@ -2,7 +2,6 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use consilium_audit::entry::Actor;
 use consilium_audit::log::Log;
 use consilium_audit::note::NoteSigner;
 use consilium_audit::time::Timestamp;
@@ -16,7 +15,7 @@ const ID: AttemptId = AttemptId {
     attempt: 1,
 };
 
-/// A shared log of three events, cosigned by the silos of these positions.
+/// A shared log of three events and of the same three in roles that cannot do that, cosigned by the silos of these positions.
 struct Logged {
     log: Log,
     federation: Federation,
@@ -40,11 +39,19 @@ impl Logged {
         let round = |kind| {
             Event::new(kind, time, coordinator()).with_attempt(ID.epoch, ID.round, ID.attempt)
         };
+        let told = |kind| Event {
+            actor: Actor::silo(NAMES[1]),
+            ..round(kind).with_detail("sum", sum.to_string())
+        };
         let events = [
             Event::new(EventKind::SiloStarted, time, Actor::silo(NAMES[0]))
                 .with_detail("nonce", nonce.to_string()),
             round(EventKind::RoundSumCommitted).with_detail("sum", sum.to_string()),
             round(EventKind::RoundReleased).with_detail("sum", sum.to_string()),
+            told(EventKind::RoundSumCommitted),
+            told(EventKind::RoundReleased),
+            Event::new(EventKind::SiloStarted, time, Actor::operator(NAMES[0]))
+                .with_detail("nonce", nonce.to_string()),
         ];
         log.append_batch(&events).unwrap();
         let head = log.checkpoint().unwrap();
@@ -112,6 +119,18 @@ fn the_last_release_needs_this_silos_own_cosignature() {
     let mut outside = logged.verifier(3);
     outside.expect_release(Some((ID, sum)));
     assert!(!outside.release_is_logged(Some(&logged.proof(2))));
+}
+
+#[test]
+fn what_is_told_in_another_role_is_not_believed_however_many_cosigned_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (nonce, sum) = (Digest::from_bytes([1; 32]), Digest::from_bytes([2; 32]));
+    let logged = Logged::new(folder.path(), nonce, sum, &[0, 1, 2]);
+    let mut verifier = logged.verifier(0);
+    verifier.expect_release(Some((ID, sum)));
+    assert!(!verifier.sum_is_logged(ID, &sum, &logged.proof(3)));
+    assert!(!verifier.release_is_logged(Some(&logged.proof(4))));
+    assert!(!verifier.start_is_logged(&nonce, &logged.proof(5)));
 }
 
 #[test]
