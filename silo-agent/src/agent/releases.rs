@@ -155,35 +155,36 @@ impl Agent {
         else {
             return Ok(None);
         };
-        let advanced = self.terms_of(&record).and_then(|terms| {
+        let followed = self.terms_of(&record).and_then(|terms| {
             let model = terms.model(record.model.as_deref())?;
             let expected = terms.plan(verified.plan.id, &self.membership, &model)?;
-            Ok(if verified.plan == expected {
-                Some((model.stage, terms.advance(&model, verified)?))
-            } else {
-                None
-            })
+            Ok((verified.plan == expected).then_some((terms, model)))
         });
-        match advanced {
-            Ok(Some((stage, (model, complete)))) => {
-                self.charge_forgotten_upload(study, stage, verified)?;
-                Ok(Some(Advanced {
-                    rounds_done: model.rounds,
-                    model: model.to_bytes(),
-                    complete,
-                    release: (verified.plan.id, verified.digest),
-                }))
-            }
-            Ok(None) => Ok(None),
+        let (terms, model) = match followed {
+            Ok(Some(followed)) => followed,
+            Ok(None) => return Ok(None),
             Err(fault) => {
-                warn!(
-                    study,
-                    "the released sum leads to no next model: {}",
-                    explain(&fault)
-                );
-                Ok(None)
+                warn!(study, "no sum follows here: {}", explain(&fault));
+                return Ok(None);
             }
-        }
+        };
+        let stage = model.stage;
+        // From a true sum there may be no way on: then the study is over, with the model that it has.
+        let (model, complete) = terms.advance(&model, verified).unwrap_or_else(|fault| {
+            warn!(
+                study,
+                "the released sum leads to no next model: {}",
+                explain(&fault)
+            );
+            (model, true)
+        });
+        self.charge_forgotten_upload(study, stage, verified)?;
+        Ok(Some(Advanced {
+            rounds_done: model.rounds,
+            model: model.to_bytes(),
+            complete,
+            release: (verified.plan.id, verified.digest),
+        }))
     }
 
     /// A sum that holds this silo's vector was paid for. A ledger that does not say so is from before the upload, as in

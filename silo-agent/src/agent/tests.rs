@@ -6,6 +6,7 @@ mod evaluation;
 mod failing;
 mod hospital;
 mod labels;
+mod leftovers;
 mod unfit;
 
 use std::fs;
