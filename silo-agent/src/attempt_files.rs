@@ -71,6 +71,15 @@ impl AttemptFiles {
         Ok(closed)
     }
 
+    /// The same for a file that was begun before: what was erased meanwhile is not written any further.
+    fn writing_on(&self, path: &Path) -> Result<RwLockReadGuard<'_, bool>, FileFault> {
+        let closed = self.writing(path)?;
+        if !path.exists() {
+            return Err(FileFault::Erased(path.to_owned()));
+        }
+        Ok(closed)
+    }
+
     /// This installation's name.
     pub(crate) fn instance(&self) -> Digest {
         self.instance
@@ -218,6 +227,8 @@ impl AttemptFiles {
     }
 
     fn erase_folder(&self, folder: &Path) -> Result<(), FileFault> {
+        // A thread that still works for an attempt that is over neither writes nor renames meanwhile.
+        let _erasing = self.closed.write().unwrap_or_else(PoisonError::into_inner);
         if !folder.exists() {
             return Ok(());
         }
@@ -264,7 +275,7 @@ pub(crate) struct MaskedSpool {
 impl MaskedSpool {
     /// Appends one packed chunk.
     pub(crate) fn append(&mut self, chunk: &[u8]) -> Result<(), FileFault> {
-        let _writing = self.files.writing(&self.path)?;
+        let _writing = self.files.writing_on(&self.path)?;
         self.file
             .write_all(chunk)
             .map_err(FileFault::io(&self.path, "written"))?;
@@ -276,7 +287,7 @@ impl MaskedSpool {
 
     /// Makes the spool durable and gives its length in bytes.
     pub(crate) fn finish(self) -> Result<u64, FileFault> {
-        let _writing = self.files.writing(&self.path)?;
+        let _writing = self.files.writing_on(&self.path)?;
         self.file
             .sync_all()
             .map_err(FileFault::io(&self.path, "made durable"))?;
@@ -463,6 +474,21 @@ mod tests {
         drop(writer);
         assert!(entries(&files.of(ID)).unwrap().is_empty());
         assert!(files.stored_input(ID).unwrap().is_none());
+    }
+
+    #[test]
+    fn threads_of_an_attempt_that_was_erased_write_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = AttemptFiles::open(folder.path()).unwrap();
+        let mut spool = files.spool_masked(ID).unwrap();
+        spool.append(b"abc").unwrap();
+        let mut input = files.store_input(ID).unwrap();
+        input.push(&[1, 2]).unwrap();
+        files.erase(ID).unwrap();
+        assert!(matches!(spool.append(b"def"), Err(FileFault::Erased(_))));
+        assert!(matches!(spool.finish(), Err(FileFault::Erased(_))));
+        assert!(matches!(input.finish(), Err(FileFault::Erased(_))));
+        assert!(!files.of(ID).exists());
     }
 
     #[test]

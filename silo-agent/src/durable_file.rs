@@ -26,6 +26,9 @@ pub enum FileFault {
     /// A thread of an agent that has ended.
     #[error("the agent has ended: `{}` is not written any more", .0.display())]
     Closed(PathBuf),
+    /// A thread of an attempt that is over.
+    #[error("the attempt is over: `{}` was erased", .0.display())]
+    Erased(PathBuf),
     /// A secret that others can read.
     #[error("`{}` can be read by others (mode {mode:03o}): run `chmod 600 {}`", path.display(), path.display())]
     Exposed {

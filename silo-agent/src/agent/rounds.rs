@@ -158,7 +158,8 @@ impl Agent {
         outcome: Result<work::Prepared, String>,
     ) -> Result<(), AgentFault> {
         let Some(study) = self.study_of(id) else {
-            return Ok(());
+            // It may have been stored when its attempt was over.
+            return Ok(self.files.erase(id)?);
         };
         match outcome {
             Ok(work::Prepared {
@@ -203,7 +204,7 @@ impl Agent {
         outcome: Result<(Digest, u64), String>,
     ) -> Result<(), AgentFault> {
         let Some(study) = self.study_of(id) else {
-            return Ok(());
+            return Ok(self.files.erase(id)?);
         };
         let (root, length) = match outcome {
             Ok(spooled) => spooled,

@@ -77,6 +77,10 @@ impl Agent {
         for effect in effects {
             self.perform(study, effect)?;
         }
+        // SECURITY: the vector of an attempt that is over, bare or masked, is of use to nobody who should have it.
+        if let Some(over) = attempt_before.filter(|before| attempt_now != Some(*before)) {
+            self.files.erase(over)?;
+        }
         if attempt_now.is_none() {
             self.attempt = None;
             self.delayed.clear();

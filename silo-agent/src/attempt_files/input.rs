@@ -70,7 +70,7 @@ impl InputWriter {
         if !self.piece.is_empty() {
             self.flush()?;
         }
-        let _writing = self.files.writing(&self.path)?;
+        let _writing = self.files.writing_on(&self.beside)?;
         self.file
             .sync_all()
             .and_then(|()| fs::rename(&self.beside, &self.path))
@@ -80,7 +80,7 @@ impl InputWriter {
     }
 
     fn flush(&mut self) -> Result<(), FileFault> {
-        let _writing = self.files.writing(&self.path)?;
+        let _writing = self.files.writing_on(&self.beside)?;
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE_BYTES));
         let piece = Secret::new(piece);
         self.leaves.push(leaf(piece.expose()));
@@ -93,6 +93,7 @@ impl InputWriter {
 impl Drop for InputWriter {
     fn drop(&mut self) {
         drop(Secret::new(std::mem::take(&mut self.piece)));
+        let _writing = self.files.closed.read();
         // Nothing lies there any more once it has its name. What cannot be erased now goes with the attempt.
         let _ = durable_file::erase(&self.beside);
     }

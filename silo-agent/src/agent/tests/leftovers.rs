@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How an attempt may end without a next round: a sum that was true costs no more than it was worth.
+//! How an attempt may end without a next round: its vector does not outlive it, and a sum that was true costs no more than
+//! it was worth.
 
 use std::fs;
 
@@ -9,10 +10,64 @@ use super::declined;
 use super::evaluation::{TRIED, charged, patients, policy};
 use super::hospital::Hospital;
 use super::silo_frame;
+use crate::journal::StudyState;
 
 /// Whether anything of the first attempt at the first round is on the disk.
 fn is_on_disk(hospital: &Hospital) -> bool {
     hospital.silo().attempts().join("1-1-1").exists()
+}
+
+/// A higher attempt at the first round is opened, and the agent goes over to it.
+fn open_higher(hospital: &mut Hospital, study: &str) {
+    hospital.open_attempt(study, 1, 2, &[]);
+    hospital.keep_from_peers();
+    let opened = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(study, &opened);
+    assert_eq!(hospital.agent.machine.attempt().unwrap().attempt, 2);
+}
+
+#[test]
+fn a_vector_that_left_under_its_masks_does_not_outlive_a_higher_open() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "CohortFreeze");
+    hospital.advance(&study);
+    for file in ["input", "masked"] {
+        assert!(hospital.silo().attempts().join("1-1-1").join(file).exists());
+    }
+    open_higher(&mut hospital, &study);
+    assert!(!is_on_disk(&hospital));
+}
+
+#[test]
+fn a_training_that_ends_after_its_attempt_leaves_nothing() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "DealBook");
+    let deals = hospital.to_agent.pop_front().unwrap();
+    hospital.deliver(&study, &deals);
+    open_higher(&mut hospital, &study);
+    hospital.results(1);
+    assert!(!is_on_disk(&hospital));
+    assert_eq!(hospital.agent.machine.attempt().unwrap().attempt, 2);
+}
+
+#[test]
+fn a_vector_does_not_outlive_a_sum_that_a_study_has_no_more_use_for() {
+    let mut hospital = Hospital::new();
+    let study = hospital.consented("ages");
+    hospital.open(&study, 1, &[]);
+    hospital.advance_to(&study, "Release");
+    assert!(is_on_disk(&hospital));
+    let ended = StudyState::Ended {
+        outcome: "cancelled".to_owned(),
+    };
+    hospital.agent.journal.record_state(&study, &ended).unwrap();
+    hospital.advance(&study);
+    assert_eq!(hospital.agent.machine.attempt(), None);
+    assert!(!is_on_disk(&hospital));
 }
 
 #[test]
