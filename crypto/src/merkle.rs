@@ -96,6 +96,23 @@ fn extend_proofs(leaves: &[Digest], proofs: &mut [Vec<Digest>]) -> Digest {
     }
 }
 
+/// How many nodes the audit path of leaf `index` has in a tree of `size` leaves; none when there is no such leaf.
+pub fn path_length(index: u64, size: u64) -> usize {
+    if index >= size {
+        return 0;
+    }
+    let (mut node, mut last, mut length) = (index, size - 1, 0);
+    while last > 0 {
+        // A last node without a sibling stands a level higher as it is.
+        if node & 1 == 1 || node < last {
+            length += 1;
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    length
+}
+
 /// Whether `proof` shows that `leaf` (a leaf hash) stands at `index` in the tree of `size` leaves with
 /// this root.
 pub fn verify_inclusion(

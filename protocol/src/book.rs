@@ -304,6 +304,11 @@ impl Cohort {
                     });
                 }
             }
+            if good.len() > keys.entries.len() {
+                return Err(Fault::Malformed(
+                    "a receipt without one mark for every silo",
+                ));
+            }
             holders.push(verified.silo);
         }
         if holders != silos {

@@ -3,7 +3,7 @@
 
 mod stored;
 
-use crate::book::{DealBook, KeyBook, leaf_index};
+use crate::book::{DealBook, KeyBook, leaf_count, leaf_index};
 use crate::envelope::{Envelope, decode, encode};
 use crate::fault::Fault;
 use crate::id::SiloName;
@@ -19,7 +19,7 @@ use consilium_crypto::merkle;
 use consilium_crypto::random::RandomSource;
 use consilium_crypto::sealing;
 use consilium_crypto::secret::Secret32;
-use consilium_crypto::shamir::{self, Interpolation, Share, Threshold};
+use consilium_crypto::shamir::{self, Field, Interpolation, Share, Threshold};
 use consilium_crypto::transcript::derive_hybrid_key;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
@@ -132,6 +132,29 @@ pub(crate) fn deal(
         message,
         ciphertexts,
         channels,
+    })
+}
+
+/// How many bytes each ciphertext of this dealer has: the paths are those of different leaves, the rest is equal.
+pub(crate) fn ciphertext_lengths(keys: &KeyBook, dealer: &SiloName) -> impl Iterator<Item = usize> {
+    let count = keys.entries.len();
+    let dealer = position_of(keys, dealer).unwrap_or_default();
+    let field = Field::for_shares(u32::try_from(count).unwrap_or(u32::MAX));
+    (0..count).map(move |position| {
+        let revealed = |kind| RevealedShare {
+            dealer,
+            kind,
+            share: vec![0; field.share_length()],
+            path: vec![
+                Digest::from_bytes([0; 32]);
+                merkle::path_length(leaf_index(position, kind), leaf_count(count))
+            ],
+        };
+        let dealt = DealtShares {
+            self_mask: revealed(SecretKind::SelfMask),
+            mask_key: revealed(SecretKind::MaskKey),
+        };
+        ENCAPSULATED_LENGTH + encode(&dealt).len() + sealing::TAG_LENGTH
     })
 }
 

@@ -3,7 +3,7 @@
 
 use consilium_crypto::Digest;
 use consilium_crypto::merkle::{
-    consistency_proof, inclusion_proof, inclusion_proofs, leaf_hash, node_hash, root,
+    consistency_proof, inclusion_proof, inclusion_proofs, leaf_hash, node_hash, path_length, root,
     verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
@@ -65,6 +65,9 @@ fn all_proofs_at_once_are_those_of_each_leaf() {
             .map(|index| inclusion_proof(&leaves, index))
             .collect();
         assert_eq!(proofs, each);
+        let lengths: Vec<_> = (0..size).map(|index| path_length(index, size)).collect();
+        assert_eq!(lengths, each.iter().map(Vec::len).collect::<Vec<_>>());
+        assert_eq!(path_length(size, size), 0);
     }
 }
 

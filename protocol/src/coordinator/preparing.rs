@@ -32,7 +32,13 @@ impl Preparing {
         if self.deals.entry(&silo).is_none() {
             return Err(Fault::UnknownSilo { silo });
         }
-        let kept = match message {
+        let kept = match &message {
+            // SECURITY: everybody gets all receipts in one message, so a long one would reach nobody.
+            SiloMessage::DealReceipt { good } if good.len() != self.keys.entries.len() => {
+                return Err(Fault::Malformed(
+                    "a receipt without one mark for every silo",
+                ));
+            }
             SiloMessage::DealReceipt { .. } => &mut self.receipts,
             SiloMessage::Ready => &mut self.ready,
             SiloMessage::AdvertiseKeys { .. }

@@ -6,6 +6,7 @@ use super::Step;
 use super::phase::{Close, Phase};
 use super::preparing::Preparing;
 use crate::book::{DealBook, KeyBook};
+use crate::deal::ciphertext_lengths;
 use crate::effect::{CoordinatorEffect, RecordKind};
 use crate::envelope::{Delivery, Envelope, VerifiedSilo};
 use crate::fault::Fault;
@@ -40,9 +41,11 @@ impl Sharing {
         if self.keys.position(&silo).is_none() {
             return Err(Fault::UnknownSilo { silo });
         }
-        if delivery.attachments.len() != self.keys.entries.len() {
+        let lengths = delivery.attachments.iter().map(Vec::len);
+        // SECURITY: a silo gets everybody's ciphertexts in one message, so a long one would keep all the others from it.
+        if !ciphertext_lengths(&self.keys, &silo).eq(lengths) {
             return Err(Fault::Malformed(
-                "a deal without one ciphertext for every silo",
+                "a deal without one ciphertext of the right length for every silo",
             ));
         }
         match self.deals.get(&silo) {

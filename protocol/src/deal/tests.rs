@@ -159,6 +159,19 @@ fn three_hundred_silos_deal_and_any_151_of_them_rebuild() {
 }
 
 #[test]
+fn every_ciphertext_has_the_length_that_it_is_expected_to_have() {
+    for (count, dealers) in [(4, [0, 3]), (7, [2, 6]), (131, [127, 128]), (256, [0, 255])] {
+        let mut exchange = Exchange::new(count);
+        for dealer in dealers {
+            let dealt = exchange.deal(dealer, 3);
+            let lengths = dealt.ciphertexts.iter().map(Vec::len);
+            let silo = &exchange.keys.entries[dealer].silo;
+            assert!(ciphertext_lengths(&exchange.keys, silo).eq(lengths));
+        }
+    }
+}
+
+#[test]
 fn a_share_of_the_other_length_is_not_a_dealt_one() {
     for (count, length) in [(4, 33), (256, 34)] {
         let mut exchange = Exchange::new(count);

@@ -317,6 +317,19 @@ fn a_cohort_with_a_member_that_lacks_good_shares_of_another_is_refused() {
 }
 
 #[test]
+fn a_receipt_over_more_dealers_than_there_are_is_refused_in_a_cohort() {
+    let mut table = five(14, Stage::Freeze);
+    let mut receipts = table.script.receipts.clone();
+    let good = vec![true; 6];
+    receipts[4] = table.forge(4, table.d(), &SiloMessage::DealReceipt { good });
+    let ready = table.script.ready.clone();
+    assert!(matches!(
+        refuses_freeze(&mut table, &receipts, &ready),
+        Fault::Malformed(_)
+    ));
+}
+
+#[test]
 fn a_member_that_dealt_to_nobody_is_refused_in_a_cohort() {
     let mut table = five(15, Stage::DealBook);
     table.script.deals.pop();

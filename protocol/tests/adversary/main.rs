@@ -20,6 +20,7 @@ mod foreign_bytes;
 mod large;
 mod laws;
 mod leaks;
+mod lengths;
 mod lists;
 mod opening;
 mod released;

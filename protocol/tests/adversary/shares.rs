@@ -24,16 +24,16 @@ use crate::table::{body, name, sign_as};
 
 type SiloBody = (AttemptId, Digest, SiloMessage);
 
-fn read(delivery: &Delivery) -> SiloBody {
+pub(crate) fn read(delivery: &Delivery) -> SiloBody {
     postcard::from_bytes(&delivery.envelope.body).unwrap()
 }
 
-fn run(federation: &mut Federation) {
+pub(crate) fn run(federation: &mut Federation) {
     let plan = federation.plan(1, 1, None);
     federation.run(plan);
 }
 
-fn assert_released_without(federation: &Federation, missing: &[usize]) {
+pub(crate) fn assert_released_without(federation: &Federation, missing: &[usize]) {
     let (survivors, dropped) = federation.released.as_ref().expect("released");
     let missing: Vec<SiloName> = missing.iter().map(|seat| name(*seat)).collect();
     assert_eq!(*dropped, missing);
