@@ -32,7 +32,9 @@ labels! {
     CoordinatorMessage = "coordinator-message",
     /// h0: everything that an Open fixes.
     RoundOpen = "round-open",
-    /// A list of silos.
+    /// H(P): the parameters of a round.
+    Parameters = "parameters",
+    /// The names of silos.
     SiloList = "silo-list",
     /// The parameters that a round starts from.
     Model = "model",

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 /// A certificate whose votes hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Certificate {
+    /// X.
+    pub(crate) cohort: Digest,
     /// Over the votes and X.
     pub(crate) digest: Digest,
     /// Who voted, sorted, with the commitments to their nonces.
@@ -57,6 +59,7 @@ impl Certificate {
             return Err(Fault::NoQuorum);
         }
         Ok(Self {
+            cohort: cohort.digest,
             digest: list_digest(Label::Certificate, &cohort.digest, votes),
             voters,
         })

@@ -111,7 +111,7 @@ pub(crate) fn opened_nonce(
             "a challenge holds something else than nonces",
         ));
     };
-    let commitment = nonce_commitment(id, nonce);
+    let commitment = nonce_commitment(id, &certificate.cohort, silo, nonce);
     let committed = certificate.nonce_commitment(silo) == Some(&commitment);
     if named != sum || (stands(Defence::NoncesCommitted) && !committed) {
         return Err(Fault::WrongNonce { silo: silo.clone() });

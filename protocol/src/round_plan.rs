@@ -381,7 +381,7 @@ impl RoundPlan {
     /// H(P).
     #[must_use]
     pub fn digest(&self) -> Digest {
-        hash(Label::SiloList, &[&crate::envelope::encode(self)])
+        hash(Label::Parameters, &[&crate::envelope::encode(self)])
     }
 
     /// h0, the transcript at the beginning of the attempt.

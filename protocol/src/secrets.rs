@@ -121,8 +121,8 @@ impl AttemptSecrets {
         *self.vote_nonce.expose()
     }
 
-    pub(crate) fn nonce_commitment(&self) -> Digest {
-        nonce_commitment(self.id, self.vote_nonce.expose())
+    pub(crate) fn nonce_commitment(&self, cohort: &Digest, own: &SiloName) -> Digest {
+        nonce_commitment(self.id, cohort, own, self.vote_nonce.expose())
     }
 
     /// The stored form, for the per-attempt file.
@@ -238,8 +238,19 @@ impl Seeds {
 }
 
 /// What a vote commits to its nonce by.
-pub(crate) fn nonce_commitment(id: AttemptId, nonce: &[u8; 32]) -> Digest {
-    hash(Label::VoteNonce, &[&id.to_bytes(), nonce])
+///
+/// SECURITY: of this voter under this X, so that whoever copies another's commitment cannot open it with the other's nonce.
+pub(crate) fn nonce_commitment(
+    id: AttemptId,
+    cohort: &Digest,
+    voter: &SiloName,
+    nonce: &[u8; 32],
+) -> Digest {
+    let voter = voter.as_str().as_bytes();
+    hash(
+        Label::VoteNonce,
+        &[&id.to_bytes(), cohort.as_bytes(), voter, nonce],
+    )
 }
 
 /// derive(rho): the X25519 secret behind a `mask_public_key`.

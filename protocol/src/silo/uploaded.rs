@@ -70,7 +70,9 @@ impl Uploaded {
         step.memory.vote(plan, &names, input)?;
         let message = SiloMessage::Vote {
             survivors: survivors.digest,
-            nonce_commitment: step.secrets(plan.id)?.nonce_commitment(),
+            nonce_commitment: step
+                .secrets(plan.id)?
+                .nonce_commitment(&cohort.digest, step.surroundings.name),
         };
         let vote = step.sign(plan.id, cohort.digest, message);
         step.reply = Reply::Send(Delivery::bare(vote));

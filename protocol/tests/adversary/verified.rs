@@ -3,8 +3,8 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{
-    Delivery, Fault, Release, SiloEvent, SiloMessage, SumChunks, Verification, VerifiedSum,
-    verify_release,
+    Delivery, Envelope, Fault, Release, SiloEvent, SiloMessage, SumChunks, Verification,
+    VerifiedSum, verify_release,
 };
 
 use crate::table::{STAGES, Stage, Table, name, plan_of, roots, sum_proof, survivors_digest};
@@ -46,6 +46,29 @@ fn a_commitment_that_no_quorum_has_logged_ends_the_attempt() {
         assert_eq!(table.assert_aborts(0, commitment), Fault::SumNotLogged);
         table.put_back(0, &kept);
     }
+}
+
+#[test]
+fn a_voter_who_copies_the_commitment_of_another_cannot_open_it_with_the_nonce_of_the_other() {
+    let mut table = Table::new(4, 21);
+    table.play_until(Stage::Certificate);
+    let x = table.x();
+    let copied = table.script.votes[0].peek_silo_message().unwrap();
+    let mut votes = table.script.votes.clone();
+    votes[3] = table.forge(3, x, &copied);
+    for seat in 0..4 {
+        assert_eq!(table.ask(seat, table.certify(&votes)).aborted, []);
+    }
+    let sum = table.sum_digest(&table.sum());
+    let commitment = table.commit(&sum);
+    let mut nonces: Vec<Envelope> = (0..4)
+        .flat_map(|seat| table.ask(seat, commitment.clone()).sent)
+        .map(|delivery| delivery.envelope)
+        .collect();
+    let opened = nonces[0].peek_silo_message().unwrap();
+    nonces[3] = table.forge(3, x, &opened);
+    let fault = table.assert_aborts(1, table.challenge(&nonces));
+    assert_eq!(fault, Fault::WrongNonce { silo: name(3) });
 }
 
 #[test]

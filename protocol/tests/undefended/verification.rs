@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use crate::federation::{DIMENSION, Served};
 use crate::robber::{answer, fault, unpacked, word_bits};
-use crate::table::{Outcome, Stage, Table, sum_proof};
+use crate::table::{Outcome, Stage, Table, name, sum_proof};
 
 const PRIME: i128 = (1 << 61) - 1;
 
@@ -219,7 +219,15 @@ fn split_challenge() -> Split {
         panic!("a vote is a vote")
     };
     let nonce = [7; 32];
-    let nonce_commitment = hash(Label::VoteNonce, &[&table.plan.id.to_bytes(), &nonce]);
+    let nonce_commitment = hash(
+        Label::VoteNonce,
+        &[
+            &table.plan.id.to_bytes(),
+            x.as_bytes(),
+            name(3).as_str().as_bytes(),
+            &nonce,
+        ],
+    );
     let second = SiloMessage::Vote {
         survivors,
         nonce_commitment,

@@ -114,10 +114,14 @@ impl Liar {
         let table = &self.machines.table;
         let View { cohort, .. } = self.views[view];
         let survivors = survivors_digest(&self.x(cohort), &roots(&self.uploads_of(view)));
-        let id = table.plan.id.to_bytes();
+        let (id, x) = (table.plan.id.to_bytes(), self.x(cohort));
+        let voter = name(seat);
         let vote = SiloMessage::Vote {
             survivors,
-            nonce_commitment: hash(Label::VoteNonce, &[&id, &NONCES[nonce]]),
+            nonce_commitment: hash(
+                Label::VoteNonce,
+                &[&id, x.as_bytes(), voter.as_str().as_bytes(), &NONCES[nonce]],
+            ),
         };
         table.forge(seat, self.x(cohort), &vote)
     }
