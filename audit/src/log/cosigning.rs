@@ -60,27 +60,39 @@ impl Log {
         )?)
     }
 
-    /// Keeps cosignature lines for the head of `size`. Lines that do not verify are handed back, the others kept.
+    /// Keeps cosignature lines for the head of `size`, the first of each witness: another one says nothing new and is not
+    /// written. Lines that do not verify are handed back.
     pub fn add_cosignatures(
         &mut self,
         size: u64,
         lines: &[String],
     ) -> Result<Cosignatures, LogFault> {
         let mut note = self.checkpoint_note(size)?;
-        let mut refused = Vec::new();
-        for line in lines {
-            match self.check_cosignature(&note, line) {
-                Ok(signature) => note.add(signature),
-                Err(fault) => refused.push((line.clone(), fault)),
-            }
-        }
-        let valid: BTreeSet<String> = self
+        let mut valid: BTreeSet<String> = self
             .trust
             .witnesses
             .count_valid(&note)?
             .into_iter()
             .map(str::to_owned)
             .collect();
+        let (before, mut refused) = (valid.len(), Vec::new());
+        for line in lines {
+            match self.check_cosignature(&note, line) {
+                Ok(signature) => {
+                    if valid.insert(signature.name().to_owned()) {
+                        note.add(signature);
+                    }
+                }
+                Err(fault) => refused.push((line.clone(), fault)),
+            }
+        }
+        if valid.len() == before {
+            return Ok(Cosignatures {
+                quorum: self.trust.witnesses.quorum(),
+                valid,
+                refused,
+            });
+        }
         self.guarded(|log| {
             write_atomically(
                 &note_path(&log.directory, size),

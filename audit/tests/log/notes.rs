@@ -178,6 +178,25 @@ fn beside_a_valid_cosignature_its_witness_gets_no_other_line_into_the_log() {
 }
 
 #[test]
+fn a_later_cosignature_of_one_head_by_the_same_witness_changes_nothing() {
+    let mut consortium = Consortium::new();
+    consortium.consent("s");
+    let head = consortium.cosign_by(&[0, 1, 2]);
+    let again = consortium.witnesses[0]
+        .cosign(&head.to_string(), head.size(), &[], 1_795_493_222)
+        .unwrap()
+        .to_string();
+    assert_ne!(again, head.note().signatures()[1].to_string());
+    let outcome = consortium
+        .log
+        .add_cosignatures(head.size(), &[again])
+        .unwrap();
+    assert_eq!((outcome.valid.len(), outcome.refused.len()), (3, 0));
+    let stored = consortium.log.checkpoint_note(head.size()).unwrap();
+    assert_eq!(stored, head);
+}
+
+#[test]
 fn a_trust_policy_is_read_as_it_is_written() {
     let policy = trust();
     assert_eq!(policy.to_string().parse::<TrustPolicy>().unwrap(), policy);
