@@ -120,6 +120,15 @@ pub enum SiloEffect {
     },
     /// A message was discarded without a change of state.
     Rejected(Fault),
+    /// The same of a message that the coordinator signed and should not have.
+    Refused {
+        /// Of which attempt.
+        id: AttemptId,
+        /// What is wrong with it.
+        fault: Fault,
+        /// As received.
+        message: Envelope,
+    },
 }
 
 /// What the coordinator is told.

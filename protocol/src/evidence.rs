@@ -6,6 +6,7 @@
 //! received, the accuser may as well have lied, and the verdict says so.
 
 mod judging;
+mod releases;
 mod trail;
 mod within;
 
@@ -93,7 +94,8 @@ pub enum Charge {
         /// The tag.
         tag: Envelope,
     },
-    /// Something else that a silo holds against the coordinator.
+    /// Something else that a silo holds against the coordinator: proven of a Release that refutes itself or the freeze
+    /// beside it.
     Messages {
         /// Of the coordinator, or of silos in lists that it sent.
         messages: Vec<Envelope>,

@@ -131,9 +131,23 @@ impl Trail {
     pub(crate) fn verify(
         membership: &Membership,
         log: &dyn LogVerifier,
-        (id, transcript): (AttemptId, Digest),
+        attempt: (AttemptId, Digest),
         release: Release,
         proof: &[u8],
+        known: &Known<'_>,
+    ) -> Result<Self, Fault> {
+        let trail = Self::rebuild(membership, attempt, release, known)?;
+        if !log.sum_is_logged(attempt.0, &trail.sum, proof) {
+            return Err(Fault::SumNotLogged);
+        }
+        Ok(trail)
+    }
+
+    /// The same without the log: what the coordinator's signature covers, and nothing that comes beside it.
+    pub(crate) fn rebuild(
+        membership: &Membership,
+        (id, transcript): (AttemptId, Digest),
+        release: Release,
         known: &Known<'_>,
     ) -> Result<Self, Fault> {
         let Release {
@@ -186,9 +200,6 @@ impl Trail {
         }
         let survivors = Survivors::from_roots(&plan, &cohort, survivors)?;
         let certificate = Certificate::new(&plan, membership, &cohort, &survivors, &votes, known)?;
-        if !log.sum_is_logged(id, &sum, proof) {
-            return Err(Fault::SumNotLogged);
-        }
         Ok(Self {
             plan,
             cohort,

@@ -195,7 +195,9 @@ impl SiloMachine {
             return self;
         }
         if plan.id != body.id || plan.opening_transcript() != body.transcript {
-            return self.rejected(Fault::OtherTranscript { message: "Open" }, effects);
+            let fault = Fault::OtherTranscript { message: "Open" };
+            refused(surroundings.membership, envelope, fault, effects);
+            return self;
         }
         if self.attempt() == Some(plan.id) {
             return self.equivocated(plan.id, "Open", delivery.envelope, effects);
@@ -313,7 +315,9 @@ impl SiloMachine {
             );
         }
         if self.phase.transcript() != Some(transcript) {
-            return self.rejected(Fault::OtherTranscript { message: name }, effects);
+            let fault = Fault::OtherTranscript { message: name };
+            refused(surroundings.membership, &envelope, fault, effects);
+            return self;
         }
         self.step(
             surroundings,
@@ -433,7 +437,7 @@ impl SiloMachine {
         let known = listed.iter().collect();
         let trail = match Trail::open(membership, log, delivery, &known) {
             Ok(trail) => trail,
-            Err(fault) => return effects.push(SiloEffect::Rejected(fault)),
+            Err(fault) => return refused(membership, &delivery.envelope, fault, effects),
         };
         let id = trail.plan.id;
         let own_root = trail.survivors.root(surroundings.name);
@@ -446,7 +450,7 @@ impl SiloMachine {
                 return self.abort(id, fault, evidence, effects);
             }
         } else if let Err(fault) = remembered {
-            return effects.push(SiloEffect::Rejected(fault));
+            return refused(membership, &delivery.envelope, fault, effects);
         }
         match trail.vouch(membership, sum, &known) {
             Ok(verified) => {
@@ -455,7 +459,7 @@ impl SiloMachine {
                 }
                 effects.push(SiloEffect::Finished(verified));
             }
-            Err(fault) => effects.push(SiloEffect::Rejected(fault)),
+            Err(fault) => refused(membership, &delivery.envelope, fault, effects),
         }
     }
 
@@ -568,4 +572,24 @@ impl Step<'_> {
         } = *self.surroundings;
         Envelope::from_silo(name, signing_key, id, transcript, message)
     }
+}
+
+/// Discards a message, and keeps it if the coordinator has to answer for it.
+///
+/// COST: verified once more, but only where something is wrong.
+fn refused(
+    membership: &Membership,
+    message: &Envelope,
+    fault: Fault,
+    effects: &mut Vec<SiloEffect>,
+) {
+    effects.push(match message.verify_coordinator(membership) {
+        // A Release of an earlier roster is told again to whoever missed it, and cannot be judged by this one.
+        Ok(body) if body.id.epoch == membership.epoch => SiloEffect::Refused {
+            id: body.id,
+            fault,
+            message: message.clone(),
+        },
+        Ok(_) | Err(_) => SiloEffect::Rejected(fault),
+    });
 }

@@ -8,6 +8,7 @@
 //!
 //! A failure of the journal, the ledger or the log ends the process: an agent that cannot remember refuses to work.
 
+mod accusing;
 mod answers;
 mod approvals;
 mod deciding;
@@ -56,6 +57,7 @@ use crate::shared_log::SharedLog;
 use crate::silo_folder::SiloFolder;
 use crate::study_terms::{StudyTerms, TermsFault};
 use crate::trainer::Trainer;
+use accusing::Refusals;
 pub use fault::AgentFault;
 use releases::ReleaseParts;
 use replays::RunningReplay;
@@ -153,6 +155,7 @@ pub(crate) struct Agent {
     attempt: Option<ActiveAttempt>,
     terms: BTreeMap<String, Arc<StudyTerms>>,
     releases: ReleaseParts,
+    refusals: Refusals,
     delayed: Vec<Delayed>,
     /// Answers about studies, and when they are due.
     answers: Vec<(Instant, silo_frame::Frame)>,

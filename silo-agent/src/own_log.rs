@@ -13,6 +13,7 @@ use consilium_audit::time::Timestamp;
 use consilium_audit::witness::WitnessSet;
 use consilium_crypto::digest::Digest;
 use consilium_crypto::signing::SigningKey;
+use consilium_crypto::transcript::sha256;
 use consilium_protocol::AttemptId;
 
 /// The hospital's own log.
@@ -95,8 +96,25 @@ impl OwnLog {
             .with_study(StudyReference::new(study))
             .with_attempt(id.epoch, id.round, id.attempt)
             .with_outcome(Outcome::Failed)
-            .with_reference("evidence", evidence);
+            .with_reference(EVIDENCE, evidence);
         self.record(&with_details(event, &[("reason", reason)]))
+    }
+
+    /// Whether an accusation with this evidence stands here.
+    pub(crate) fn holds_accusation(&self, evidence: &[u8]) -> Result<bool, LogFault> {
+        let evidence = sha256(evidence);
+        if self.log.object(&evidence)?.is_none() {
+            return Ok(false);
+        }
+        // A crash may have come between the object and its entry.
+        for place in (0..self.log.size()).rev() {
+            let event = self.log.entry(place)?.event;
+            let is_accusation = event.kind == EventKind::RoundMisbehaviour;
+            if is_accusation && event.references.get(EVIDENCE) == Some(&evidence) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Keeps bytes that an event refers to, and names them.
@@ -130,6 +148,9 @@ fn shortened(text: &str) -> String {
     }
     shortened
 }
+
+/// The reference under which an accusation names its evidence.
+const EVIDENCE: &str = "evidence";
 
 /// In bytes; a line has room for four facts even when every letter of them is written with two.
 const LONGEST_FACT: usize = 850;

@@ -453,7 +453,9 @@ fn deliver(
                 }
                 SiloEffect::Replay(_) => bail!("`{}`: a tag is missing", silo.name),
                 SiloEffect::EraseSecrets | SiloEffect::Finished(_) => {}
-                SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
+                SiloEffect::Aborted { fault, .. }
+                | SiloEffect::Refused { fault, .. }
+                | SiloEffect::Rejected(fault) => {
                     bail!("`{}`: {fault}", silo.name)
                 }
             }

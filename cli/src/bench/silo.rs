@@ -160,7 +160,9 @@ impl SiloSide {
             SiloEffect::Replay(_) => bail!("the tags did not add up"),
             SiloEffect::Finished(_) => self.account.finished = true,
             SiloEffect::EraseSecrets => {}
-            SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
+            SiloEffect::Aborted { fault, .. }
+            | SiloEffect::Refused { fault, .. }
+            | SiloEffect::Rejected(fault) => {
                 bail!("`{}` refused: {fault}", self.name)
             }
         }

@@ -136,9 +136,13 @@ impl Case<'_> {
             };
             id = id.or(Some(said));
         }
+        let id = id.ok_or(EvidenceFault::Lacks("messages"))?;
+        if let Some(id) = self.refuted_release(messages)? {
+            return Ok(Judgement::proven(id));
+        }
         Ok(Judgement::alleged(
-            id.ok_or(EvidenceFault::Lacks("messages"))?,
-            "what is wrong with them depends on what the silo knew",
+            id,
+            "what is wrong with them depends on what the silo knew, or on what came beside them unsigned",
         ))
     }
 

@@ -23,6 +23,7 @@ mod leaks;
 mod lengths;
 mod lists;
 mod opening;
+mod refused;
 mod released;
 mod replay;
 mod restart;

@@ -87,6 +87,8 @@ pub(crate) struct Outcome {
     pub(crate) sent: Vec<Delivery>,
     pub(crate) aborted: Vec<(AttemptId, Fault, Vec<Envelope>)>,
     pub(crate) rejected: Vec<Fault>,
+    /// What of it the coordinator has to answer for.
+    pub(crate) refused: Vec<(AttemptId, Envelope)>,
     pub(crate) finished: Vec<VerifiedSum>,
     pub(crate) masked: Vec<Vec<Vec<u8>>>,
     /// Sums that the silo was asked to compute again, and did not yet.
@@ -566,6 +568,10 @@ impl Table {
                         evidence,
                     } => outcome.aborted.push((id, fault, evidence)),
                     SiloEffect::Rejected(fault) => outcome.rejected.push(fault),
+                    SiloEffect::Refused { id, fault, message } => {
+                        outcome.refused.push((id, message));
+                        outcome.rejected.push(fault);
+                    }
                 }
             }
         }

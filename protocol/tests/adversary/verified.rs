@@ -3,13 +3,14 @@
 
 use consilium_crypto::digest::Digest;
 use consilium_protocol::{
-    Delivery, Envelope, Fault, Release, SiloEvent, SiloMessage, SumChunks, Verification,
+    Delivery, Envelope, Fault, Release, SiloEvent, SiloMessage, Standing, SumChunks, Verification,
     VerifiedSum, verify_release,
 };
 
+use crate::refused::judged;
 use crate::table::{STAGES, Stage, Table, name, plan_of, roots, sum_proof, survivors_digest};
 
-fn other(digest: &Digest) -> Digest {
+pub(crate) fn other(digest: &Digest) -> Digest {
     let mut bytes = *digest.as_bytes();
     bytes[31] ^= 1;
     Digest::from_bytes(bytes)
@@ -19,10 +20,10 @@ fn verify(table: &Table, delivery: &Delivery, sum: Vec<u64>) -> Result<VerifiedS
     verify_release(&table.membership, &table.log, delivery, table.packed(&sum))
 }
 
-type Change = (&'static str, fn(&mut Release));
+pub(crate) type Change = (&'static str, fn(&mut Release));
 
 /// Five silos before the release.
-fn before_release(seed: u64) -> Table {
+pub(crate) fn before_release(seed: u64) -> Table {
     let mut table = Table::new(5, seed);
     table.play_until(Stage::Release);
     table
@@ -175,10 +176,9 @@ fn a_silo_that_missed_the_round_verifies_its_release_alone() {
     }
 }
 
-#[test]
-fn a_release_that_differs_in_one_thing_from_what_was_certified_is_refused() {
-    let table = before_release(6);
-    let changes: [Change; 18] = [
+/// A release that is no honest one any more.
+pub(crate) fn changes() -> [Change; 18] {
+    [
         ("another model", |release| {
             release.plan.model = other(&release.plan.model)
         }),
@@ -222,8 +222,13 @@ fn a_release_that_differs_in_one_thing_from_what_was_certified_is_refused() {
             release.votes.push(release.votes[2].clone());
         }),
         ("another sum", |release| release.sum = other(&release.sum)),
-    ];
-    for (what, change) in changes {
+    ]
+}
+
+#[test]
+fn a_release_that_differs_in_one_thing_from_what_was_certified_is_refused() {
+    let table = before_release(6);
+    for (what, change) in changes() {
         let mut release = table.honest_release();
         change(&mut release);
         let refused = verify(&table, &table.release(&release), table.sum());
@@ -418,5 +423,11 @@ fn a_certified_release_over_another_cohort_than_the_silo_masked_for_is_evidence(
     };
     let message = "CohortFreeze";
     assert_eq!(*fault, Fault::Equivocation { message });
-    assert_eq!(*evidence, vec![freeze, envelope]);
+    assert_eq!(*evidence, vec![freeze.clone(), envelope.clone()]);
+    // By themselves both could be true.
+    assert_eq!(judged(&table, evidence.clone()), Ok(Standing::Proven));
+    for alone in [freeze, envelope] {
+        let judged = judged(&table, vec![alone]);
+        assert!(matches!(judged, Ok(Standing::Alleged(_))), "{judged:?}");
+    }
 }

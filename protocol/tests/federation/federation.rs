@@ -431,7 +431,9 @@ impl Federation {
                 ),
                 SiloEffect::Finished(sum) => self.silos[at].finished.push(sum),
                 SiloEffect::Aborted { fault, .. } => self.silos[at].aborted.push(fault),
-                SiloEffect::Rejected(fault) => self.silos[at].rejected.push(fault),
+                SiloEffect::Rejected(fault) | SiloEffect::Refused { fault, .. } => {
+                    self.silos[at].rejected.push(fault);
+                }
             }
         }
     }

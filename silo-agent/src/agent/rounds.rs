@@ -8,12 +8,12 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::mersenne::Element;
 use consilium_crypto::secret::Secret;
 use consilium_protocol::{
-    AttemptId, Charge, Envelope, Evidence, Fault, READY_GRID_MILLISECONDS, RoundPlan, Sender,
-    SiloEffect, SiloEvent,
+    AttemptId, Envelope, Fault, READY_GRID_MILLISECONDS, RoundPlan, SiloEffect, SiloEvent,
 };
 use consilium_wire::v1;
 use tracing::warn;
 
+use super::accusing::against_the_coordinator;
 use super::uploads::RunningUpload;
 use super::{Agent, AgentFault, Delayed, Input, work};
 use crate::coordinator_link::Session;
@@ -114,6 +114,9 @@ impl Agent {
                 fault,
                 evidence,
             } => return self.aborted(study, id, &fault, &evidence),
+            SiloEffect::Refused { id, fault, message } => {
+                return self.refused(study, id, &fault, message);
+            }
             SiloEffect::Rejected(fault) => {
                 warn!(study, "a message was discarded: {}", explain(&fault))
             }
@@ -318,9 +321,8 @@ impl Agent {
         // What ends an attempt here comes from messages and the journal, never from the data.
         self.show_attempt(id, &format!("sat out: {reason}"))?;
         if is_misbehaviour(fault) {
-            let bytes = serde_json::to_vec(&against_the_coordinator(fault, evidence));
-            let kept = self.own_log.keep(&bytes.unwrap_or_default())?;
-            self.own_log.accuse(study, id, &reason, kept)?;
+            let evidence = against_the_coordinator(fault, evidence);
+            self.accuse_the_coordinator(study, id, &reason, &evidence)?;
         } else {
             let details = [("reason", reason.as_str())];
             self.own_log.record_attempt(
@@ -363,20 +365,6 @@ fn is_misbehaviour(fault: &Fault) -> bool {
             | Fault::StartNotLogged
             | Fault::ReleaseNotLogged
     )
-}
-
-/// Two questions where one may be prove themselves; what else a silo refuses depends on what it knew.
-fn against_the_coordinator(fault: &Fault, messages: &[Envelope]) -> Evidence {
-    let charge = match (fault, messages) {
-        (Fault::Equivocation { .. }, [first, second]) => Charge::SecondAnswer {
-            first: first.clone(),
-            second: second.clone(),
-        },
-        _ => Charge::Messages {
-            messages: messages.to_vec(),
-        },
-    };
-    Evidence::new(Sender::Coordinator, charge)
 }
 
 /// The attempt as the ledger names it.

@@ -12,6 +12,7 @@ use consilium_protocol::{SiloMachine, SiloName};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::accusing::Refusals;
 use super::releases::ReleaseParts;
 use super::{Agent, AgentFault, Input};
 use crate::attempt_files::{AttemptFiles, Reached};
@@ -87,6 +88,7 @@ impl Agent {
             attempt: None,
             terms: BTreeMap::new(),
             releases: ReleaseParts::default(),
+            refusals: Refusals::default(),
             delayed: Vec::new(),
             answers: Vec::new(),
             checking: BTreeSet::new(),

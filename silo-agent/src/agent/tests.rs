@@ -7,6 +7,7 @@ mod failing;
 mod hospital;
 mod labels;
 mod leftovers;
+mod refused;
 mod unfit;
 
 use std::fs;

@@ -171,9 +171,9 @@ pub(super) fn silo_messages(input: &[u8]) {
         let mut effects = Vec::new();
         machine = machine.handle(&surroundings, event, &mut random, &mut effects);
         if !effects.is_empty()
-            && effects
-                .iter()
-                .all(|effect| matches!(effect, SiloEffect::Rejected(_)))
+            && effects.iter().all(|effect| {
+                matches!(effect, SiloEffect::Rejected(_) | SiloEffect::Refused { .. })
+            })
         {
             assert!(
                 machine.snapshot() == before,
@@ -426,7 +426,12 @@ mod tests {
             let surroundings = silo_surroundings(name, key, membership);
             let _ = machine.handle(&surroundings, event, &mut random, &mut effects);
             let refused = effects.iter().any(|effect| {
-                matches!(effect, SiloEffect::Rejected(_) | SiloEffect::Aborted { .. })
+                matches!(
+                    effect,
+                    SiloEffect::Rejected(_)
+                        | SiloEffect::Refused { .. }
+                        | SiloEffect::Aborted { .. }
+                )
             });
             assert!(!refused, "{effects:?}");
         }

@@ -459,7 +459,9 @@ impl Silo {
                         evidence,
                     });
                 }
-                SiloEffect::Rejected(fault) => outcomes.push(Outcome::Rejected(fault)),
+                SiloEffect::Rejected(fault) | SiloEffect::Refused { fault, .. } => {
+                    outcomes.push(Outcome::Rejected(fault));
+                }
             }
         }
         if let Some(count) = dies_after {
@@ -520,6 +522,7 @@ fn message_of(effect: &SiloEffect) -> Option<&'static str> {
         | SiloEffect::EraseSecrets
         | SiloEffect::Finished(_)
         | SiloEffect::Aborted { .. }
+        | SiloEffect::Refused { .. }
         | SiloEffect::Rejected(_) => None,
     }
 }

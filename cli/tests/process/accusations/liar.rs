@@ -271,6 +271,7 @@ impl Session {
                     | SiloEffect::EraseSecrets
                     | SiloEffect::Finished(_)
                     | SiloEffect::Aborted { .. }
+                    | SiloEffect::Refused { .. }
                     | SiloEffect::Rejected(_) => {}
                 }
             }

@@ -381,15 +381,23 @@ impl Hospital {
 
     /// Delivers one message to the agent under the label of a study.
     pub(super) fn deliver(&mut self, label: &str, delivery: &Delivery) {
+        for frame in self.frames(label, delivery) {
+            self.frame(frame);
+        }
+    }
+
+    /// The frames that deliver one message.
+    pub(super) fn frames(&self, label: &str, delivery: &Delivery) -> Vec<coordinator_frame::Frame> {
+        let mut frames = Vec::new();
         if delivery.envelope.peek_name() == Some("Release") {
             let plan = consilium_protocol::peek_plan(delivery).unwrap();
             let packed = pack(plan.word_bits().unwrap(), &self.sum);
             let chunk = v1::ReleaseChunk::new(plan.id, 0, 1, packed);
-            self.frame(coordinator_frame::Frame::ReleaseChunk(chunk));
+            frames.push(coordinator_frame::Frame::ReleaseChunk(chunk));
         }
-        self.frame(coordinator_frame::Frame::Protocol(
-            v1::ProtocolMessage::new(label, delivery.clone()),
-        ));
+        let message = v1::ProtocolMessage::new(label, delivery.clone());
+        frames.push(coordinator_frame::Frame::Protocol(message));
+        frames
     }
 
     /// Delivers the next message for the agent under its right label and lets the agent's threads come to an end.
@@ -667,7 +675,9 @@ impl Hospital {
                     }
                     SiloEffect::Replay(_) => panic!("{to}: no tag is missing"),
                     SiloEffect::EraseSecrets | SiloEffect::Finished(_) => {}
-                    SiloEffect::Aborted { fault, .. } | SiloEffect::Rejected(fault) => {
+                    SiloEffect::Aborted { fault, .. }
+                    | SiloEffect::Refused { fault, .. }
+                    | SiloEffect::Rejected(fault) => {
                         panic!("{to}: {fault}")
                     }
                 }
