@@ -444,15 +444,26 @@ pub(crate) fn keep_first(
     envelope: Envelope,
     message: &SiloMessage,
 ) -> Result<(), Fault> {
-    match kept.get(&silo) {
-        Some(first) if first.body == envelope.body => Ok(()),
-        Some(_) => Err(Fault::SecondAnswer {
-            silo,
+    let first = kept.get(&silo);
+    demand_the_same(first, &silo, &envelope, message)?;
+    if first.is_none() {
+        kept.insert(silo, envelope);
+    }
+    Ok(())
+}
+
+/// Demands of an answer that its silo has not said otherwise before.
+pub(crate) fn demand_the_same(
+    first: Option<&Envelope>,
+    silo: &SiloName,
+    envelope: &Envelope,
+    message: &SiloMessage,
+) -> Result<(), Fault> {
+    match first {
+        Some(first) if first.body != envelope.body => Err(Fault::SecondAnswer {
+            silo: silo.clone(),
             message: message.name(),
         }),
-        None => {
-            kept.insert(silo, envelope);
-            Ok(())
-        }
+        Some(_) | None => Ok(()),
     }
 }

@@ -37,7 +37,10 @@ impl Challenging {
     ) -> Result<(), Fault> {
         let VerifiedSilo { silo, message } = verified;
         if is_late(&message) {
-            return Ok(());
+            return self
+                .logged
+                .voted()
+                .late(&silo, &message, &delivery.envelope);
         }
         if !matches!(message, SiloMessage::Nonce { .. }) {
             return Err(Fault::Unexpected {
@@ -77,7 +80,7 @@ impl Challenging {
     }
 }
 
-/// A vote or reveal of a survivor that came back: true, and not needed any more.
+/// A vote or reveal of a survivor that came back: not needed any more.
 pub(crate) fn is_late(message: &SiloMessage) -> bool {
     matches!(
         message,

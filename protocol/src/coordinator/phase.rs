@@ -256,8 +256,8 @@ impl Phase {
         }
     }
 
-    /// What a silo said first, where this phase asks for such a message and holds the answer as it came. Reveals lie with
-    /// the driver.
+    /// What a silo said first, where this phase or one before it asked for such a message and the answer is held as it
+    /// came. Reveals lie with the driver.
     pub(crate) fn first_answer(&self, silo: &SiloName, message: &str) -> Option<&Envelope> {
         let kept = match self {
             Self::Advertising(phase) => &phase.advertisements,
@@ -266,11 +266,15 @@ impl Phase {
             Self::Preparing(phase) => &phase.receipts,
             Self::Uploading(phase) => &phase.uploads,
             Self::Voting(phase) => &phase.votes,
+            Self::Revealing(phase) => &phase.voted.votes,
+            Self::Challenging(phase) if message == "Vote" => &phase.logged.voted().votes,
             Self::Challenging(phase) => &phase.nonces,
+            Self::Tagging(phase) if message == "Vote" => &phase.logged.voted().votes,
+            Self::Tagging(phase) if message == "Nonce" => return phase.nonce(silo),
             Self::Tagging(phase) => &phase.tags,
+            Self::Replaying(phase) if message == "Vote" => &phase.logged.voted().votes,
             Self::Replaying(phase) => &phase.replayed,
-            Self::Revealing(_)
-            | Self::Unmasking(_)
+            Self::Unmasking(_)
             | Self::Committing(_)
             | Self::Checking(_)
             | Self::Released(_)

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Replaying {
-    logged: Logged,
+    pub(crate) logged: Logged,
     cover: u32,
     pub(crate) replayed: BTreeMap<SiloName, Envelope>,
 }
@@ -71,7 +71,10 @@ impl Replaying {
         match message {
             // What was asked for before the replay.
             SiloMessage::Nonce { .. } | SiloMessage::Tag { .. } => Ok(()),
-            late if is_late(&late) => Ok(()),
+            late if is_late(&late) => {
+                let voted = self.logged.voted();
+                voted.late(&silo, &late, &delivery.envelope)
+            }
             SiloMessage::Replayed { sum, cover }
                 if self.logged.voted().survivors.contains(&silo)
                     && sum == self.logged.sum

@@ -71,7 +71,10 @@ impl Revealing {
         let VerifiedSilo { silo, message } = verified;
         let shares = match message {
             SiloMessage::Reveal { shares } => shares,
-            SiloMessage::Vote { .. } => return Ok(()), // a vote beyond the quorum, late
+            // Beyond the quorum, or once more.
+            SiloMessage::Vote { .. } => {
+                return self.voted.late(&silo, &message, &delivery.envelope);
+            }
             SiloMessage::AdvertiseKeys { .. }
             | SiloMessage::ShareKeys { .. }
             | SiloMessage::DealReceipt { .. }

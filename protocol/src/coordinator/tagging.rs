@@ -6,10 +6,10 @@ use super::challenging::is_late;
 use super::phase::{Close, Phase};
 use super::releasing::Logged;
 use super::replaying::Replaying;
-use super::{Step, keep_first};
+use super::{Step, demand_the_same, keep_first};
 use crate::challenge::{Challenge, InnerProduct, claimed_tag, total_of_tags};
 use crate::effect::CoordinatorEffect;
-use crate::envelope::{Delivery, Envelope, VerifiedSilo};
+use crate::envelope::{Delivery, Envelope, Sender, VerifiedSilo};
 use crate::fault::Fault;
 use crate::id::SiloName;
 use crate::message::{SiloMessage, Verification};
@@ -39,11 +39,16 @@ impl Tagging {
     ) -> Result<(), Fault> {
         let VerifiedSilo { silo, message } = verified;
         if is_late(&message) {
-            return Ok(());
+            return self
+                .logged
+                .voted()
+                .late(&silo, &message, &delivery.envelope);
         }
         match message {
             // A repeat of a voter that came back.
-            SiloMessage::Nonce { .. } if self.nonces.contains(&delivery.envelope) => Ok(()),
+            SiloMessage::Nonce { .. } if self.nonce(&silo).is_some() => {
+                demand_the_same(self.nonce(&silo), &silo, &delivery.envelope, &message)
+            }
             SiloMessage::Tag { .. } if self.logged.voted().survivors.contains(&silo) => {
                 claimed_tag(&self.logged.sum, &self.challenge, &silo, &message)?;
                 keep_first(&mut self.tags, silo, delivery.envelope, &message)
@@ -53,6 +58,12 @@ impl Tagging {
                 phase: "gathering tags",
             }),
         }
+    }
+
+    /// What a voter opened.
+    pub(crate) fn nonce(&self, silo: &SiloName) -> Option<&Envelope> {
+        let mut nonces = self.nonces.iter();
+        nonces.find(|nonce| nonce.sender == Sender::Silo(silo.clone()))
     }
 
     pub(crate) fn close(self, step: &mut Step<'_>) -> Result<Close, Fault> {

@@ -3,7 +3,7 @@
 
 use super::phase::{Close, Phase};
 use super::revealing::Revealing;
-use super::{Step, keep_first};
+use super::{Step, demand_the_same, keep_first};
 use crate::book::{Cohort, DealBook, KeyBook, Survivors};
 use crate::effect::RecordKind;
 use crate::envelope::{Delivery, Envelope, VerifiedSilo};
@@ -23,6 +23,20 @@ pub(crate) struct Voting {
 }
 
 impl Voting {
+    /// A vote or a reveal that came once more, or after all that were needed.
+    pub(crate) fn late(
+        &self,
+        silo: &SiloName,
+        message: &SiloMessage,
+        envelope: &Envelope,
+    ) -> Result<(), Fault> {
+        // The first reveal lies with the driver.
+        if !matches!(message, SiloMessage::Vote { .. }) {
+            return Ok(());
+        }
+        demand_the_same(self.votes.get(silo), silo, envelope, message)
+    }
+
     pub(crate) fn survivor_names(&self) -> Vec<SiloName> {
         self.survivors
             .uploads

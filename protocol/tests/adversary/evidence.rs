@@ -131,6 +131,50 @@ fn a_silo_that_says_two_things_is_named_in_the_records_and_the_round_goes_on() {
 }
 
 #[test]
+fn a_vote_or_nonce_that_is_changed_after_its_phase_has_closed_names_its_sender_and_the_round_goes_on()
+ {
+    for (message, after) in [
+        ("Vote", "Reveal"),
+        ("Vote", "Nonce"),
+        ("Vote", "Tag"),
+        ("Nonce", "Tag"),
+    ] {
+        let mut first = None;
+        let mut federation = Federation::new(5, 12, Trouble::None);
+        federation.upward = Box::new(move |silo, delivery| {
+            if silo.name != name(2) {
+                return vec![delivery];
+            }
+            let said = delivery.envelope.peek_name();
+            if said == Some(message) {
+                first = Some(delivery.clone());
+            }
+            if said != Some(after) {
+                return vec![delivery];
+            }
+            let first = first.clone().unwrap();
+            let (id, transcript, said): (AttemptId, Digest, SiloMessage) =
+                postcard::from_bytes(&first.envelope.body).unwrap();
+            let bytes = body(id, transcript, &changed(said));
+            let second = Delivery::bare(sign_as(&silo.name, &silo.key, bytes));
+            // A repeat of the first is harmless.
+            vec![first, second, delivery]
+        });
+        let plan = federation.plan(1, 1, None);
+        federation.run(plan);
+        let case = format!("{message} after {after}");
+        assert_eq!(federation.named, vec![name(2)], "{case}");
+        let [evidence] = &federation.evidence[..] else {
+            panic!("{case}: {} accusations", federation.evidence.len());
+        };
+        assert!(matches!(evidence.charge, Charge::SecondAnswer { .. }));
+        let judged = judged(&federation, evidence);
+        assert_eq!(judged, Ok(Standing::Proven), "{case}");
+        assert!(federation.released.clone().expect(&case).1.is_empty());
+    }
+}
+
+#[test]
 fn a_nonce_or_a_share_that_is_not_the_committed_one_names_its_sender() {
     for (message, fault) in [
         ("Nonce", Fault::WrongNonce { silo: name(2) }),
