@@ -79,6 +79,9 @@ pub(crate) enum TrainerFault {
         /// What the policy's floor demands.
         needed: Isolation,
     },
+    /// The file is not there, or not the registered one.
+    #[error("{0}")]
+    OtherFile(String),
     /// It found the data unusable.
     #[error("{0}")]
     Data(String),
@@ -132,9 +135,10 @@ impl Trainer {
         };
         match self.ask_behind(&request, needed)? {
             Finding::Described(description) => Ok(description),
-            Finding::Probed(_) | Finding::Checked(_) | Finding::Contributed(_) => {
-                Err(TrainerFault::OtherAnswer)
-            }
+            Finding::Probed(_)
+            | Finding::Checked(_)
+            | Finding::Contributed(_)
+            | Finding::OtherFile(_) => Err(TrainerFault::OtherAnswer),
         }
     }
 
@@ -142,9 +146,10 @@ impl Trainer {
     pub(crate) fn check(&self, job: Job, needed: Isolation) -> Result<TableFacts, TrainerFault> {
         match self.ask_behind(&Request::Check(job), needed)? {
             Finding::Checked(facts) => Ok(facts),
-            Finding::Probed(_) | Finding::Described(_) | Finding::Contributed(_) => {
-                Err(TrainerFault::OtherAnswer)
-            }
+            Finding::Probed(_)
+            | Finding::Described(_)
+            | Finding::Contributed(_)
+            | Finding::OtherFile(_) => Err(TrainerFault::OtherAnswer),
         }
     }
 
@@ -161,9 +166,10 @@ impl Trainer {
             match believed(answer, needed)? {
                 // SECURITY: not a byte of it is read before the walls are known to have been high enough.
                 Finding::Contributed(facts) => Ok((take(pipe)?, facts)),
-                Finding::Probed(_) | Finding::Described(_) | Finding::Checked(_) => {
-                    Err(TrainerFault::OtherAnswer.into())
-                }
+                Finding::Probed(_)
+                | Finding::Described(_)
+                | Finding::Checked(_)
+                | Finding::OtherFile(_) => Err(TrainerFault::OtherAnswer.into()),
             }
         })
     }
@@ -228,7 +234,11 @@ fn believed(answer: Answer, needed: Isolation) -> Result<Finding, TrainerFault> 
             needed,
         });
     }
-    answer.outcome.map_err(TrainerFault::Data)
+    match answer.outcome {
+        Ok(Finding::OtherFile(reason)) => Err(TrainerFault::OtherFile(reason)),
+        Ok(finding) => Ok(finding),
+        Err(reason) => Err(TrainerFault::Data(reason)),
+    }
 }
 
 /// Kills a child that does not answer in time.

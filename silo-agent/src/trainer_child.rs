@@ -52,25 +52,28 @@ fn answer(request: Request, output: &mut impl Write) -> io::Result<()> {
         readable.push(file.as_raw_fd());
     }
     let isolation = enclose(&readable, &[io::stdout().as_raw_fd()]);
-    let outcome = file.and_then(|file| match (request, file) {
-        (Request::Probe { bait }, _) => Ok(Found::All(Finding::Probed(open_ways_out(&bait)))),
-        (Request::Describe { patient, key, .. }, Some(file)) => {
-            let bytes = read(file)?;
-            let found = describe(&bytes, patient.as_deref(), key.as_ref())?;
-            Ok(Found::All(Finding::Described(found)))
-        }
-        (Request::Check(job), Some(file)) => check(&job, file).map(Found::All),
-        (Request::Contribute { job, model }, Some(file)) => {
-            Material::of(&job, &model, file).map(Found::ToContribute)
-        }
-        (Request::Describe { .. } | Request::Check(_) | Request::Contribute { .. }, None) => {
-            Err("the data file was not opened".to_owned())
-        }
-    });
+    let outcome = file
+        .map_err(Unusable::File)
+        .and_then(|file| match (request, file) {
+            (Request::Probe { bait }, _) => Ok(Found::All(Finding::Probed(open_ways_out(&bait)))),
+            (Request::Describe { patient, key, .. }, Some(file)) => {
+                let bytes = read(file).map_err(Unusable::File)?;
+                let found = describe(&bytes, patient.as_deref(), key.as_ref())?;
+                Ok(Found::All(Finding::Described(found)))
+            }
+            (Request::Check(job), Some(file)) => check(&job, file).map(Found::All),
+            (Request::Contribute { job, model }, Some(file)) => {
+                Material::of(&job, &model, file).map(Found::ToContribute)
+            }
+            (Request::Describe { .. } | Request::Check(_) | Request::Contribute { .. }, None) => {
+                Err(Unusable::File("the data file was not opened".to_owned()))
+            }
+        });
     let say = |outcome, output: &mut _| write_message(output, &Answer { isolation, outcome });
     match outcome {
         Ok(Found::All(finding)) => say(Ok(finding), output),
-        Err(reason) => say(Err(reason), output),
+        Err(Unusable::File(reason)) => say(Ok(Finding::OtherFile(reason)), output),
+        Err(Unusable::Rows(reason)) => say(Err(reason), output),
         Ok(Found::ToContribute(material)) => {
             match material.task.contributing(&material.model, &material.table) {
                 Ok(contributing) => {
@@ -92,6 +95,20 @@ enum Found {
     All(Finding),
     /// What a contribution is computed from, vector by vector.
     ToContribute(Box<Material>),
+}
+
+/// Why there is nothing to compute on.
+enum Unusable {
+    /// The file is not there, or not the registered one: said before a row of it is looked at.
+    File(String),
+    /// Its rows, or the study.
+    Rows(String),
+}
+
+impl From<String> for Unusable {
+    fn from(reason: String) -> Self {
+        Self::Rows(reason)
+    }
 }
 
 /// A table that was read, with what is computed on it.
@@ -120,7 +137,7 @@ fn read(mut file: File) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn check(job: &Job, file: File) -> Result<Finding, String> {
+fn check(job: &Job, file: File) -> Result<Finding, Unusable> {
     let study = study(job)?;
     let task = Task::new(&study).map_err(|fault| fault.to_string())?;
     Ok(Finding::Checked(facts(&task, &table(job, &study, file)?)))
@@ -131,12 +148,19 @@ fn check(job: &Job, file: File) -> Result<Finding, String> {
 pub(crate) fn check_without_walls(job: &Job) -> Answer {
     Answer {
         isolation: consilium_policies::Isolation::Sandbox,
-        outcome: open(&job.data).and_then(|file| check(job, file)),
+        outcome: match open(&job.data)
+            .map_err(Unusable::File)
+            .and_then(|file| check(job, file))
+        {
+            Ok(finding) => Ok(finding),
+            Err(Unusable::File(reason)) => Ok(Finding::OtherFile(reason)),
+            Err(Unusable::Rows(reason)) => Err(reason),
+        },
     }
 }
 
 impl Material {
-    fn of(job: &Job, model: &[u8], file: File) -> Result<Box<Material>, String> {
+    fn of(job: &Job, model: &[u8], file: File) -> Result<Box<Material>, Unusable> {
         let study = study(job)?;
         Ok(Box::new(Material {
             task: Task::new(&study).map_err(|fault| fault.to_string())?,
@@ -150,14 +174,13 @@ fn study(job: &Job) -> Result<Study, String> {
     Study::parse(&job.study).map_err(|fault| fault.to_string())
 }
 
-fn table(job: &Job, study: &Study, file: File) -> Result<Table, String> {
-    let bytes = read(file)?;
+fn table(job: &Job, study: &Study, file: File) -> Result<Table, Unusable> {
+    let bytes = read(file).map_err(Unusable::File)?;
     if sha256(&bytes).as_bytes() != &job.registered {
-        return Err(
-            "the data file was changed after it was registered; register it again".to_owned(),
-        );
+        let changed = "the data file was changed after it was registered; register it again";
+        return Err(Unusable::File(changed.to_owned()));
     }
-    Table::of_study(bytes.as_slice(), study).map_err(|fault| fault.to_string())
+    Table::of_study(bytes.as_slice(), study).map_err(|fault| Unusable::Rows(fault.to_string()))
 }
 
 fn facts(task: &Task, table: &Table) -> TableFacts {

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
-    fs,
+    fs, io,
     path::Path,
     thread,
     time::Duration,
@@ -14,7 +14,7 @@ use consilium_crypto::{digest::Digest, merkle::leaf_hash, transcript::sha256};
 
 use super::{Finding, Patience, Rule};
 use crate::{
-    checkpoint::CheckpointNote, entry::Entry, tile, tree::HashTree, trust::TrustPolicy,
+    checkpoint::CheckpointNote, entry::Entry, tile, tile::Tile, tree::HashTree, trust::TrustPolicy,
     witness::WitnessHead,
 };
 
@@ -275,9 +275,9 @@ impl Content {
             .into_iter()
             .chain(entry_tiles)
         {
-            let what = match fs::read(directory.join(&tile.path)) {
-                Ok(bytes) if bytes == tile.bytes => continue,
-                Ok(_) => format!("`{}` does not hold what the entries hash to", tile.path),
+            let what = match holds(directory, &tile) {
+                Ok(true) => continue,
+                Ok(false) => format!("`{}` does not hold what the entries hash to", tile.path),
                 Err(fault) => format!("`{}`: {fault}", tile.path),
             };
             findings.push(Finding {
@@ -286,6 +286,21 @@ impl Content {
                 what,
             });
         }
+    }
+}
+
+/// Whether a tile is stored. A partial one may be gone once the full one is there, which then begins with it
+/// ([tlog-tiles](https://c2sp.org/tlog-tiles)): a log in use goes past it while it is read.
+fn holds(directory: &Path, tile: &Tile) -> io::Result<bool> {
+    match (
+        fs::read(directory.join(&tile.path)),
+        tile.path.split_once(".p/"),
+    ) {
+        (Err(fault), Some((full, _))) if fault.kind() == io::ErrorKind::NotFound => {
+            let full = fs::read(directory.join(full)).map_err(|_| fault)?;
+            Ok(full.starts_with(&tile.bytes))
+        }
+        (stored, _) => Ok(stored? == tile.bytes),
     }
 }
 

@@ -65,7 +65,11 @@ impl PrepareFault {
     /// Whether it may come from what patients' rows hold: everything after a trainer has begun to read them.
     fn may_follow_the_data(&self) -> bool {
         match self {
-            PrepareFault::Trainer(TrainerFault::Start(_) | TrainerFault::Isolation { .. })
+            PrepareFault::Trainer(
+                TrainerFault::Start(_)
+                | TrainerFault::Isolation { .. }
+                | TrainerFault::OtherFile(_),
+            )
             | PrepareFault::NoClip
             | PrepareFault::File(_)
             | PrepareFault::Pipeline(PipelineFault::File(_)) => false,

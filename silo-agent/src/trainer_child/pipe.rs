@@ -66,6 +66,8 @@ pub(crate) enum Finding {
     Checked(TableFacts),
     /// What was seen while reading; the contribution follows on the pipe, to its end.
     Contributed(TableFacts),
+    /// Why the file cannot be read, or is not the registered one: said before a row of it is looked at.
+    OtherFile(String),
 }
 
 /// A file that is being registered.

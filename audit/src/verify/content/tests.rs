@@ -170,6 +170,25 @@ fn a_head_that_never_comes_is_waited_for_and_then_missed() {
 }
 
 #[test]
+fn a_partial_tile_may_be_gone_once_the_full_one_begins_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let tile = Tile {
+        path: "tile/0/000.p/3".to_owned(),
+        bytes: vec![1, 2, 3],
+        fullness: tile::Fullness::Partial,
+    };
+    std::fs::create_dir_all(folder.path().join("tile/0")).unwrap();
+    assert!(holds(folder.path(), &tile).is_err());
+    let full = |bytes: &[u8]| std::fs::write(folder.path().join("tile/0/000"), bytes).unwrap();
+    full(&[1, 2, 3, 4]);
+    assert!(holds(folder.path(), &tile).unwrap());
+    for other in [&[1, 2][..], &[1, 2, 4, 4], &[]] {
+        full(other);
+        assert!(!holds(folder.path(), &tile).unwrap());
+    }
+}
+
+#[test]
 fn a_real_writer_beside_the_reader_gives_no_finding() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = Log::create(folder.path(), signer(), WitnessSet::none()).unwrap();
