@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
         case(
             I::SatOutIsSilent,
             M::AnswerSatOut,
-            "found 4 noised 8\ncrash silo-1 secrets-only AdvertiseKeys\nrun 20\nstart silo-1\nfinish",
+            "found 4 noised 8\ncrash silo-1 persisted AdvertiseKeys\nrun 20\nforget silo-1\nstart silo-1\nfinish",
         ),
         case(I::TrueSum, M::MaskAnother, "found 4 noised 5\nfinish"),
         case(
@@ -101,6 +101,46 @@ fn cases() -> Vec<Case> {
             "found 3 exact 5\nfinish\nstop silo-1\nwait 100\nstart silo-1\nfinish",
         ),
         case(
+            I::NothingMissing,
+            M::KeepRevealsLate,
+            "found 4 noised 6\ncrash coordinator persisted Reveal\nfinish\nstart coordinator\nfinish",
+        ),
+        case(
+            I::OneAnswer,
+            M::TrustRestoredJournal,
+            "found 4 noised 5\nbackup silo-1\nrun 20\nrestore silo-1 0\nstart silo-1\nfinish",
+        ),
+        case(
+            I::OneAnswer,
+            M::BackUpSecrets,
+            "found 4 noised 5\nbackup silo-1\nrun 20\nrestore silo-1 0\nstart silo-1\nfinish",
+        ),
+        case(
+            I::OneAnswer,
+            M::ReachedLate,
+            "found 4 noised 5\nbackup silo-1\ncrash silo-1 sent-1 AdvertiseKeys\nrun 20\nrestore silo-1 0\nstart silo-1\nfinish",
+        ),
+        case(
+            I::Liveness,
+            M::ReachedFirst,
+            "found 4 noised 5\ncrash silo-2 torn-journal Ready\nrun 60\nstart silo-2\nfinish",
+        ),
+        case(
+            I::Liveness,
+            M::TellVerified,
+            "found 3 exact 5\ncrash coordinator before-persist Accepted\nfinish\nwait 200\nstart coordinator\nfinish",
+        ),
+        case(
+            I::AcceptedBeforeNext,
+            M::OpenUnaccepted,
+            "found 4 noised 5\nfinish\nfinish",
+        ),
+        case(
+            I::AcceptedIsDurable,
+            M::AcceptEarly,
+            "found 4 noised 5\ncrash silo-1 before-persist Accepted\nfinish\nstart silo-1\nfinish",
+        ),
+        case(
             I::EvidenceNamed,
             M::DropEvidence,
             "found 4 noised 5\nfinish",
@@ -129,6 +169,7 @@ fn cases() -> Vec<Case> {
             I::CommittedBeforeChallenged => (&[Defence::SumLoggedFirst], Liar::Nobody),
             I::OneSumWithoutNoise => (&[Defence::ReleasedPairs], Liar::DropsReleases),
             I::EvidenceNamed => (&[], Liar::TrimsCertificates),
+            I::AcceptedBeforeNext => (&[], Liar::DropsReleases),
             _ => (&[], Liar::Nobody),
         };
         (case.fallen, case.liar) = wrong;

@@ -43,6 +43,7 @@ fn hundreds_of_rounds_with_faults_keep_every_invariant() {
         "partitions",
         "journals put back from a backup",
         "attempts sat out",
+        "old journals refused",
     ] {
         assert!(statistics.all(what) > 0, "{what}\n{statistics}");
     }
@@ -122,6 +123,9 @@ fn every_operation_is_read_as_it_was_written() {
         CrashPlace::SecretsOnly,
         CrashPlace::TornJournal,
         CrashPlace::JournalOnly,
+        CrashPlace::ReachedOnly,
+        CrashPlace::TornKept,
+        CrashPlace::KeptOnly,
         CrashPlace::Persisted,
         CrashPlace::Recorded,
         CrashPlace::Sent(3),
@@ -158,6 +162,7 @@ fn each_error_of_a_driver_breaks_an_invariant_that_names_it() {
         (Mutation::ForgetBurn, 600),
         (Mutation::BackUpSecrets, 600),
         (Mutation::TrustRestoredJournal, 300),
+        (Mutation::ReachedFirst, 300),
         (Mutation::KeepSecrets, 5),
         (Mutation::OneUnitMore, 5),
         (Mutation::MaskAnother, 5),
@@ -289,23 +294,79 @@ fn the_coordinator_dies_before_any_of_its_messages_and_takes_the_attempt_up_agai
 }
 
 #[test]
-fn a_silo_whose_secrets_are_lost_or_torn_sits_the_attempt_out() {
-    for fault in [
-        "run 40\nforget silo-1\nstart silo-1",
-        "backup silo-1\nrun 40\nrestore silo-1 0\nstart silo-1",
-        "crash silo-1 torn-secrets AdvertiseKeys\nrun 20\nstart silo-1",
+fn a_silo_whose_secrets_are_lost_sits_the_attempt_out() {
+    let list = "found 4 noised 8\nrun 43\nforget silo-1\nstart silo-1\nfinish";
+    let statistics = play(list).statistics;
+    assert!(statistics.of("attempts sat out") > 0, "{statistics}");
+    let released = statistics.of("under faults: released without some");
+    assert_eq!(released, 1, "{statistics}");
+}
+
+#[test]
+fn a_silo_whose_first_secrets_were_torn_has_told_nobody_and_begins_again() {
+    let list =
+        "found 4 noised 8\ncrash silo-1 torn-secrets AdvertiseKeys\nrun 10\nstart silo-1\nfinish";
+    let statistics = play(list).statistics;
+    assert_eq!(statistics.of("crashes of a silo: torn-secrets"), 1);
+    assert_eq!(statistics.of("attempts sat out"), 0, "{statistics}");
+    let released = statistics.of("under faults: released with all");
+    assert_eq!(released, 1, "{statistics}");
+}
+
+#[test]
+fn a_journal_that_was_put_back_is_not_started_with_and_the_newest_goes_on_with_the_attempt() {
+    let list = "found 4 noised 8\nrun 3\nbackup silo-1\nrun 40\nrestore silo-1 0\nstart silo-1";
+    let refused = play(&format!("{list}\nfinish")).statistics;
+    assert_eq!(refused.of("old journals refused"), 1);
+    assert_eq!(refused.of("under faults: released without some"), 1);
+    let goes_on = play(&format!("{list}\nstart silo-1\nfinish")).statistics;
+    assert_eq!(goes_on.of("under faults: released with all"), 1);
+    assert_eq!(goes_on.of("attempts sat out"), 0);
+}
+
+#[test]
+fn the_next_round_waits_until_a_lost_word_on_the_last_sum_was_said_again() {
+    for place in ["before-persist", "persisted"] {
+        let list = format!(
+            "found 4 noised 6\ncrash coordinator {place} Accepted\nfinish\nwait 200\nstart coordinator\nfinish"
+        );
+        let statistics = play(&list).statistics;
+        assert_eq!(statistics.all("crashes of a coordinator"), 1, "{place}");
+        assert_eq!(statistics.all("under faults: abandoned"), 0, "{place}");
+        assert!(statistics.of("attempts ended") >= 2, "{place}");
+    }
+    for place in [
+        "before-persist",
+        "persisted",
+        "reached-only",
+        "sent-0",
+        "sent-1",
     ] {
-        let report = play(&format!("found 4 noised 8\nrun 3\n{fault}\nfinish"));
-        let statistics = report.statistics;
-        assert!(
-            statistics.of("attempts sat out") > 0,
-            "{fault}\n{statistics}"
+        let list = format!(
+            "found 4 noised 6\ncrash silo-1 {place} Accepted\nfinish\nwait 60\nstart silo-1\nfinish"
         );
-        assert_eq!(
-            statistics.of("under faults: released without some"),
-            1,
-            "{fault}\n{statistics}"
-        );
+        let statistics = play(&list).statistics;
+        assert_eq!(statistics.all("crashes of a silo"), 1, "{place}");
+        assert_eq!(statistics.all("under faults: abandoned"), 0, "{place}");
+    }
+}
+
+#[test]
+fn the_coordinator_dies_around_what_it_keeps_and_counts_nothing_that_it_lacks() {
+    for message in ["ShareKeys", "Reveal"] {
+        for place in ["torn-kept", "kept-only", "before-persist", "persisted"] {
+            let list = format!(
+                "found 4 noised 6\ncrash coordinator {place} {message}\nfinish\nstart coordinator\nfinish"
+            );
+            let statistics = play(&list).statistics;
+            let died = format!("crashes of a coordinator: {place}");
+            assert_eq!(statistics.of(&died), 1, "{message}");
+            assert_eq!(
+                statistics.all("under faults: abandoned"),
+                0,
+                "{place} {message}"
+            );
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! For every event the machine handles it, its state and what it asks for are stored as one, the records are
 //! written to the log, and only then is anything sent. The process can die at each of these places.
 
+mod accepting;
 mod acting;
 mod store;
 
@@ -21,7 +22,7 @@ use consilium_protocol::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use store::Store;
-use store::{Chunks, Pending, Served, Spool};
+use store::{Chunks, Pending, Reveals, Served, Spool};
 
 pub(crate) struct Coordinator {
     key: SigningKey,
@@ -31,6 +32,8 @@ pub(crate) struct Coordinator {
     spool: Chunks,
     /// What is kept of the deals of the attempt in flight.
     deals: BTreeMap<SiloName, Vec<Vec<u8>>>,
+    /// What is kept of the reveals of the attempt in flight.
+    reveals: Reveals,
     /// Where the log holds each silo's starts.
     starts: BTreeMap<SiloName, Vec<u64>>,
     pub(crate) process: Option<Process>,
@@ -115,6 +118,7 @@ impl Coordinator {
             torn: None,
             spool: BTreeMap::new(),
             deals: BTreeMap::new(),
+            reveals: Reveals::default(),
             starts: BTreeMap::new(),
             process: None,
             started: 0,
@@ -170,6 +174,11 @@ impl Coordinator {
         let Ok(machine) = CoordinatorMachine::restore(&stored.snapshot, around.now, grace) else {
             return outcomes;
         };
+        if machine.phase_name() == "revealing" && machine.answered() > self.reveals.0.len() {
+            let names = around.study.names.iter();
+            let missing = names.filter(|silo| !self.reveals.0.contains_key(*silo));
+            outcomes.extend(missing.cloned().map(Outcome::Missing));
+        }
         let mut effects = Vec::new();
         let resumed = machine.resume(&mut effects);
         let id = machine.plan().id;
@@ -225,19 +234,7 @@ impl Coordinator {
         if starts.last() != Some(&place) {
             starts.push(place);
         }
-        let missed = self
-            .store
-            .releases
-            .iter()
-            .filter(|release| Some(release.id.order()) > newest.map(|id| id.order()));
-        for release in missed {
-            outcomes.push(Outcome::Sent {
-                to: silo.clone(),
-                delivery: release.delivery.clone(),
-                sum: Some(release.sum.clone()),
-                logged: around.log.len(),
-            });
-        }
+        self.tell_again(around, silo, newest, &mut outcomes);
         let back = CoordinatorEvent::Back(silo.clone());
         let process = self.process.as_mut();
         if process.is_some_and(|process| process.gone.remove(silo)) {
@@ -302,6 +299,7 @@ impl Coordinator {
                 self.spool.insert((id, from.clone(), index), bytes);
                 self.count_upload(around, id, from)
             }
+            Frame::Accepted { id, sum } => self.take_acceptance(from, id, sum),
             Frame::Message(_) | Frame::Chunk { .. } => Vec::new(),
         }
     }
@@ -359,6 +357,10 @@ impl Coordinator {
             outcomes.push(open_at(around.now + PATIENCE));
             return outcomes;
         }
+        if !self.is_accepted(around, absent, &mut outcomes) {
+            outcomes.push(open_at(around.now + PATIENCE));
+            return outcomes;
+        }
         let id = self.store.next(EPOCH);
         let plan = match around.mutation {
             Mutation::WeakerPlan => around.study.weaker_plan(id, self.store.model),
@@ -384,7 +386,7 @@ impl Coordinator {
         process.gone = absent.iter().cloned().collect();
         self.store.last = Some(id);
         outcomes.push(Outcome::Opened(id));
-        let place = self.trapped(&effects);
+        let place = self.trapped(&effects, None);
         self.carry_out(around, effects, place, &mut outcomes);
         for silo in absent {
             outcomes.extend(self.handle(around, CoordinatorEvent::Gone(silo.clone())));
@@ -437,33 +439,59 @@ impl Coordinator {
         let Some(machine) = process.machine.take() else {
             return outcomes;
         };
+        let taken = match &event {
+            CoordinatorEvent::Delivered { delivery, .. } => delivery.envelope.peek_name(),
+            _ => None,
+        };
         let mut effects = Vec::new();
         let surroundings = surroundings(around.study, &self.key);
         process.machine = Some(machine.handle(&surroundings, around.now, event, &mut effects));
         process.pending.records.clear();
-        let place = self.trapped(&effects);
+        let place = self.trapped(&effects, taken);
         self.carry_out(around, effects, place, &mut outcomes);
         outcomes
     }
 
-    fn trapped(&self, effects: &[CoordinatorEffect]) -> Option<CrashPlace> {
+    /// Where this step dies; `taken` is the message that it takes in.
+    fn trapped(
+        &self,
+        effects: &[CoordinatorEffect],
+        taken: Option<&'static str>,
+    ) -> Option<CrashPlace> {
         let Trap { place, message } = self.trap?;
-        let sends = |effect: &CoordinatorEffect| match effect {
-            CoordinatorEffect::Send { outgoing, .. } => {
-                message.is_none_or(|message| outgoing.envelope.peek_name() == Some(message))
-            }
-            CoordinatorEffect::CommitSum(_)
-            | CoordinatorEffect::CheckSum(_)
-            | CoordinatorEffect::Unmask(_) => message.is_none(),
-            CoordinatorEffect::KeepDeal { .. }
-            | CoordinatorEffect::KeepReveal { .. }
-            | CoordinatorEffect::Accuse(_)
-            | CoordinatorEffect::Record { .. }
-            | CoordinatorEffect::Released { .. }
-            | CoordinatorEffect::Abandoned { .. }
-            | CoordinatorEffect::Rejected { .. } => false,
+        let keeps = effects.iter().any(|effect| {
+            matches!(
+                effect,
+                CoordinatorEffect::KeepDeal { .. } | CoordinatorEffect::KeepReveal { .. }
+            )
+        });
+        if matches!(place, CrashPlace::TornKept | CrashPlace::KeptOnly) {
+            let named = message.is_none() || message == taken;
+            return (keeps && named).then_some(place);
+        }
+        let mut does = effects.iter().filter_map(name_of);
+        let fires = match message {
+            Some(message) => taken == Some(message) || does.any(|name| name == message),
+            None => does.next().is_some(),
         };
-        effects.iter().any(sends).then_some(place)
+        fires.then_some(place)
+    }
+}
+
+/// The message that an effect sends, or the work that it begins.
+fn name_of(effect: &CoordinatorEffect) -> Option<&'static str> {
+    match effect {
+        CoordinatorEffect::Send { outgoing, .. } => outgoing.envelope.peek_name(),
+        CoordinatorEffect::Unmask(_) => Some("Unmask"),
+        CoordinatorEffect::CommitSum(_) => Some("CommitSum"),
+        CoordinatorEffect::CheckSum(_) => Some("CheckSum"),
+        CoordinatorEffect::KeepDeal { .. }
+        | CoordinatorEffect::KeepReveal { .. }
+        | CoordinatorEffect::Accuse(_)
+        | CoordinatorEffect::Record { .. }
+        | CoordinatorEffect::Released { .. }
+        | CoordinatorEffect::Abandoned { .. }
+        | CoordinatorEffect::Rejected { .. } => None,
     }
 }
 

@@ -26,8 +26,14 @@ pub enum CrashPlace {
     SecretsOnly,
     /// The journal's or store's new state is half written; the earlier one is still there.
     TornJournal,
-    /// The journal is durable, earlier secrets are not erased yet. A coordinator has none: as [`Self::Persisted`].
+    /// The journal is durable, how far it has gone is not noted yet. A coordinator has none: as [`Self::Persisted`].
     JournalOnly,
+    /// That is noted, earlier secrets are not erased yet. A coordinator has none: as [`Self::Persisted`].
+    ReachedOnly,
+    /// What a coordinator's machine asks to keep is half written. A silo has none: as [`Self::WriteFails`].
+    TornKept,
+    /// What a coordinator's machine asks to keep is durable, and nothing else. A silo has none: as [`Self::WriteFails`].
+    KeptOnly,
     /// Everything is durable, nothing is logged or sent.
     Persisted,
     /// The coordinator's records are logged, nothing is sent. A silo has none: as [`Self::Persisted`].
@@ -36,8 +42,10 @@ pub enum CrashPlace {
     Sent(u8),
 }
 
-/// Every message of a round, by name.
-pub const MESSAGES: [&str; 21] = [
+/// Every message of a round, by name; the coordinator's own work with the sum; and what a silo says of a verified sum.
+///
+/// A silo dies in the step that sends it. So does a coordinator with its own; with a silo's, in the step that takes it in.
+pub const MESSAGES: [&str; 25] = [
     "Open",
     "AdvertiseKeys",
     "KeyBook",
@@ -59,6 +67,10 @@ pub const MESSAGES: [&str; 21] = [
     "Replayed",
     "Release",
     "Abandon",
+    "Unmask",
+    "CommitSum",
+    "CheckSum",
+    "Accepted",
 ];
 
 /// A way in which a driver breaks its contract, to show that the simulation notices.
@@ -73,10 +85,14 @@ pub enum Mutation {
     SendBeforeRecord,
     /// The step that burns the masks is not journalled, and the vector is noised again when it is masked.
     ForgetBurn,
-    /// Backups hold the secrets of running attempts.
+    /// Backups hold the folder of running attempts: secrets, and how far the journal had gone.
     BackUpSecrets,
-    /// A restarted silo does not notice that it has files of an attempt that its journal does not know.
+    /// A restarted silo does not look how far its journal had gone.
     TrustRestoredJournal,
+    /// A silo notes how far its journal has gone before the journal has.
+    ReachedFirst,
+    /// A silo notes how far its journal has gone after it has told others.
+    ReachedLate,
     /// Secrets stay on the disk when the machine has erased them.
     KeepSecrets,
     /// The coordinator adds one to one word of the sum that it commits to.
@@ -87,6 +103,14 @@ pub enum Mutation {
     StaleStartProof,
     /// The coordinator keeps sealed deals after the snapshot that counts them, and not before it.
     KeepDealsLate,
+    /// The coordinator keeps what silos reveal after the snapshot that counts it, and not before it.
+    KeepRevealsLate,
+    /// The coordinator opens a round although too few silos have verified the last sum.
+    OpenUnaccepted,
+    /// A silo says that it verified a sum before its journal holds that.
+    AcceptEarly,
+    /// The coordinator tells a release again to those who have not verified it, and not to those whose word was lost.
+    TellVerified,
     /// The drivers of all expect thresholds that two silos satisfy.
     WeakerPlan,
     /// The coordinator names two of the silos whose vectors a sum holds.
@@ -105,7 +129,7 @@ pub enum Mutation {
     TearLate,
     /// A silo computes the next model from something else than the coordinator does.
     OtherModel,
-    /// A silo that says that it sits an attempt out answers it.
+    /// A silo that says that it sits an attempt out begins it anew.
     AnswerSatOut,
 }
 
@@ -139,6 +163,9 @@ impl fmt::Display for CrashPlace {
             Self::SecretsOnly => write!(formatter, "secrets-only"),
             Self::TornJournal => write!(formatter, "torn-journal"),
             Self::JournalOnly => write!(formatter, "journal-only"),
+            Self::ReachedOnly => write!(formatter, "reached-only"),
+            Self::TornKept => write!(formatter, "torn-kept"),
+            Self::KeptOnly => write!(formatter, "kept-only"),
             Self::Persisted => write!(formatter, "persisted"),
             Self::Recorded => write!(formatter, "recorded"),
             Self::Sent(count) => write!(formatter, "sent-{count}"),
@@ -157,6 +184,9 @@ impl FromStr for CrashPlace {
             "secrets-only" => Self::SecretsOnly,
             "torn-journal" => Self::TornJournal,
             "journal-only" => Self::JournalOnly,
+            "reached-only" => Self::ReachedOnly,
+            "torn-kept" => Self::TornKept,
+            "kept-only" => Self::KeptOnly,
             "persisted" => Self::Persisted,
             "recorded" => Self::Recorded,
             sent => {

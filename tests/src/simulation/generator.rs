@@ -79,7 +79,7 @@ fn trouble(dice: &mut Dice, silos: usize, operations: &mut Vec<Operation>) {
             operations.push(Operation::Crash {
                 party: Party::Coordinator,
                 place,
-                message: None,
+                message: dice.one_in(2).then(|| MESSAGES[dice.below(MESSAGES.len())]),
             });
             recover(dice, Party::Coordinator, operations);
         }
@@ -97,6 +97,9 @@ fn trouble(dice: &mut Dice, silos: usize, operations: &mut Vec<Operation>) {
             operations.extend([Operation::Backup(silo), pause]);
             operations.extend([
                 Operation::Restore { silo, copy },
+                Operation::Start(Party::Silo(silo)),
+                // It does not start with the copy; somebody puts the journal back.
+                Operation::Run(dice.number(10)),
                 Operation::Start(Party::Silo(silo)),
             ]);
         }
@@ -158,22 +161,25 @@ impl Dice {
 /// About as many events as an attempt of four silos has.
 const EVENTS: u32 = 70;
 
-const SILO_PLACES: [CrashPlace; 9] = [
+const SILO_PLACES: [CrashPlace; 10] = [
     CrashPlace::BeforePersist,
     CrashPlace::WriteFails,
     CrashPlace::TornSecrets,
     CrashPlace::SecretsOnly,
     CrashPlace::TornJournal,
     CrashPlace::JournalOnly,
+    CrashPlace::ReachedOnly,
     CrashPlace::Persisted,
     CrashPlace::Sent(1),
     CrashPlace::Sent(0),
 ];
 
-const COORDINATOR_PLACES: [CrashPlace; 8] = [
+const COORDINATOR_PLACES: [CrashPlace; 10] = [
     CrashPlace::BeforePersist,
     CrashPlace::WriteFails,
     CrashPlace::TornJournal,
+    CrashPlace::TornKept,
+    CrashPlace::KeptOnly,
     CrashPlace::Persisted,
     CrashPlace::Recorded,
     CrashPlace::Sent(1),

@@ -55,6 +55,10 @@ pub enum Invariant {
     UploadsCharged,
     /// Half-written states are never taken for whole ones.
     TornStateRefused,
+    /// A round is opened when a threshold of silos has verified the last sum and the log says so.
+    AcceptedBeforeNext,
+    /// A silo says that it verified a sum when its journal holds that.
+    AcceptedIsDurable,
     /// All silos and the coordinator compute the same models.
     OneModel,
     /// Whatever the coordinator's stored state sends is on its disk.
@@ -191,7 +195,39 @@ impl Watch {
         survivors: &[SiloName],
         sum: &[u64],
     ) -> Result<(), Violation> {
+        self.releases.ended(plan.id, None);
         self.releases.released(study, plan, survivors, sum)
+    }
+
+    /// The coordinator opens an attempt.
+    pub(crate) fn coordinator_opens(
+        &self,
+        study: &Study,
+        log: &SharedLog,
+        id: AttemptId,
+    ) -> Result<(), Violation> {
+        self.releases.opened(study, log, id)
+    }
+
+    /// A silo says that it verified a sum.
+    pub(crate) fn silo_accepts(
+        &self,
+        silo: &Silo,
+        id: AttemptId,
+        sum: Digest,
+    ) -> Result<(), Violation> {
+        let newest = silo.disk.journal.progress.newest;
+        let holds = newest.is_some_and(|(newest, digest)| {
+            newest.order() > id.order() || (newest, digest) == (id, sum)
+        });
+        if holds {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} accepts {id}, which its journal does not hold",
+            silo.name
+        );
+        Err(Violation::new(Invariant::AcceptedIsDurable, detail))
     }
 
     pub(crate) fn coordinator_abandons(
@@ -209,6 +245,7 @@ impl Watch {
         sum: &VerifiedSum,
     ) -> Result<(), Violation> {
         let words = sum.words().unwrap_or_default();
+        self.releases.ended(sum.plan.id, Some(silo));
         self.releases
             .released(study, &sum.plan, &sum.survivors, &words)
             .map_err(|violation| Violation {
@@ -225,7 +262,7 @@ impl Watch {
 
 impl Invariant {
     /// Every one that speaks of a federation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::OneKindOfShare,
         Self::QuorumBeforeReveal,
         Self::EnoughHonestInputs,
@@ -242,6 +279,8 @@ impl Invariant {
         Self::RecordedBeforeSent,
         Self::UploadsCharged,
         Self::TornStateRefused,
+        Self::AcceptedBeforeNext,
+        Self::AcceptedIsDurable,
         Self::OneModel,
         Self::NothingMissing,
         Self::Liveness,
@@ -257,15 +296,19 @@ impl Invariant {
             }
             Mutation::SendBeforeRecord => &[Self::RecordedBeforeSent],
             Mutation::ForgetBurn => &[Self::OneAnswer, Self::OneVectorPerMask],
-            Mutation::BackUpSecrets | Mutation::TrustRestoredJournal => {
+            Mutation::BackUpSecrets | Mutation::TrustRestoredJournal | Mutation::ReachedLate => {
                 &[Self::OneAnswer, Self::NobodyAccused, Self::SatOutIsSilent]
             }
             Mutation::KeepSecrets => &[Self::SecretsErased],
             // The silos notice it themselves, and say so.
             Mutation::OneUnitMore => &[Self::NobodyAccused],
             Mutation::MaskAnother => &[Self::TrueSum],
-            Mutation::StaleStartProof => &[Self::Liveness],
-            Mutation::KeepDealsLate => &[Self::NothingMissing],
+            Mutation::StaleStartProof | Mutation::ReachedFirst | Mutation::TellVerified => {
+                &[Self::Liveness]
+            }
+            Mutation::KeepDealsLate | Mutation::KeepRevealsLate => &[Self::NothingMissing],
+            Mutation::OpenUnaccepted => &[Self::AcceptedBeforeNext],
+            Mutation::AcceptEarly => &[Self::AcceptedIsDurable],
             Mutation::WeakerPlan => &[Self::QuorumBeforeReveal],
             Mutation::NameFewer => &[Self::EnoughHonestInputs],
             Mutation::AskAgain => &[Self::OneSumWithoutNoise],
@@ -299,6 +342,8 @@ impl fmt::Display for Invariant {
             Self::RecordedBeforeSent => "recorded before sent",
             Self::UploadsCharged => "uploads stay charged",
             Self::TornStateRefused => "torn states are refused",
+            Self::AcceptedBeforeNext => "the last sum accepted before the next round",
+            Self::AcceptedIsDurable => "accepted after it is durable",
             Self::OneModel => "one model for all",
             Self::NothingMissing => "nothing missing behind a stored state",
             Self::Liveness => "liveness",

@@ -36,6 +36,11 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) enum Frame {
     Message(Delivery),
+    /// That it verified a sum.
+    Accepted {
+        id: AttemptId,
+        sum: Digest,
+    },
     /// One chunk of a masked vector, and its place.
     Chunk {
         id: AttemptId,

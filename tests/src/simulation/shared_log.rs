@@ -21,6 +21,8 @@ pub(crate) enum Entry {
     },
     /// H(S), before S is known to anybody else.
     SumCommitted { id: AttemptId, digest: Digest },
+    /// A threshold of silos has verified a released sum.
+    Accepted { id: AttemptId, digest: Digest },
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +71,10 @@ impl SharedLog {
                 kind: RecordKind::Released,
                 ..
             } => Some(*id),
-            Entry::Record { .. } | Entry::Started { .. } | Entry::SumCommitted { .. } => None,
+            Entry::Record { .. }
+            | Entry::Started { .. }
+            | Entry::SumCommitted { .. }
+            | Entry::Accepted { .. } => None,
         }
     }
 }

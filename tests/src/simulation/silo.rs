@@ -117,6 +117,15 @@ pub(crate) enum Outcome {
     Behind,
     /// The silo answers nothing of this attempt any more.
     SatOut(AttemptId),
+    /// The silo has a sum verified, and says so.
+    Accepted {
+        id: AttemptId,
+        sum: Digest,
+    },
+    /// The silo does not start with a journal that has gone further before; somebody puts the newest back.
+    OldJournalRefused,
+    /// It does not start with the newest journal either.
+    NewestJournalRefused,
     /// A half-written journal was taken for a whole one.
     TornJournalRead,
     Died(CrashPlace),
@@ -154,6 +163,16 @@ impl Silo {
         let random = InsecureSeededRandom::from_seed(super::network::mix(
             self.seed ^ (u64::from(low) << 16) ^ self.started,
         ));
+        if self.disk.is_old() && around.mutation != Mutation::TrustRestoredJournal {
+            outcomes.push(match self.disk.put_newest_back() {
+                true => Outcome::OldJournalRefused,
+                false => Outcome::NewestJournalRefused,
+            });
+            return outcomes;
+        }
+        self.disk.settle();
+        // A crash came between the two.
+        self.disk.reached = self.disk.journal.step;
         let secrets = self.disk.secrets().cloned();
         let secrets = secrets.as_deref();
         if let Some(torn) = self.disk.torn.take()
@@ -170,11 +189,13 @@ impl Silo {
             return outcomes;
         };
         let resumed = machine.attempt();
-        let (journal, highest) = (&self.disk.journal, machine.highest_attempt());
+        let journal = &self.disk.journal;
         let lost = journal.attempt.filter(|id| resumed != Some(*id));
-        let forgotten = self.disk.highest.filter(|id| highest < Some(*id));
-        let forgotten = forgotten.filter(|_| around.mutation != Mutation::TrustRestoredJournal);
-        outcomes.extend(lost.into_iter().chain(forgotten).map(Outcome::SatOut));
+        outcomes.extend(lost.map(Outcome::SatOut));
+        let machine = match lost {
+            Some(_) if around.mutation == Mutation::AnswerSatOut => SiloMachine::new(self.instance),
+            Some(_) | None => machine,
+        };
         let step = journal.step;
         let kept = machine.secrets().and(resumed).map(|id| (id, step));
         self.disk.keep_only_secrets(kept);
@@ -234,17 +255,6 @@ impl Silo {
         };
         let progress = self.disk.journal.progress;
         if offered.id.round <= progress.round {
-            return Vec::new();
-        }
-        // A journal that was put back does not know the attempts that this disk has files of: they are sat out. The real
-        // agent does not even start with it (`attempts/reached`); here it goes on, so that what it could still say is tried.
-        let answered = process.machine.highest_attempt();
-        let known = answered.map(|id| id.order());
-        let highest = self.disk.highest.map(|id| id.order());
-        if ![Mutation::TrustRestoredJournal, Mutation::AnswerSatOut].contains(&around.mutation)
-            && known < highest
-            && Some(offered.id.order()) <= highest
-        {
             return Vec::new();
         }
         let shown = delivery.attachments.get(1);
@@ -331,6 +341,15 @@ impl Silo {
         if early {
             self.perform(around, std::mem::take(&mut effects), None, &mut outcomes);
         }
+        if around.mutation == Mutation::AcceptEarly {
+            outcomes.extend(effects.iter().find_map(|effect| match effect {
+                SiloEffect::Finished(sum) => Some(Outcome::Accepted {
+                    id: sum.plan.id,
+                    sum: sum.digest,
+                }),
+                _ => None,
+            }));
+        }
         if changed && !forgets {
             let durable = self.persist(around, snapshot, progress, place);
             if let Err(place) = durable {
@@ -363,7 +382,13 @@ impl Silo {
     ) -> Result<(), CrashPlace> {
         let dies = |at: CrashPlace| if place == Some(at) { Err(at) } else { Ok(()) };
         dies(CrashPlace::BeforePersist)?;
-        dies(CrashPlace::WriteFails)?;
+        for refused in [
+            CrashPlace::WriteFails,
+            CrashPlace::TornKept,
+            CrashPlace::KeptOnly,
+        ] {
+            dies(refused)?;
+        }
         let Some(process) = &self.process else {
             return Ok(());
         };
@@ -372,7 +397,6 @@ impl Silo {
         let step = self.disk.journal.step + 1;
         let key = secrets.as_ref().and(attempt).map(|id| (id, step));
         if let Some((key, secrets)) = key.zip(secrets) {
-            self.disk.highest = self.disk.highest.max(Some(key.0));
             let bytes = secrets.expose().to_vec();
             if dies(CrashPlace::TornSecrets).is_err() {
                 let half = bytes.len() / 2;
@@ -383,6 +407,9 @@ impl Silo {
         }
         dies(CrashPlace::TornSecrets)?;
         dies(CrashPlace::SecretsOnly)?;
+        if around.mutation == Mutation::ReachedFirst {
+            self.disk.reached = step;
+        }
         if dies(CrashPlace::TornJournal).is_err() {
             let half = match around.mutation {
                 Mutation::TearLate => snapshot.len(),
@@ -399,6 +426,10 @@ impl Silo {
             progress,
         };
         dies(CrashPlace::JournalOnly)?;
+        if around.mutation != Mutation::ReachedLate {
+            self.disk.reached = step;
+        }
+        dies(CrashPlace::ReachedOnly)?;
         if around.mutation != Mutation::KeepSecrets {
             self.disk.keep_only_secrets(key);
         }
@@ -441,7 +472,13 @@ impl Silo {
                 SiloEffect::EraseSecrets => {}
                 SiloEffect::Finished(sum) => {
                     self.erase_vectors();
+                    let (id, digest) = (sum.plan.id, sum.digest);
                     outcomes.push(Outcome::Verified(sum));
+                    // A sum that does not follow from this silo's last one is verified and not taken.
+                    let newest = self.disk.journal.progress.newest;
+                    if newest.is_some_and(|(newest, _)| newest.order() >= id.order()) {
+                        outcomes.push(Outcome::Accepted { id, sum: digest });
+                    }
                 }
                 SiloEffect::Aborted {
                     id,
@@ -466,7 +503,9 @@ impl Silo {
         }
         if let Some(count) = dies_after {
             *outcomes = self.die(CrashPlace::Sent(count), std::mem::take(outcomes));
+            return;
         }
+        self.disk.reached = self.disk.journal.step;
     }
 
     fn lend(
@@ -515,12 +554,12 @@ fn message_of(effect: &SiloEffect) -> Option<&'static str> {
         | SiloEffect::Upload {
             signed: delivery, ..
         } => delivery.envelope.peek_name(),
+        SiloEffect::Finished(_) => Some("Accepted"),
         SiloEffect::Train(_)
         | SiloEffect::Mask(_)
         | SiloEffect::Tag(_)
         | SiloEffect::Replay(_)
         | SiloEffect::EraseSecrets
-        | SiloEffect::Finished(_)
         | SiloEffect::Aborted { .. }
         | SiloEffect::Refused { .. }
         | SiloEffect::Rejected(_) => None,

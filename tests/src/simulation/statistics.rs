@@ -12,7 +12,7 @@ pub struct Statistics {
 
 impl Statistics {
     /// What every simulation must have plenty of: at least one for so many rounds.
-    pub const LEAST: [(&'static str, u64); 28] = [
+    pub const LEAST: [(&'static str, u64); 32] = [
         ("under faults: released with all", 10),
         ("under faults: released without some", 50),
         ("under faults: abandoned", 10),
@@ -30,12 +30,16 @@ impl Statistics {
         ("crashes of a silo: write-fails", 100),
         ("crashes of a silo: torn-secrets", 200),
         ("crashes of a silo: torn-journal", 200),
+        ("crashes of a silo: reached-only", 100),
         ("crashes of a silo: persisted", 100),
         ("crashes of a silo: sent", 50),
+        ("crashes of a coordinator: torn-kept", 200),
+        ("crashes of a coordinator: kept-only", 200),
         ("crashes of a coordinator: persisted", 100),
         ("crashes of a coordinator: recorded", 100),
         ("crashes of a coordinator: sent", 50),
         ("journals put back from a backup", 100),
+        ("old journals refused", 100),
         ("secrets files lost", 100),
         ("attempts sat out", 50),
         ("silos said to be gone", 50),

@@ -153,9 +153,14 @@ impl World<'_> {
         for at in 0..self.silos.len() {
             self.silos[at].trap = None;
             self.parted.remove(&at);
-            match self.silos[at].process {
-                None => self.start_silo(at)?,
-                Some(_) => self.connect(at),
+            if self.silos[at].process.is_some() {
+                self.connect(at);
+                continue;
+            }
+            // The first start may find an old journal.
+            self.start_silo(at)?;
+            if self.silos[at].process.is_none() {
+                self.start_silo(at)?;
             }
         }
         if self.coordinator.plan().is_some() {

@@ -23,8 +23,12 @@ impl Coordinator {
             return;
         };
         let id = machine.plan().id;
+        if place == Some(CrashPlace::TornKept) {
+            return self.die(CrashPlace::TornKept, outcomes);
+        }
         let mut sends = Vec::new();
         let mut late = Vec::new();
+        let mut late_reveals = Vec::new();
         let mut job = None;
         let mut commits = None;
         let mut check = None;
@@ -40,9 +44,17 @@ impl Coordinator {
                     }
                     self.deals.insert(dealer, ciphertexts);
                 }
-                // Evidence of lies; here nobody tells any.
-                CoordinatorEffect::KeepReveal { .. } => {}
+                CoordinatorEffect::KeepReveal { silo, reveal } => {
+                    if around.mutation == Mutation::KeepRevealsLate {
+                        late_reveals.push((silo, reveal));
+                        continue;
+                    }
+                    self.reveals.0.insert(silo, reveal);
+                }
                 CoordinatorEffect::Accuse(accusation) => {
+                    if accusation.evidence(machine.trail(), &self.reveals).is_err() {
+                        outcomes.push(Outcome::Missing(accusation.silo.clone()));
+                    }
                     outcomes.push(Outcome::Accused(vec![accusation.silo]));
                 }
                 CoordinatorEffect::Send { to, outgoing } => sends.push((to, outgoing)),
@@ -94,7 +106,9 @@ impl Coordinator {
                 place @ (CrashPlace::BeforePersist
                 | CrashPlace::WriteFails
                 | CrashPlace::TornSecrets
-                | CrashPlace::SecretsOnly),
+                | CrashPlace::SecretsOnly
+                | CrashPlace::TornKept
+                | CrashPlace::KeptOnly),
             ) => return self.die(place, outcomes),
             Some(place @ CrashPlace::TornJournal) => {
                 let half = snapshot.len() / 2;
@@ -103,6 +117,7 @@ impl Coordinator {
             }
             Some(
                 CrashPlace::JournalOnly
+                | CrashPlace::ReachedOnly
                 | CrashPlace::Persisted
                 | CrashPlace::Recorded
                 | CrashPlace::Sent(_),
@@ -111,7 +126,10 @@ impl Coordinator {
         }
         let pending = process.pending.clone();
         self.store.attempt = Some(StoredAttempt { snapshot, pending });
-        if let Some(place @ (CrashPlace::Persisted | CrashPlace::JournalOnly)) = place {
+        if let Some(
+            place @ (CrashPlace::Persisted | CrashPlace::JournalOnly | CrashPlace::ReachedOnly),
+        ) = place
+        {
             return self.die(place, outcomes);
         }
         let early = around.log.len();
@@ -120,6 +138,7 @@ impl Coordinator {
             return self.die(CrashPlace::Recorded, outcomes);
         }
         self.deals.extend(late);
+        self.reveals.0.extend(late_reveals);
         let logged = match around.mutation {
             Mutation::SendBeforeRecord => early,
             _ => around.log.len(),
@@ -168,7 +187,7 @@ impl Coordinator {
         self.conclude(around, outcomes);
     }
 
-    fn die(&mut self, place: CrashPlace, outcomes: &mut Vec<Outcome>) {
+    pub(super) fn die(&mut self, place: CrashPlace, outcomes: &mut Vec<Outcome>) {
         self.trap = None;
         self.process = None;
         outcomes.push(Outcome::Died(place));
@@ -245,16 +264,6 @@ impl Coordinator {
                     .and_then(|outgoing| outgoing.delivery(&self.deals).ok());
                 let sum = process.pending.sum.clone().unwrap_or_default();
                 let forgets = around.mutation == Mutation::AskAgain;
-                let place = process.pending.release.filter(|_| !forgets);
-                if let Some((delivery, place)) = delivery.zip(place) {
-                    let release = StoredRelease {
-                        id: plan.id,
-                        delivery,
-                        sum: sum.clone(),
-                        place,
-                    };
-                    self.store.releases.push(release);
-                }
                 let committed =
                     around
                         .log
@@ -263,8 +272,20 @@ impl Coordinator {
                             Entry::SumCommitted { id, digest } if *id == plan.id => Some(*digest),
                             Entry::SumCommitted { .. }
                             | Entry::Record { .. }
+                            | Entry::Accepted { .. }
                             | Entry::Started { .. } => None,
                         });
+                let place = process.pending.release.filter(|_| !forgets);
+                if let Some(((delivery, place), digest)) = delivery.zip(place).zip(committed) {
+                    let release = StoredRelease {
+                        id: plan.id,
+                        delivery,
+                        sum: sum.clone(),
+                        digest,
+                        place,
+                    };
+                    self.store.releases.push(release);
+                }
                 if let Some(digest) = committed.filter(|_| !forgets) {
                     self.store.model = next_model(&self.store.model, &digest);
                 }
@@ -297,6 +318,7 @@ impl Coordinator {
         self.store.attempt = None;
         self.spool.retain(|(id, _, _), _| *id != plan.id);
         self.deals.clear();
+        self.reveals.0.clear();
         outcomes.push(open_at(around.now + PAUSE));
         true
     }

@@ -3,7 +3,9 @@
 
 use super::super::shared_log::Entry;
 use consilium_crypto::digest::Digest;
-use consilium_protocol::{AttemptId, ChunkSource, Delivery, ReplaySource, SiloName, chunk_digest};
+use consilium_protocol::{
+    AttemptId, ChunkSource, Delivery, Envelope, ReplaySource, RevealSource, SiloName, chunk_digest,
+};
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug)]
@@ -14,6 +16,10 @@ pub(crate) struct Store {
     pub(crate) round: u64,
     pub(crate) model: Digest,
     pub(crate) releases: Vec<StoredRelease>,
+    /// The last sum that each silo said it verified.
+    pub(crate) verified: BTreeMap<SiloName, (AttemptId, Digest)>,
+    /// The last release that a threshold had verified and the log says so of.
+    pub(crate) accepted: Option<AttemptId>,
     pub(crate) attempt: Option<StoredAttempt>,
 }
 
@@ -54,12 +60,25 @@ pub(crate) struct StoredRelease {
     pub(crate) id: AttemptId,
     pub(crate) delivery: Delivery,
     pub(crate) sum: Vec<u64>,
+    /// H(S).
+    pub(crate) digest: Digest,
     /// Where the log holds it.
     pub(crate) place: u64,
 }
 
 /// Uploaded chunks, by attempt, silo and place.
 pub(crate) type Chunks = BTreeMap<(AttemptId, SiloName, u64), Vec<u8>>;
+
+/// What silos revealed in the attempt in flight.
+#[derive(Debug, Default)]
+pub(crate) struct Reveals(pub(crate) BTreeMap<SiloName, Envelope>);
+
+impl RevealSource for Reveals {
+    fn reveal(&self, silo: &SiloName) -> std::io::Result<Envelope> {
+        let kept = self.0.get(silo).cloned();
+        kept.ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+}
 
 /// The chunks of one attempt.
 pub(crate) struct Spool<'a> {
@@ -110,8 +129,22 @@ impl Store {
             round: 0,
             model,
             releases: Vec::new(),
+            verified: BTreeMap::new(),
+            accepted: None,
             attempt: None,
         }
+    }
+
+    /// The round of the last sum that a silo said it verified.
+    pub(crate) fn verified_round(&self, silo: &SiloName) -> u64 {
+        self.verified.get(silo).map_or(0, |(id, _)| id.round)
+    }
+
+    /// How many silos have said that they verified a sum.
+    pub(crate) fn verifiers(&self, release: &StoredRelease) -> usize {
+        let said = self.verified.values();
+        said.filter(|said| **said == (release.id, release.digest))
+            .count()
     }
 
     /// The number of the next attempt.

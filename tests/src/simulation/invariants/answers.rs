@@ -130,7 +130,7 @@ pub(super) fn recorded(
         Entry::SumCommitted { id: attempt, .. } => {
             *attempt == id && ["SumCommitment", "Challenge"].contains(&name)
         }
-        Entry::Started { .. } => false,
+        Entry::Started { .. } | Entry::Accepted { .. } => false,
     };
     if log.newest_first(logged).any(belongs) {
         return Ok(());

@@ -2,6 +2,7 @@
 //! Sums: whose inputs they hold, whether they are true, and what follows from them.
 
 use super::super::operation::Noise;
+use super::super::shared_log::{Entry, SharedLog};
 use super::super::study::{DIMENSION, Study};
 use super::{Invariant, Violation};
 use consilium_crypto::digest::Digest;
@@ -14,6 +15,10 @@ pub(super) struct Releases {
     inputs: BTreeMap<(SiloName, AttemptId), Vec<i64>>,
     /// By model and task.
     sums: BTreeMap<(Digest, Digest), (Vec<SiloName>, Vec<u64>)>,
+    /// The last attempt that was released.
+    newest: Option<AttemptId>,
+    /// Who has verified which sum.
+    verified: BTreeMap<AttemptId, BTreeSet<SiloName>>,
     /// By the round that they follow.
     models: BTreeMap<u64, Digest>,
 }
@@ -77,6 +82,38 @@ impl Releases {
         }
         let detail = format!("attempt {id} counts as uncharged after {count} uploads");
         Err(Violation::new(Invariant::UploadsCharged, detail))
+    }
+
+    /// What the coordinator or a silo takes for released.
+    pub(super) fn ended(&mut self, id: AttemptId, verifier: Option<&SiloName>) {
+        let newest = self.newest.map(|newest| newest.order());
+        if newest < Some(id.order()) {
+            self.newest = Some(id);
+        }
+        if let Some(silo) = verifier {
+            self.verified.entry(id).or_default().insert(silo.clone());
+        }
+    }
+
+    /// The next round rests on the word of a threshold, and the log says so.
+    pub(super) fn opened(
+        &self,
+        study: &Study,
+        log: &SharedLog,
+        id: AttemptId,
+    ) -> Result<(), Violation> {
+        let Some(last) = self.newest.filter(|last| last.round < id.round) else {
+            return Ok(());
+        };
+        let silos = self.verified.get(&last).map_or(0, BTreeSet::len);
+        let threshold = study.thresholds().threshold;
+        let of_last = |entry: &Entry| matches!(entry, Entry::Accepted { id, .. } if *id == last);
+        let logged = log.newest_first(log.len()).any(of_last);
+        if logged && u32::try_from(silos).is_ok_and(|silos| silos >= threshold) {
+            return Ok(());
+        }
+        let detail = format!("{id} is opened when {silos} of {threshold} silos verified {last}");
+        Err(Violation::new(Invariant::AcceptedBeforeNext, detail))
     }
 
     pub(super) fn computed(&mut self, round: u64, model: Digest) -> Result<(), Violation> {

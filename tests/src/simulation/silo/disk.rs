@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a silo has on its disk: a journal that backups copy, and the files of running attempts, which they do not.
+//! What a silo has on its disk: a journal that backups copy, and the folder of running attempts, which they do not.
 
 use consilium_crypto::digest::Digest;
 use consilium_protocol::AttemptId;
@@ -39,10 +39,19 @@ pub(crate) struct Disk {
     pub(crate) inputs: BTreeMap<AttemptId, Vec<i64>>,
     /// Chunks under their masks.
     pub(crate) masked: BTreeMap<AttemptId, Vec<Vec<u8>>>,
-    /// The highest attempt that ever had files here.
-    pub(crate) highest: Option<AttemptId>,
-    /// Copies of the journal, the oldest first, with the secrets if somebody was careless.
-    pub(crate) backups: Vec<(Journal, Option<Vec<u8>>)>,
+    /// The step that the journal has reached, as noted beside it.
+    pub(crate) reached: u64,
+    /// The journal in whose place a copy was put.
+    aside: Option<Journal>,
+    /// Copies of the journal, the oldest first.
+    backups: Vec<Copy>,
+}
+
+/// A copy of the journal, and of what no copy should hold if somebody was careless.
+#[derive(Debug)]
+struct Copy {
+    journal: Journal,
+    attempts: Option<(Option<Vec<u8>>, u64)>,
 }
 
 impl Disk {
@@ -63,7 +72,8 @@ impl Disk {
             secrets: BTreeMap::new(),
             inputs: BTreeMap::new(),
             masked: BTreeMap::new(),
-            highest: None,
+            reached: 0,
+            aside: None,
             backups: Vec::new(),
         }
     }
@@ -85,33 +95,59 @@ impl Disk {
         self.masked.retain(|id, _| Some(*id) == kept);
     }
 
-    /// Copies the journal.
-    pub(crate) fn back_up(&mut self, with_secrets: bool) {
-        let secrets = self.secrets().filter(|_| with_secrets).cloned();
-        self.backups.push((self.journal.clone(), secrets));
+    /// Copies the journal, or everything.
+    pub(crate) fn back_up(&mut self, with_attempts: bool) {
+        let attempts = (self.secrets().cloned(), self.reached);
+        self.backups.push(Copy {
+            journal: self.journal.clone(),
+            attempts: with_attempts.then_some(attempts),
+        });
     }
 
     /// Puts a copy back, counted from the newest; `false` when there is none, or when it is what the disk holds.
     pub(crate) fn put_back(&mut self, copy: u32) -> bool {
         let count = self.backups.len();
-        let Some(from_newest) = usize::try_from(copy)
+        let from_newest = usize::try_from(copy)
             .ok()
-            .and_then(|copy| copy.checked_rem(count))
+            .and_then(|copy| copy.checked_rem(count));
+        let copy = from_newest.and_then(|copy| self.backups.get(count - 1 - copy));
+        let Some(Copy { journal, attempts }) =
+            copy.filter(|copy| copy.journal.step != self.journal.step)
         else {
             return false;
         };
-        let Some((journal, secrets)) = self.backups.get(count - 1 - from_newest).cloned() else {
-            return false;
-        };
-        if journal.step == self.journal.step {
-            return false;
-        }
-        if let Some((id, secrets)) = journal.secrets_of.zip(secrets) {
-            self.secrets.insert((id, journal.step), secrets);
+        if let Some((secrets, reached)) = attempts {
+            let secrets = secrets.clone();
+            let secrets = journal.secrets_of.zip(secrets);
+            let named = secrets.map(|(id, secrets)| ((id, journal.step), secrets));
+            self.secrets.extend(named);
+            self.reached = *reached;
         }
         self.torn = None;
-        self.journal = journal;
+        let replaced = std::mem::replace(&mut self.journal, journal.clone());
+        self.aside.get_or_insert(replaced);
         true
+    }
+
+    /// Whether the journal has gone less far than is noted: it is a copy that was put back.
+    pub(crate) fn is_old(&self) -> bool {
+        self.reached > self.journal.step
+    }
+
+    /// Somebody puts the newest journal in its place again; `false` when there is no other than this.
+    pub(crate) fn put_newest_back(&mut self) -> bool {
+        match self.aside.take() {
+            Some(newest) => {
+                self.journal = newest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The journal in its place is the one that goes on.
+    pub(crate) fn settle(&mut self) {
+        self.aside = None;
     }
 
     /// Loses the files of running attempts, but not the knowledge that there were some.

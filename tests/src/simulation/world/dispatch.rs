@@ -117,12 +117,17 @@ impl World<'_> {
                 let deliveries = self.tampered(Way::Up, from, delivery);
                 deliveries.into_iter().map(Frame::Message).collect()
             }
-            chunk @ Frame::Chunk { .. } => vec![chunk],
+            whole @ (Frame::Chunk { .. } | Frame::Accepted { .. }) => vec![whole],
         };
         for frame in frames {
             match &frame {
                 Frame::Message(delivery) => {
                     self.note_message(&format!("the coordinator receives of {name}"), delivery);
+                }
+                Frame::Accepted { sum, .. } => {
+                    self.note(&format!(
+                        "the coordinator hears of {name} that {sum} is true"
+                    ));
                 }
                 Frame::Chunk { digest, .. } => {
                     self.note(&format!(
@@ -216,6 +221,22 @@ impl World<'_> {
                     self.watch.sat_out(&name, id);
                     self.statistics.count("attempts sat out");
                 }
+                silo::Outcome::Accepted { id, sum } => {
+                    self.note(&format!("{name} accepts {sum}"));
+                    if let Some(silo) = self.silos.get(at) {
+                        self.watch.silo_accepts(silo, id, sum)?;
+                    }
+                    let frame = Frame::Accepted { id, sum };
+                    self.network.send(Event::ToCoordinator { from: at, frame });
+                }
+                silo::Outcome::OldJournalRefused => {
+                    self.note(&format!("{name} does not start with an old journal"));
+                    self.statistics.count("old journals refused");
+                }
+                silo::Outcome::NewestJournalRefused => {
+                    let detail = format!("{name} does not start with the newest journal");
+                    return Err(Violation::new(Invariant::Liveness, detail));
+                }
                 silo::Outcome::TornJournalRead => {
                     let detail = format!("{name} reads half a journal");
                     return Err(Violation::new(Invariant::TornStateRefused, detail));
@@ -274,6 +295,7 @@ impl World<'_> {
                 }
                 coordinator::Outcome::Opened(id) => {
                     self.note(&format!("attempt {id} is opened"));
+                    self.watch.coordinator_opens(&self.study, &self.log, id)?;
                     self.statistics.count("attempts opened");
                 }
                 coordinator::Outcome::Released {

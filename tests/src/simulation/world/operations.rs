@@ -78,9 +78,9 @@ impl World<'_> {
                 }
             }
             Operation::Backup(at) => {
-                let with_secrets = self.mutation == Mutation::BackUpSecrets;
+                let with_attempts = self.mutation == Mutation::BackUpSecrets;
                 if let Some(silo) = self.silos.get_mut(at) {
-                    silo.disk.back_up(with_secrets);
+                    silo.disk.back_up(with_attempts);
                 }
             }
             Operation::Restore { silo: at, copy } => {
@@ -188,7 +188,13 @@ impl World<'_> {
 
     pub(super) fn start_silo(&mut self, at: usize) -> Result<(), Violation> {
         self.with_silo(at, |silo, around| silo.start(around))?;
-        self.connect(at);
+        if self
+            .silos
+            .get(at)
+            .is_some_and(|silo| silo.process.is_some())
+        {
+            self.connect(at);
+        }
         Ok(())
     }
 
