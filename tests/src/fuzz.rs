@@ -11,6 +11,7 @@
 //! Not here: TLS and HTTP/2 (rustls, tonic), SQLite files, and the frame around what the trainer says; the contribution in
 //! it is the target `vectors`.
 
+mod accusations;
 mod audit;
 mod certs;
 mod crypto;
@@ -152,6 +153,18 @@ pub const TARGETS: &[Target] = &[
         run: folders::recovered_log,
         seeds: folders::log_seeds,
         speed: Speed::Slow,
+    },
+    Target {
+        name: "evidence",
+        run: accusations::evidence,
+        seeds: accusations::evidence_seeds,
+        speed: Speed::Slow,
+    },
+    Target {
+        name: "acceptances",
+        run: accusations::acceptances,
+        seeds: accusations::acceptances_seeds,
+        speed: Speed::Fast,
     },
     Target {
         name: "certs_roster",

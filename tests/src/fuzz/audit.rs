@@ -213,8 +213,8 @@ pub(super) fn witnesses() -> Result<WitnessSet> {
     WitnessSet::new([(WITNESS.to_owned(), key(2).verifying_key())], 1).context("one witness")
 }
 
-fn key(seed: u8) -> SigningKey {
+pub(super) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&Secret::new([seed; 32]))
 }
 
-const WITNESS: &str = "north";
+pub(super) const WITNESS: &str = "north";
