@@ -6,6 +6,7 @@
 //! starts where it cosigned last.
 
 mod fit;
+mod requests;
 
 use crate::sessions::Sessions;
 use consilium_audit::{Event, Log, LogFault, LogProof, Timestamp};
@@ -19,12 +20,14 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use fit::clamp;
+use requests::Requests;
 
 /// A handle on the keeper.
 #[derive(Clone)]
 pub struct LogKeeper {
     log: Arc<Mutex<Log>>,
     news: mpsc::UnboundedSender<News>,
+    requests: Requests,
     cosigned: watch::Receiver<Cosigned>,
 }
 
@@ -63,10 +66,12 @@ impl LogKeeper {
         let (news, receiver) = mpsc::unbounded_channel();
         let (publish, cosigned) = watch::channel(cosigned);
         let log = Arc::new(Mutex::new(log));
+        let requests = Requests::default();
         let gathering = Gathering {
             log: Arc::clone(&log),
             sessions,
             publish,
+            requests: requests.clone(),
             witnesses: BTreeMap::new(),
             wanted: 0,
         };
@@ -74,6 +79,7 @@ impl LogKeeper {
         Self {
             log,
             news,
+            requests,
             cosigned,
         }
     }
@@ -189,8 +195,12 @@ impl LogKeeper {
         self.news.send(News::Closed(silo.clone())).ok();
     }
 
-    /// A silo cosigned.
+    /// A silo cosigned. Only the answer to an open request waits for its turn.
     pub fn cosignature(&self, silo: &SiloName, cosignature: v1::Cosignature) {
+        if !self.requests.answer(silo, &cosignature) {
+            tracing::debug!(%silo, "a cosignature that nobody asked for");
+            return;
+        }
         self.news
             .send(News::Cosignature(silo.clone(), cosignature))
             .ok();
@@ -217,6 +227,7 @@ struct Gathering {
     log: Arc<Mutex<Log>>,
     sessions: Sessions,
     publish: watch::Sender<Cosigned>,
+    requests: Requests,
     witnesses: BTreeMap<SiloName, Witness>,
     /// The size that somebody waits for.
     wanted: u64,
@@ -274,6 +285,7 @@ impl Gathering {
                          study completes with this one"
                     );
                 }
+                self.requests.close(&silo);
                 self.witnesses.insert(
                     silo,
                     Witness {
@@ -283,6 +295,7 @@ impl Gathering {
                 );
             }
             Some(News::Closed(silo)) => {
+                self.requests.close(&silo);
                 self.witnesses.remove(&silo);
             }
             Some(News::Cosignature(silo, cosignature)) => {
@@ -322,6 +335,7 @@ impl Gathering {
                 old => log.consistency_proof(old, head.size())?,
             };
             witness.asked = true;
+            self.requests.open(silo, head.size());
             let request = v1::CosignRequest {
                 checkpoint: head.to_string(),
                 old_size: witness.cosigned,

@@ -13,6 +13,7 @@
 mod acceptance;
 mod consent;
 mod ending;
+mod lingering;
 mod result_files;
 mod rounds;
 

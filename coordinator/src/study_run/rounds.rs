@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One round after another, until the study has its result or cannot have one.
 
+use super::lingering::{Lingering, Presence};
 use super::{Halt, RunFault, StudyRun};
 use crate::catch_up::{OWN_COSIGNATURE_TIME, open_proofs};
 use crate::input::Input;
@@ -88,8 +89,10 @@ impl StudyRun<'_> {
 
     /// Waits until enough silos are there to open a round.
     async fn gather_silos(&mut self) -> Result<(), Halt> {
-        let patience = Duration::from_secs(self.federation.config.deadlines.gathering_seconds);
+        let deadlines = self.federation.config.deadlines;
+        let patience = Duration::from_secs(deadlines.gathering_seconds);
         let deadline = Instant::now() + patience;
+        let mut lingering = Lingering::new(Duration::from_secs(deadlines.drop_seconds), patience);
         loop {
             let sessions = &self.federation.sessions;
             let present =
@@ -102,21 +105,30 @@ impl StudyRun<'_> {
                     && !sessions.is_gone(silo)
                     && !self.study.declined.contains_key(silo)
             });
-            if enough && !settling && self.catch_ups.is_empty() {
+            let presence = Presence {
+                enough,
+                on_their_way: settling || !self.catch_ups.is_empty(),
+            };
+            let now = Instant::now();
+            if lingering.is_over(presence, now) || (enough && now >= deadline) {
                 return Ok(());
+            }
+            if now >= deadline {
+                let reason = format!("too few silos were connected for {} s", patience.as_secs());
+                return Err(self.end(StudyState::Failed, reason, None).await?);
             }
             if !enough && self.too_many_declined() {
                 let reason = "too many silos take no further part";
                 return Err(self.end(StudyState::Failed, reason, None).await?);
             }
             self.show("waiting for silos");
+            let wake = lingering
+                .until(now)
+                .map_or(deadline, |until| until.min(deadline));
             let input = tokio::select! {
                 input = self.inputs.recv() => input,
                 Some(_) = self.catch_ups.next(), if !self.catch_ups.is_empty() => continue,
-                () = tokio::time::sleep_until(deadline) => {
-                    let reason = format!("too few silos were connected for {} s", patience.as_secs());
-                    return Err(self.end(StudyState::Failed, reason, None).await?);
-                }
+                () = tokio::time::sleep_until(wake) => continue,
             };
             self.take(input.unwrap_or(Input::Stop)).await?;
         }
