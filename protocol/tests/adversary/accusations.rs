@@ -8,7 +8,7 @@ use consilium_crypto::digest::Digest;
 use consilium_crypto::transcript::sha256;
 use consilium_protocol::{
     AttemptId, Charge, Envelope, Evidence, EvidenceFault, SecretKind, Sender, SiloMessage,
-    SiloName, Standing,
+    SiloName, Standing, chunk_digest, upload_root,
 };
 
 use crate::evidence::{changed, said_twice};
@@ -155,6 +155,68 @@ fn a_lie_that_a_silo_signed_is_proven_to_whoever_has_the_roster() {
         };
         let judged = judged(&federation, evidence);
         assert_eq!(judged, Ok(Standing::Proven), "{message}");
+    }
+}
+
+/// Signs for one chunk that lacks its last byte.
+fn too_short(message: SiloMessage) -> SiloMessage {
+    match message {
+        SiloMessage::MaskedInput { length, .. } => SiloMessage::MaskedInput {
+            root: upload_root(&[chunk_digest(&vec![7; usize::try_from(length).unwrap() - 1])]),
+            length,
+        },
+        other => other,
+    }
+}
+
+#[test]
+fn a_chunk_that_is_no_packed_words_is_proven_under_the_root_that_its_silo_signed() {
+    for (lie, standing) in [
+        (too_short as fn(SiloMessage) -> _, Ok(Standing::Proven)),
+        (|honest| honest, Err(EvidenceFault::NotShown)),
+    ] {
+        let signed = Rc::new(RefCell::new(None));
+        let mut federation = Federation::new(5, 6, Trouble::None);
+        let heard = Rc::clone(&signed);
+        federation.upward = Box::new(move |silo, mut delivery| {
+            let named = delivery.envelope.peek_name() == Some("MaskedInput");
+            if silo.name == name(2) && named {
+                let (id, transcript, said): (AttemptId, Digest, SiloMessage) =
+                    postcard::from_bytes(&delivery.envelope.body).unwrap();
+                let bytes = body(id, transcript, &lie(said));
+                delivery.envelope = sign_as(&silo.name, &silo.key, bytes);
+                *heard.borrow_mut() = Some(delivery.envelope.clone());
+            }
+            vec![delivery]
+        });
+        let plan = federation.plan(1, 1, None);
+        let length = usize::try_from(plan.packed_length()).unwrap();
+        federation.run(plan);
+        let signed = signed.borrow().clone().unwrap();
+        let trail: Vec<Envelope> = federation.coordinator.as_ref().unwrap().trail().collect();
+        let accused = |chunk: Vec<u8>, digests: Vec<Digest>, index| {
+            let charge = Charge::NotPacked {
+                signed: signed.clone(),
+                digests,
+                index,
+                chunk,
+            };
+            let evidence = Evidence::new(Sender::Silo(name(2)), charge);
+            judged(&federation, &evidence.within(trail.clone()))
+        };
+        let short = vec![7; length - 1];
+        let digests = vec![chunk_digest(&short)];
+        assert_eq!(accused(short.clone(), digests.clone(), 0), standing);
+        // Another chunk, another list or another place shows nothing.
+        for (chunk, digests, index) in [
+            (vec![7; length], digests.clone(), 0),
+            (vec![8; length - 1], vec![chunk_digest(&[8; 3])], 0),
+            (short.clone(), vec![digests[0]; 2], 0),
+            (short, digests, 1),
+        ] {
+            let judged = accused(chunk, digests, index);
+            assert_eq!(judged, Err(EvidenceFault::NotShown));
+        }
     }
 }
 
