@@ -11,6 +11,7 @@
 mod accusing;
 mod answers;
 mod approvals;
+mod computing;
 mod deciding;
 mod fault;
 mod frames;
@@ -25,7 +26,6 @@ mod starting;
 mod steps;
 mod uploads;
 mod witnessing;
-mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ pub(crate) enum Input {
     /// A trainer has answered and its contribution is protected and stored.
     Prepared {
         id: AttemptId,
-        outcome: Result<work::Prepared, String>,
+        outcome: Result<computing::Prepared, String>,
     },
     /// The masked vector is spooled.
     Masked {

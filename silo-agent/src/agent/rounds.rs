@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::accusing::against_the_coordinator;
 use super::uploads::RunningUpload;
-use super::{Agent, AgentFault, Delayed, Input, work};
+use super::{Agent, AgentFault, Delayed, Input, computing};
 use crate::coordinator_link::Session;
 use crate::crash::CrashPlace;
 use crate::explain;
@@ -93,14 +93,14 @@ impl Agent {
             SiloEffect::Mask(job) => {
                 let (files, inputs, id) = (self.files.clone(), self.inputs.clone(), job.plan().id);
                 std::thread::spawn(move || {
-                    let outcome = work::mask(&files, &job).map_err(|fault| explain(&fault));
+                    let outcome = computing::mask(&files, &job).map_err(|fault| explain(&fault));
                     inputs.send(Input::Masked { id, outcome })
                 });
             }
             SiloEffect::Tag(job) => {
                 let (files, inputs, id) = (self.files.clone(), self.inputs.clone(), job.plan().id);
                 std::thread::spawn(move || {
-                    let outcome = work::tag(&files, job).map_err(|fault| explain(&fault));
+                    let outcome = computing::tag(&files, job).map_err(|fault| explain(&fault));
                     inputs.send(Input::Tagged { id, outcome })
                 });
             }
@@ -148,7 +148,7 @@ impl Agent {
         );
         std::thread::spawn(move || {
             let outcome =
-                work::prepare(&files, &trainer, id, order).map_err(|fault| explain(&fault));
+                computing::prepare(&files, &trainer, id, order).map_err(|fault| explain(&fault));
             inputs.send(Input::Prepared { id, outcome })
         });
         Ok(())
@@ -158,14 +158,14 @@ impl Agent {
     pub(super) fn prepared(
         &mut self,
         id: AttemptId,
-        outcome: Result<work::Prepared, String>,
+        outcome: Result<computing::Prepared, String>,
     ) -> Result<(), AgentFault> {
         let Some(study) = self.study_of(id) else {
             // It may have been stored when its attempt was over.
             return Ok(self.files.erase(id)?);
         };
         match outcome {
-            Ok(work::Prepared {
+            Ok(computing::Prepared {
                 input,
                 facts,
                 failed,
